@@ -1,0 +1,1 @@
+"""Who may do what: pure decisions on principals, resources and operations."""

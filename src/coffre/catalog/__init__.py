@@ -1,0 +1,1 @@
+"""What exists: stores, users, buckets, versions, uploads; one committer, one log."""

@@ -1,0 +1,1 @@
+"""What happened: audit, metering, bills."""

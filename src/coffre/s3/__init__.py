@@ -1,0 +1,1 @@
+"""The S3 service: one table of operations, one way in, one way out."""

@@ -1,0 +1,1 @@
+"""The shipped test kit: memory twins, contracts and fault injectors."""

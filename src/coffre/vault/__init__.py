@@ -1,0 +1,1 @@
+"""The bytes: encrypted blobs, packed into chunks, kept on drives."""
