@@ -1,0 +1,120 @@
+"""The catalog's two doors: reads that anyone makes, and the one committer that writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from coffre.catalog.mutations import Mutation, Refused, Result
+from coffre.catalog.records import (
+    Bucket,
+    Identity,
+    Listing,
+    Part,
+    Store,
+    StoreKey,
+    Tenant,
+    Upload,
+    UploadListing,
+    User,
+    Version,
+)
+from coffre.system.disk import Buffer
+from coffre.vault.records import Chunk
+
+
+class Reader(Protocol):
+    """Reads of committed state. Each call is one short read transaction that spans no await.
+
+    Cost: what the answer holds, never what the bucket holds.
+    """
+
+    def identity(self, access_key: str) -> Identity | None: ...
+
+    def tenant(self, tenant_id: bytes) -> Tenant | None: ...
+
+    def tenant_named(self, name: str) -> Tenant | None: ...
+
+    def store(self, store_id: bytes) -> Store | None: ...
+
+    def store_named(self, name: str) -> Store | None: ...
+
+    def stores(self) -> list[Store]: ...
+
+    def store_key(self, key_id: bytes) -> StoreKey | None: ...
+
+    def user(self, user_id: str) -> User | None: ...
+
+    def users(self, store_id: bytes) -> list[User]: ...
+
+    def bucket(self, store_id: bytes, name: str) -> Bucket | None: ...
+
+    def buckets(
+        self, store_id: bytes, owner_id: str | None, *, prefix: str, after: str, limit: int
+    ) -> list[Bucket]:
+        """Buckets by name in binary order, names > `after`; `owner_id` None: all of the store."""
+        ...
+
+    def current(self, bucket: Bucket, key: bytes) -> Version | None:
+        """The newest version, which may be a delete marker; None if the key has no version."""
+        ...
+
+    def version(self, bucket: Bucket, key: bytes, version_id: bytes) -> Version | None: ...
+
+    def list_current(
+        self, bucket: Bucket, *, prefix: bytes, delimiter: bytes, after: bytes, limit: int
+    ) -> Listing:
+        """Current objects (no markers) with keys > `after`, in the bucket's order.
+
+        With a delimiter, keys that share a common prefix count as one entry and are skipped by
+        seeking. A common prefix is listed if it is > `after` and `after` does not start with it.
+        """
+        ...
+
+    def upload(self, upload_id: bytes) -> Upload | None: ...
+
+    def list_uploads(
+        self,
+        bucket: Bucket,
+        *,
+        prefix: bytes,
+        delimiter: bytes,
+        after_key: bytes,
+        after_upload: bytes,
+        limit: int,
+    ) -> UploadListing:
+        """Uploads by (key, initiation); `after_upload` b"" skips all uploads of `after_key`."""
+        ...
+
+    def parts(self, upload_id: bytes, *, after: int, limit: int) -> list[Part]:
+        """Uploaded parts of an upload with numbers > `after`, by number."""
+        ...
+
+    def manifest_parts(self, manifest_id: bytes, first: int, last: int) -> list[Part]:
+        """Parts of a finished multipart object with first <= number <= last, by number."""
+        ...
+
+    def chunk(self, chunk_id: bytes) -> Chunk | None: ...
+
+    def chunks(self) -> list[Chunk]: ...
+
+
+class Committer(Protocol):
+    """The one writer. What `commit` returned survives everything the vault promises."""
+
+    async def commit(self, mutation: Mutation, body: Sequence[Buffer] = ()) -> Result:
+        """Apply one mutation in the next group; `body` is the ciphertext of its blob, if the blob
+        has no extents yet. Raises `Refusal`; raises `CommitUnknown` when the answer was lost."""
+        ...
+
+    async def commit_all(self, mutations: Sequence[Mutation]) -> list[Result | Refused]:
+        """Apply several, in order, each on its own terms; none carries a body."""
+        ...
+
+
+class CommitUnknown(Exception):
+    """The committer went away before it answered: the mutation may or may not have happened."""
+
+
+class CommitterBusy(Exception):
+    """Too much is queued: ask again later (SlowDown), before reading the body."""

@@ -1,0 +1,304 @@
+"""The typed mutations that the one committer takes, and what it answers.
+
+A mutation is a value with every id already in it; the committer adds only order and time, so that
+applying it is a pure step from (rows, mutation, stamp) to rows. What it refuses is a `Refusal`
+whose code is an S3 error code: it changes nothing.
+
+A mutation whose `Blob` has no extents travels with the blob's ciphertext (`Committer.commit`'s
+`body`); the committer lands the bytes in the group's own chunk and fills the extents in.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from coffre.catalog.records import Checksum, KeyOrder, PartIndex, Secret
+from coffre.vault.records import Blob, Extent
+
+
+class Refusal(Exception):
+    """The catalog says no. `code` is an S3 error code, `fields` its extra elements."""
+
+    def __init__(self, code: str, message: str | None = None, **fields: str) -> None:
+        self.code = code
+        self.message = message
+        self.fields = fields
+        super().__init__(code, message)
+
+
+class WriteCondition(Struct, frozen=True, array_like=True):
+    """If-Match / If-None-Match on a write, decided in the transaction that writes."""
+
+    if_match: str | None = None
+    if_none_match: bool = False
+
+
+NO_CONDITION = WriteCondition()
+
+
+class CreateTenant(Struct, frozen=True, tag=True):
+    id: bytes
+    name: str
+    bucket_limit: int = 999
+
+
+class CreateStore(Struct, frozen=True, tag=True):
+    """A store with its own data key. Refused: StoreAlreadyExists."""
+
+    id: bytes
+    name: str
+    tenant_id: bytes
+    key_id: bytes
+    root_key_id: bytes
+    wrapped_key: bytes
+    key_order: KeyOrder = "utf-8"
+    dialect: Literal["aws", "ecs"] = "aws"
+
+
+class CreateUser(Struct, frozen=True, tag=True):
+    """A user with its first access key."""
+
+    id: str
+    store_id: bytes
+    label: str
+    kind: Literal["object", "iam"]
+    access_key: str
+    secret: Secret
+
+
+class RotateKey(Struct, frozen=True, tag=True):
+    """A new secret for an access key; the old one verifies until `old_expires_ms` (None: ends)."""
+
+    access_key: str
+    secret: Secret
+    old_expires_ms: int | None
+
+
+class CreateBucket(Struct, frozen=True, tag=True):
+    """Refused: BucketAlreadyOwnedByYou, BucketAlreadyExists, TooManyBuckets."""
+
+    id: bytes
+    store_id: bytes
+    name: str
+    owner_id: str
+    region: str
+
+
+class DeleteBucket(Struct, frozen=True, tag=True):
+    """Refused: NoSuchBucket, BucketNotEmpty (versions, markers or uploads are in it)."""
+
+    bucket_id: bytes
+
+
+class ObjectFacts(Struct, frozen=True):
+    """What a new version says of itself, whichever way it was made."""
+
+    etag: str
+    owner_id: str
+    metadata: dict[str, str] = {}
+    storage_class: str = "STANDARD"
+    checksum: Checksum | None = None
+    tags: dict[str, str] = {}
+
+
+class PutVersion(Struct, frozen=True, tag=True):
+    """A new current version from one blob. Refused: NoSuchBucket, PreconditionFailed, NoSuchKey
+    (If-Match on a missing key). The version it replaces in a bucket without versioning is gone."""
+
+    bucket_id: bytes
+    key: bytes
+    manifest_id: bytes
+    blob: Blob
+    facts: ObjectFacts
+    condition: WriteCondition = NO_CONDITION
+
+
+class CopyVersion(Struct, frozen=True, tag=True):
+    """A new current version that shares the manifest of another (same store): no byte moves.
+
+    Refused beside PutVersion's: NoSuchKey when the source manifest is gone by now.
+    """
+
+    bucket_id: bytes
+    key: bytes
+    source_manifest_id: bytes
+    size: int
+    parts_count: int
+    facts: ObjectFacts
+    condition: WriteCondition = NO_CONDITION
+
+
+class DeleteVersion(Struct, frozen=True, tag=True):
+    """Delete the current object (`version_id` None) or one version. A missing key is no error.
+
+    Refused: NoSuchBucket, PreconditionFailed (`if_match` and a different ETag).
+    """
+
+    bucket_id: bytes
+    key: bytes
+    version_id: bytes | None = None
+    if_match: str | None = None
+
+
+class CreateUpload(Struct, frozen=True, tag=True):
+    id: bytes
+    bucket_id: bytes
+    key: bytes
+    manifest_id: bytes
+    owner_id: str
+    metadata: dict[str, str] = {}
+    storage_class: str = "STANDARD"
+    checksum_algorithm: str | None = None
+    checksum_type: Literal["FULL_OBJECT", "COMPOSITE"] | None = None
+    tags: dict[str, str] = {}
+
+
+class PutPart(Struct, frozen=True, tag=True):
+    """A part, replacing an earlier one of the same number. Refused: NoSuchUpload."""
+
+    upload_id: bytes
+    number: int
+    etag: str
+    blob: Blob
+    checksum: Checksum | None = None
+
+
+class ChosenPart(Struct, frozen=True, array_like=True):
+    """A part as the caller read and checked it: the committer refuses if it changed since."""
+
+    number: int
+    blob_id: bytes
+
+
+class CompleteUpload(Struct, frozen=True, tag=True):
+    """Make an upload's chosen parts the current version; the rest is counted dead.
+
+    Refused: NoSuchUpload, InvalidPart (changed since read), and PutVersion's. Repeating a finished
+    completion gives its result again.
+    """
+
+    upload_id: bytes
+    chosen: tuple[ChosenPart, ...]
+    index: tuple[PartIndex, ...]
+    facts: ObjectFacts
+    condition: WriteCondition = NO_CONDITION
+
+
+class AbortUpload(Struct, frozen=True, tag=True):
+    """Refused: NoSuchUpload. Its bytes are counted dead."""
+
+    upload_id: bytes
+
+
+class ReserveChunk(Struct, frozen=True, tag=True):
+    """Name a striped chunk before its first byte is written."""
+
+    id: bytes
+    owner: str
+    epoch: int
+    k: int
+    m: int
+    members: tuple[bytes, ...]
+
+
+class OpenLanding(Struct, frozen=True, tag=True):
+    """The committer's own: the landing chunk that this and the next groups go to."""
+
+    id: bytes
+    epoch: int
+    members: tuple[bytes, ...]
+
+
+class CloseChunk(Struct, frozen=True, tag=True):
+    """No more appends: a landing chunk waits to be re-laid, a striped one is sealed as is."""
+
+    id: bytes
+
+
+class ReplaceMember(Struct, frozen=True, tag=True):
+    """A mirror or segment moved to another drive (`new` b"": lost, with no new place)."""
+
+    id: bytes
+    index: int
+    new: bytes
+
+
+class SealChunk(Struct, frozen=True, tag=True):
+    """A landing chunk was re-laid as segments that are synced and in place."""
+
+    id: bytes
+    k: int
+    m: int
+    members: tuple[bytes, ...]
+    length: int
+
+
+class CountDead(Struct, frozen=True, tag=True):
+    """Bytes that nothing will ever refer to (an upload that failed after its rows were written)."""
+
+    extents: tuple[Extent, ...]
+
+
+Mutation = (
+    CreateTenant
+    | CreateStore
+    | CreateUser
+    | RotateKey
+    | CreateBucket
+    | DeleteBucket
+    | PutVersion
+    | CopyVersion
+    | DeleteVersion
+    | CreateUpload
+    | PutPart
+    | CompleteUpload
+    | AbortUpload
+    | ReserveChunk
+    | OpenLanding
+    | CloseChunk
+    | ReplaceMember
+    | SealChunk
+    | CountDead
+)
+
+
+class Done(Struct, frozen=True, tag=True):
+    """The mutation took effect; it has nothing else to say."""
+
+
+class Written(Struct, frozen=True, tag=True):
+    """A version now stands: its id (b"" null), Last-Modified, ETag, size and checksum."""
+
+    version_id: bytes
+    modified_ms: int
+    etag: str
+    size: int
+    checksum: Checksum | None = None
+
+
+class Deleted(Struct, frozen=True, tag=True):
+    """What a delete did: `marker` with its version id if one was made or removed."""
+
+    version_id: bytes | None = None
+    marker: bool = False
+    marker_version_id: bytes | None = None
+
+
+class PartWritten(Struct, frozen=True, tag=True):
+    modified_ms: int
+
+
+class Refused(Struct, frozen=True, tag=True):
+    """A `Refusal` on the wire between a worker and the committer."""
+
+    code: str
+    message: str | None
+    fields: dict[str, str]
+
+    def error(self) -> Refusal:
+        return Refusal(self.code, self.message, **self.fields)
+
+
+Result = Done | Written | Deleted | PartWritten

@@ -1,0 +1,206 @@
+"""Rows of the catalog as values. Times are milliseconds since 1970 (UTC); keys are UTF-8 bytes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from coffre.vault.records import Blob
+
+KeyOrder = Literal["utf-8", "utf-16be"]
+NULL_VERSION = b""
+
+
+class Tenant(Struct, frozen=True):
+    id: bytes
+    name: str
+    bucket_limit: int = 999
+
+
+class StoreKey(Struct, frozen=True):
+    """A store's data key, wrapped by the root key named `root_key_id`."""
+
+    id: bytes
+    root_key_id: bytes
+    wrapped: bytes
+
+
+class Store(Struct, frozen=True):
+    """An object store (namespace). `key_id` names the store key for new blobs."""
+
+    id: bytes
+    name: str
+    tenant_id: bytes
+    key_id: bytes
+    created_ms: int
+    key_order: KeyOrder = "utf-8"
+    dialect: Literal["aws", "ecs"] = "aws"
+    allow_v2: bool = True
+
+
+class User(Struct, frozen=True):
+    """An object user (storage account). `id` is the 64-hex Owner ID of S3 answers."""
+
+    id: str
+    store_id: bytes
+    label: str
+    kind: Literal["object", "iam"]
+    locked: bool
+    created_ms: int
+
+
+class Secret(Struct, frozen=True):
+    """One secret of an access key: wrapped; valid until `expires_ms` (None: for ever)."""
+
+    wrapped: bytes
+    root_key_id: bytes
+    expires_ms: int | None = None
+
+
+class Key(Struct, frozen=True):
+    """An access key: the current secret first, then one in grace."""
+
+    access_key: str
+    user_id: str
+    store_id: bytes
+    created_ms: int
+    secrets: tuple[Secret, ...]
+
+
+class Identity(Struct, frozen=True):
+    """What a worker needs to authenticate a request: one read."""
+
+    key: Key
+    user: User
+    store: Store
+
+
+class Bucket(Struct, frozen=True):
+    id: bytes
+    store_id: bytes
+    name: str
+    owner_id: str
+    owner_label: str
+    created_ms: int
+    region: str
+    key_order: KeyOrder = "utf-8"
+    versioning: Literal["never", "enabled", "suspended"] = "never"
+    objects: int = 0
+    bytes: int = 0
+
+
+class Checksum(Struct, frozen=True, array_like=True):
+    """`value` as the client sees it (base64, '-N' for composite); `type` as AWS words it."""
+
+    algorithm: str
+    value: str
+    type: Literal["FULL_OBJECT", "COMPOSITE"] = "FULL_OBJECT"
+
+
+class PartIndex(Struct, frozen=True, array_like=True):
+    """One part of a finished multipart object, in order."""
+
+    number: int
+    size: int
+    checksum: str = ""
+
+
+class Manifest(Struct, frozen=True):
+    """Where an object's bytes are: immutable and reference-counted.
+
+    A plain object is one `blob`. A multipart object names its parts in `parts` (order and sizes);
+    their blobs are read with `Reader.part_blobs`.
+    """
+
+    id: bytes
+    size: int
+    blob: Blob | None = None
+    parts: tuple[PartIndex, ...] = ()
+
+
+class Version(Struct, frozen=True):
+    """One version of a key, or a delete marker (`manifest` None, `marker` True).
+
+    `order` is larger for newer: a hybrid logical clock (48 bits of ms, 15 of counter). `version_id`
+    is what clients see, `b""` for the null version. `etag` has no quotes. `metadata` is the stored
+    form of `wire.metadata` (user and system headers).
+    """
+
+    bucket_id: bytes
+    key: bytes
+    order: int
+    zone: int
+    version_id: bytes
+    marker: bool
+    latest: bool
+    modified_ms: int
+    size: int
+    etag: str
+    owner_id: str
+    owner_label: str
+    metadata: dict[str, str]
+    storage_class: str
+    checksum: Checksum | None
+    parts_count: int
+    manifest: Manifest | None
+    tags: dict[str, str] = {}
+
+
+class Upload(Struct, frozen=True):
+    """A multipart upload in progress."""
+
+    id: bytes
+    bucket_id: bytes
+    key: bytes
+    initiated_ms: int
+    owner_id: str
+    owner_label: str
+    metadata: dict[str, str]
+    storage_class: str
+    checksum_algorithm: str | None
+    checksum_type: Literal["FULL_OBJECT", "COMPOSITE"] | None
+    manifest_id: bytes
+    tags: dict[str, str] = {}
+
+
+class Part(Struct, frozen=True):
+    number: int
+    size: int
+    etag: str
+    modified_ms: int
+    blob: Blob
+    checksum: Checksum | None = None
+
+
+class Listed(Struct, frozen=True):
+    """One object of a listing: what an S3 list answer shows, no more."""
+
+    key: bytes
+    modified_ms: int
+    size: int
+    etag: str
+    owner_id: str
+    owner_label: str
+    storage_class: str
+    checksum: Checksum | None
+
+
+class Listing(Struct, frozen=True):
+    """A page of current objects: entries in order; `next_after` resumes behind the last entry.
+
+    `common_prefixes` and `objects` together never exceed the limit asked for.
+    """
+
+    objects: tuple[Listed, ...]
+    common_prefixes: tuple[bytes, ...]
+    truncated: bool
+    next_after: bytes = b""
+
+
+class UploadListing(Struct, frozen=True):
+    uploads: tuple[Upload, ...]
+    common_prefixes: tuple[bytes, ...]
+    truncated: bool
+    next_key: bytes = b""
+    next_upload: bytes = b""

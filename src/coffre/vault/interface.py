@@ -1,0 +1,75 @@
+"""The vault's seams: a chunk store keeps chunks, a vault makes and reads blobs in them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from coffre.system.disk import Buffer
+from coffre.vault.records import Blob, Chunk, Extent
+
+
+class DataLost(Exception):
+    """More of a chunk is gone than its redundancy can make up for. An outage, said as such."""
+
+
+class StorageFull(Exception):
+    """No place for new bytes: writes are refused, reads and deletes go on."""
+
+
+class Placement(Protocol):
+    """Where chunks are: answered by the catalog."""
+
+    def chunk(self, chunk_id: bytes) -> Chunk | None: ...
+
+
+class ChunkStore(Protocol):
+    """Keeps chunks. Knows extents and drives, not objects. Errors: DataLost, StorageFull."""
+
+    async def read(self, extent: Extent, start: int, length: int) -> bytes:
+        """`length` bytes from `start` within an extent, verified or decoded around."""
+        ...
+
+    async def append_rows(self, pieces: Sequence[Buffer]) -> tuple[Extent, ...]:
+        """Write ciphertext as whole rows into this process's open striped chunk.
+
+        Returns when what is synced survives any 2 drives or one rack. The extents, in order, hold
+        the pieces' bytes in order.
+        """
+        ...
+
+
+class Staged(Struct, frozen=True):
+    """A finished blob: either its extents are filled in (rows are synced), or `body` is its whole
+    ciphertext, to travel with the mutation."""
+
+    blob: Blob
+    body: tuple[bytes, ...] = ()
+
+
+class BlobWriter(Protocol):
+    """Takes plaintext, keeps a few stripes in memory at most."""
+
+    async def write(self, piece: Buffer) -> None: ...
+
+    async def finish(self) -> Staged: ...
+
+    async def abandon(self) -> None:
+        """Give up: rows already written are counted dead. Never after a commit."""
+        ...
+
+
+class Vault(Protocol):
+    """Blobs in, blobs out. `data_key` is a store key's 32 bytes, `key_id` its name."""
+
+    def writer(self, key_id: bytes, data_key: bytes, *, size_hint: int | None) -> BlobWriter: ...
+
+    def read(self, blob: Blob, data_key: bytes, start: int, end: int) -> AsyncIterator[bytes]:
+        """Plaintext bytes start..end (end exclusive), in pieces; bounded memory."""
+        ...
+
+
+Reserve = Callable[[Chunk], Awaitable[None]]
+CountDead = Callable[[tuple[Extent, ...]], Awaitable[None]]
