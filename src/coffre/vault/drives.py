@@ -1,0 +1,176 @@
+"""Drives: labelled folders, which of them are there, and where new chunks go.
+
+Placement looks at racks first, then nodes, then free space, then who was chosen least of late.
+Free space counts in whole GiB so that folders of one disk are equals and share the work.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from coffre.system.disk import Disk
+from coffre.vault.interface import StorageFull
+from coffre.vault.records import GEOMETRIES, Geometry
+
+RESERVE_BYTES = 1 << 30
+
+
+class DriveState(StrEnum):
+    """missing: nothing of ours at the path. failed: an error was seen (see `reason`). foreign:
+    another zone's, or a drive whose superblock is not the one that this path should have."""
+
+    PRESENT = "present"
+    MISSING = "missing"
+    FAILED = "failed"
+    FOREIGN = "foreign"
+
+
+@dataclass(eq=False)
+class Drive:
+    """A folder that stands for a drive: 16-byte id, absolute path, labels, and how it is."""
+
+    id: bytes
+    path: str
+    node: str
+    rack: str
+    state: DriveState = DriveState.PRESENT
+    reason: str = ""
+    _chunk_dirs: set[str] = field(default_factory=set, repr=False)
+
+
+def chunk_dir(drive: Drive, chunk_id: bytes) -> str:
+    return f"{drive.path}/chunks/{chunk_id[-1]:02x}"
+
+
+def mirror_path(drive: Drive, chunk_id: bytes) -> str:
+    return f"{chunk_dir(drive, chunk_id)}/{chunk_id.hex()}.mirror"
+
+
+def segment_path(drive: Drive, chunk_id: bytes, index: int) -> str:
+    return f"{chunk_dir(drive, chunk_id)}/{chunk_id.hex()}.{index}.segment"
+
+
+def temporary_path(path: str) -> str:
+    """Where a file is written before it is renamed to `path`; left over after a crash."""
+    return f"{path}.tmp"
+
+
+def ensure_chunk_dir(disk: Disk, drive: Drive, chunk_id: bytes) -> None:
+    """Make the folder that a chunk's file goes to, durably. Raises OSError."""
+    parent = f"{drive.path}/chunks"
+    for path, above in ((parent, drive.path), (chunk_dir(drive, chunk_id), parent)):
+        if path in drive._chunk_dirs:
+            continue
+        try:
+            disk.mkdir(path)
+        except FileExistsError:
+            pass
+        # Also when it stood already: its maker may not have synced it before a crash.
+        disk.sync_dir(above)
+        drive._chunk_dirs.add(path)
+
+
+class DriveSet:
+    """A zone's drives as this process sees them.
+
+    `reserve_bytes`: what must stay free on a drive; one with less takes no new chunk.
+    """
+
+    def __init__(
+        self, disk: Disk, drives: Iterable[Drive], *, reserve_bytes: int = RESERVE_BYTES
+    ) -> None:
+        self.disk = disk
+        self.reserve_bytes = reserve_bytes
+        self._drives = {drive.id: drive for drive in drives}
+        self._chosen: Counter[bytes] = Counter()
+        self._turn = 0
+
+    def all(self) -> list[Drive]:
+        return list(self._drives.values())
+
+    def present(self) -> list[Drive]:
+        return [drive for drive in self._drives.values() if drive.state is DriveState.PRESENT]
+
+    def by_id(self, drive_id: bytes) -> Drive | None:
+        return self._drives.get(drive_id)
+
+    def member(self, drive_id: bytes) -> Drive | None:
+        """The drive if it is present; None for one that is away or was never chosen (b"")."""
+        drive = self._drives.get(drive_id)
+        return drive if drive is not None and drive.state is DriveState.PRESENT else None
+
+    def fail(self, drive_id: bytes, reason: str) -> None:
+        """Take a drive out of use after an error or a missed deadline."""
+        self.mark(drive_id, DriveState.FAILED, reason)
+
+    def mark(self, drive_id: bytes, state: DriveState, reason: str = "") -> None:
+        drive = self._drives[drive_id]
+        drive.state, drive.reason = state, reason
+        drive._chunk_dirs.clear()
+
+    def choose_mirrors(self, count: int) -> list[Drive]:
+        """Up to `count` drives for a landing chunk: distinct racks when possible, else distinct
+        nodes, else distinct drives. Fewer when fewer have room. Raises StorageFull on none."""
+        return self._spread(self._with_room(), count, count)
+
+    def choose_segments(self, wanted: Geometry) -> tuple[Geometry, list[Drive]]:
+        """The widest geometry not wider than `wanted` that keeps its promise, and its drives.
+
+        The promise: any m drives or any one rack may go, so no rack holds more than m segments.
+        With fewer than three racks that have room no geometry can keep the second half; then the
+        rule is relaxed: one segment a drive, spread evenly over racks and nodes, any m drives may
+        go but not a rack. One drive alone takes 1+0. Raises StorageFull when none has room.
+        """
+        room = self._with_room()
+        allowed = [g for g in GEOMETRIES if g.width <= wanted.width and g.m <= wanted.m]
+        racks = len({self._drives[drive_id].rack for drive_id in room})
+        for geometry in allowed or [GEOMETRIES[-1]]:
+            per_rack = (geometry.m or 1) if racks >= 3 else geometry.width
+            chosen = self._spread(room, geometry.width, per_rack)
+            if len(chosen) == geometry.width:
+                self._turn += 1
+                turn = self._turn % geometry.width
+                # Data segments serve the reads: let every drive have its share of them.
+                return geometry, chosen[turn:] + chosen[:turn]
+        raise StorageFull("no drive has room for a chunk")
+
+    def _with_room(self) -> dict[bytes, int]:
+        """Free GiB of each present drive that has more than the reserve."""
+        room: dict[bytes, int] = {}
+        for drive in self.present():
+            try:
+                free = self.disk.free_bytes(drive.path)
+            except OSError as error:
+                self.fail(drive.id, f"free space: {error}")
+                continue
+            if free > self.reserve_bytes:
+                room[drive.id] = free >> 30
+        if not room:
+            raise StorageFull("no drive has room for a chunk")
+        return room
+
+    def _spread(self, room: dict[bytes, int], count: int, per_rack: int) -> list[Drive]:
+        """Up to `count` drives, at most `per_rack` in a rack, as evenly spread as they allow."""
+        left = [self._drives[drive_id] for drive_id in room]
+        racks: Counter[str] = Counter()
+        nodes: Counter[tuple[str, str]] = Counter()
+        chosen: list[Drive] = []
+
+        def rank(drive: Drive) -> tuple[int, int, int, int]:
+            node = nodes[drive.rack, drive.node]
+            return racks[drive.rack], node, -room[drive.id], self._chosen[drive.id]
+
+        while left and len(chosen) < count:
+            drive = min(left, key=rank)
+            left.remove(drive)
+            if racks[drive.rack] >= per_rack:
+                break  # The emptiest rack is full to the rule: so are the others.
+            racks[drive.rack] += 1
+            nodes[drive.rack, drive.node] += 1
+            chosen.append(drive)
+        if len(chosen) == count:
+            self._chosen.update(drive.id for drive in chosen)
+        return chosen
