@@ -103,6 +103,10 @@ CATALOGUE: Final[dict[str, tuple[int, str]]] = {
         400,
         "The content of the form does not meet the conditions specified in the policy document.",
     ),
+    "InvalidRedirectLocation": (
+        400,
+        "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.",
+    ),
     "InvalidRegion": (400, "The specified Region is not valid."),
     "InvalidRequest": (400, "Invalid Request"),
     "InvalidRetentionPeriod": (400, "The retention period specified is invalid."),
