@@ -38,15 +38,15 @@ def parse(body: bytes, root: str, *, limit: int = 1 << 20) -> Element:
     marks = body.count(b"<")
     if marks < _MARKS:
         marks += len(_ATTRIBUTE.findall(body))
-    if marks > _MARKS or b"<!DOCTYPE" in body:
+    if marks > _MARKS or b"<!DOCTYPE" in body or b"\0" in body:
         raise malformed()
-    # The forced encoding overrules declarations and byte order marks, so that no DOCTYPE hides in
-    # UTF-16; without one there is no entity to expand or fetch, which is all that S314 warns of.
+    # Without a DOCTYPE there is no entity to expand or fetch, which is all that S314 warns of. None
+    # hides in UTF-16, which expat would read whatever it is told: that is no UTF-8, or has NULs.
     parser = XMLParser(encoding="utf-8")  # noqa: S314
     try:
-        parser.feed(body)
+        parser.feed(body.decode())
         found: Element = parser.close()
-    except (ParseError, ValueError) as error:
+    except (ParseError, UnicodeDecodeError) as error:
         raise malformed() from error
     for element in found.iter():
         element.tag = element.tag.removeprefix(_QUALIFIED)
