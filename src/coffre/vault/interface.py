@@ -28,15 +28,20 @@ class Placement(Protocol):
 class ChunkStore(Protocol):
     """Keeps chunks. Knows extents and drives, not objects. Errors: DataLost, StorageFull."""
 
-    async def read(self, extent: Extent, start: int, length: int) -> bytes:
-        """`length` bytes from `start` within an extent, verified or decoded around."""
+    async def read(self, extent: Extent, start: int, length: int, attempt: int = 0) -> bytes:
+        """`length` bytes from `start` within an extent, verified or decoded around.
+
+        A caller whose frame tag shows the bytes to be wrong asks again with `attempt` 1, 2, …:
+        each is another way to the same bytes (the next mirror, decoding without the segments
+        first read). DataLost when there are no more ways.
+        """
         ...
 
     async def append_rows(self, pieces: Sequence[Buffer]) -> tuple[Extent, ...]:
         """Write ciphertext as whole rows into this process's open striped chunk.
 
         Returns when what is synced survives any 2 drives or one rack. The extents, in order, hold
-        the pieces' bytes in order.
+        the pieces' bytes in order. The pieces are the caller's again when this returns.
         """
         ...
 
