@@ -1,0 +1,92 @@
+"""The `coffre` command: its tree, and the one place where an error becomes a line and a code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+from click.shell_completion import get_completion_class
+
+from coffre import __version__
+from coffre.cli import administer, node
+from coffre.cli.complaint import INTERNAL, INTERRUPTED, Complaint
+from coffre.cli.invocation import Invocation, shared
+
+_log = logging.getLogger("coffre.cli")
+
+
+@click.group(name="coffre", context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="coffre %(version)s")
+@shared
+def root(invocation: Invocation) -> None:
+    """Self-hosted S3 object storage."""
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes a shell complete this command; how to load it is in docs/cli.md."""
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise Complaint(f"no completion for {shell}")
+    click.echo(kind(root, {}, "coffre", "_COFFRE_COMPLETE").source())
+
+
+for _command in (
+    node.init,
+    node.serve,
+    administer.status,
+    administer.store,
+    administer.user,
+    administer.bucket,
+    administer.drive,
+    administer.seal,
+    completion,
+):
+    root.add_command(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit code; never raises and never shows a traceback."""
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        result = root.main(arguments, prog_name="coffre", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        return _said(_words(error), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has had enough; what is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        _log.debug("the command failed", exc_info=True)
+        return _said(
+            f"unexpected {type(error).__name__}: {error}."
+            " Run it again with COFFRE_LOG_LEVEL=debug and report what it says",
+            INTERNAL,
+        )
+    return result if isinstance(result, int) else 0
+
+
+def _words(error: click.ClickException) -> str:
+    """A wrong call also names the help that would have told."""
+    words = error.format_message()
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        words = f"{words.rstrip('.')}: see `{error.ctx.command_path} --help`"
+    return words
+
+
+def _said(words: str, code: int) -> int:
+    click.echo(f"coffre: {' '.join(words.split())}", err=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""What a first start tells its operator, once: where, with which keys, and how to try it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+
+def credentials(facts: Mapping[str, Any]) -> str:
+    """The secrets of a new region: they are never shown again."""
+    return f"""\
+  Access key         {facts["access_key"]}
+  Secret key         {facts["secret_key"]}
+  Owner              {facts["owner_name"]} ({facts["owner_id"]})
+  Operator           {facts["operator"]}
+  Operator password  {facts["password"]}
+
+Keep these: they are shown this once. A lost secret key is replaced with
+`coffre user rotate {facts["access_key"]}`."""
+
+
+def first_start(facts: Mapping[str, Any]) -> str:
+    """The whole welcome. The three lines under "Try it" work as they are when pasted."""
+    parts = [
+        f"Coffre serves S3 at {facts['endpoint']} (region {facts['region']}).",
+        credentials(facts),
+        "Try it, each line on its own:",
+        "\n".join((aws_line(facts), mc_line(facts), python_line(facts))),
+    ]
+    if facts.get("hosts"):
+        parts.append(
+            "The store's own name does not resolve here. To use it, and bucket names as hosts,\n"
+            f"add this line to /etc/hosts and start again:\n  {facts['hosts']}"
+        )
+    return "\n\n".join(parts)
+
+
+def later_start(facts: Mapping[str, Any]) -> str:
+    """One line."""
+    return (
+        f"Coffre serves S3 at {facts['endpoint']} (region {facts['region']},"
+        f" access key {facts['access_key']})."
+    )
+
+
+def aws_line(facts: Mapping[str, Any]) -> str:
+    keys = (
+        f"AWS_ACCESS_KEY_ID={shlex.quote(facts['access_key'])}"
+        f" AWS_SECRET_ACCESS_KEY={shlex.quote(facts['secret_key'])}"
+        f" AWS_DEFAULT_REGION={shlex.quote(facts['region'])}"
+    )
+    return f"{keys} aws --endpoint-url {facts['endpoint']} s3 mb s3://from-aws-cli"
+
+
+def mc_line(facts: Mapping[str, Any]) -> str:
+    keys = f"{shlex.quote(facts['access_key'])} {shlex.quote(facts['secret_key'])}"
+    return (
+        f"mc alias set coffre {facts['endpoint']} {keys}"
+        " && mc mb --ignore-existing coffre/from-mc && mc ls coffre"
+    )
+
+
+def python_line(facts: Mapping[str, Any]) -> str:
+    """boto3, from client to an object read back."""
+    region = facts["region"]
+    place = (
+        ""
+        if region == "us-east-1"
+        else f", CreateBucketConfiguration={{'LocationConstraint': {region!r}}}"
+    )
+    program = (
+        f"import boto3; s3 = boto3.client('s3', endpoint_url={facts['endpoint']!r},"
+        f" region_name={region!r}, aws_access_key_id={facts['access_key']!r},"
+        f" aws_secret_access_key={facts['secret_key']!r});"
+        f" s3.create_bucket(Bucket='from-python'{place});"
+        " s3.put_object(Bucket='from-python', Key='hello.txt', Body=b'hello');"
+        " print(s3.get_object(Bucket='from-python', Key='hello.txt')['Body'].read())"
+    )
+    return f'python3 -c "{program}"'

@@ -1,0 +1,201 @@
+"""Settings of a node: one TOML file, `COFFRE_*` variables over it, command-line flags over both.
+
+Every key is documented in `docs/configuration.md`; a test compares. Sizes are bytes, durations are
+seconds. What is wrong is one `ConfigError` that names the key and where it was read.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from coffre.vault.records import Geometry
+
+FILE_NAME: Final = "coffre.toml"
+PREFIX: Final = "COFFRE_"
+CONFIG_VARIABLE: Final = "COFFRE_CONFIG"
+# Variables of the test suite: no settings, and no typing errors either.
+TEST_VARIABLES: Final = ("COFFRE_REQUIRE_ALL", "COFFRE_LONG", "COFFRE_TEST_")
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# 0 asks for any free port: the ready line says which.
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Seconds = Annotated[float, Meta(gt=0)]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+HostName = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
+
+_log = logging.getLogger(__name__)
+
+
+class ConfigError(Exception):
+    """A setting that cannot be used: one line, with the key and the place that named it."""
+
+
+class DriveFolder(Struct, frozen=True, forbid_unknown_fields=True):
+    """One drive: an absolute folder, and the node and rack that it stands in."""
+
+    path: Annotated[str, Meta(pattern="^/")]
+    node: Annotated[str, Meta(min_length=1)]
+    rack: Annotated[str, Meta(min_length=1)]
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A node's whole configuration. `docs/configuration.md` says what each key means."""
+
+    data: Annotated[str, Meta(min_length=1)] = "data"
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    port: Port = 9000
+    region: Name = "us-east-1"
+    zone: Name = "zone-1"
+    bases: Annotated[tuple[HostName, ...], Meta(min_length=1)] = ("localhost",)
+    workers: Annotated[int, Meta(ge=0, le=256)] = 0
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    drives: tuple[DriveFolder, ...] = ()
+    geometry: Literal["12+4", "8+4", "8+3", "4+2", "2+1", "1+0"] = "12+4"
+    landing_copies: Annotated[int, Meta(ge=3, le=5)] = 3
+    inline_limit: Annotated[int, Meta(ge=64 * KIB, le=8 * MIB)] = MIB
+    seal_after: Seconds = 60.0
+    sync_deadline: Seconds = 2.0
+    read_deadline: Seconds = 2.0
+
+    bucket_limit: Annotated[int, Meta(ge=1)] = 999
+    allow_v2: bool = True
+    clock_skew: Seconds = 900.0
+
+    header_timeout: Seconds = 15.0
+    body_timeout: Seconds = 60.0
+    idle_timeout: Seconds = 75.0
+    drain_timeout: Seconds = 30.0
+    queued_mutations: Annotated[int, Meta(ge=1)] = 1024
+    queued_bytes: Annotated[int, Meta(ge=8 * MIB)] = 64 * MIB
+    catalog_cache: Annotated[int, Meta(ge=MIB)] = 16 * MIB
+
+    @property
+    def coding(self) -> Geometry:
+        """`geometry` as the vault's value."""
+        k, m = self.geometry.split("+")
+        return Geometry(int(k), int(m))
+
+    @property
+    def worker_count(self) -> int:
+        """HTTP processes: `workers`, or one a usable core."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+    def inside(self, name: str) -> str:
+        """The absolute path of `name` in the data folder."""
+        return os.path.join(self.data, name)
+
+    @property
+    def socket_path(self) -> str:
+        """Where a running node listens for the CLI (mode 0600)."""
+        return self.inside("coffre.sock")
+
+
+KEYS: Final = Settings.__struct_fields__
+_TEXT_LISTS: Final = ("bases",)
+_FILE_ONLY: Final = ("drives",)
+
+
+def variable(key: str) -> str | None:
+    """The environment variable that sets `key`; None where only the file can."""
+    return None if key in _FILE_ONLY else PREFIX + key.upper()
+
+
+def load(
+    flags: Mapping[str, object], environ: Mapping[str, str], config: str | None = None
+) -> Settings:
+    """Settings from flags over variables over the file over defaults; `data` comes out absolute.
+
+    The file is `config`, else `COFFRE_CONFIG`, else `coffre.toml` in the data folder if it stands.
+    Raises `ConfigError`.
+    """
+    chosen = _checked(dict(flags), "command line")
+    variables = _from_environment(environ)
+    named = config or environ.get(CONFIG_VARIABLE)
+    if named:
+        file = _from_file(named)
+    else:
+        # Without a named file the data folder is known before the file in it is read.
+        folder = str({**variables, **chosen}.get("data", Settings().data))
+        path = os.path.join(folder, FILE_NAME)
+        file = _from_file(path) if os.path.exists(path) else {}
+        if "data" in file:
+            raise ConfigError(
+                f"{path}: data: a file inside the data folder cannot move it;"
+                f" start with --config {path} or remove the key"
+            )
+    merged = {**file, **variables, **chosen}
+    merged["data"] = os.path.abspath(str(merged.get("data", Settings().data)))
+    return _settings(merged, "configuration")
+
+
+def _from_file(path: str) -> dict[str, object]:
+    try:
+        with open(path, "rb") as source:
+            values = tomllib.load(source)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    checked = _checked(values, path)
+    if "data" in checked:
+        # A relative folder in a file is meant from where the file stands.
+        checked["data"] = os.path.join(os.path.dirname(os.path.abspath(path)), str(checked["data"]))
+    return checked
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
+    known = {name: key for key in KEYS if (name := variable(key)) is not None}
+    values: dict[str, object] = {}
+    for name in sorted(environ):
+        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE:
+            continue
+        if name not in known:
+            if not name.startswith(TEST_VARIABLES):
+                _log.warning("%s is no setting and is ignored%s", name, _nearest(name, known))
+            continue
+        key, text = known[name], environ[name]
+        value = [item.strip() for item in text.split(",")] if key in _TEXT_LISTS else text
+        values |= _checked({key: value}, name, strict=False)
+    return values
+
+
+def _checked(values: dict[str, object], source: str, *, strict: bool = True) -> dict[str, object]:
+    """The same keys with their values in their own types; `source` names them in an error."""
+    for key in values:
+        if key not in KEYS:
+            raise ConfigError(f"{source}: unknown key {key!r}{_nearest(key, KEYS)}")
+    settings = _settings(values, source, strict=strict)
+    return {key: getattr(settings, key) for key in values}
+
+
+def _settings(values: dict[str, object], source: str, *, strict: bool = True) -> Settings:
+    try:
+        return msgspec.convert(values, Settings, strict=strict)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{source}: {_reason(str(error))}") from error
+
+
+def _reason(message: str) -> str:
+    """msgspec's words with the key in front: "port: expected `int`, got `str`"."""
+    found = re.fullmatch(r"(.*) - at `\$\.(.*)`", message, re.DOTALL)
+    if not found:
+        return message
+    what, key = found.groups()
+    return f"{key}: {what[:1].lower()}{what[1:]}"
+
+
+def _nearest(name: str, known: Mapping[str, str] | tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
