@@ -92,6 +92,13 @@ class DeleteBucket(Struct, frozen=True, tag=True):
     bucket_id: bytes
 
 
+class SetVersioning(Struct, frozen=True, tag=True):
+    """Once enabled, versioning can only be suspended. Refused: NoSuchBucket."""
+
+    bucket_id: bytes
+    state: Literal["enabled", "suspended"]
+
+
 class ObjectFacts(Struct, frozen=True):
     """What a new version says of itself, whichever way it was made."""
 
@@ -241,6 +248,21 @@ class CountDead(Struct, frozen=True, tag=True):
     extents: tuple[Extent, ...]
 
 
+class ReapOrphans(Struct, frozen=True, tag=True):
+    """Free parts of multipart objects and uploads that nothing refers to any more, at most
+    `limit_rows` (and never more than a group may hold). Answers `Reaped`."""
+
+    limit_rows: int = 200
+
+
+class ForgetCompletions(Struct, frozen=True, tag=True):
+    """Stop remembering completions older than `before_ms`, at most `limit_rows`: repeating one of
+    them is NoSuchUpload from then on. Answers `Reaped`."""
+
+    before_ms: int
+    limit_rows: int = 200
+
+
 Mutation = (
     CreateTenant
     | CreateStore
@@ -248,6 +270,7 @@ Mutation = (
     | RotateKey
     | CreateBucket
     | DeleteBucket
+    | SetVersioning
     | PutVersion
     | CopyVersion
     | DeleteVersion
@@ -261,6 +284,8 @@ Mutation = (
     | ReplaceMember
     | SealChunk
     | CountDead
+    | ReapOrphans
+    | ForgetCompletions
 )
 
 
@@ -290,6 +315,13 @@ class PartWritten(Struct, frozen=True, tag=True):
     modified_ms: int
 
 
+class Reaped(Struct, frozen=True, tag=True):
+    """A steward's step removed `rows` rows; `more` are waiting."""
+
+    rows: int
+    more: bool
+
+
 class Refused(Struct, frozen=True, tag=True):
     """A `Refusal` on the wire between a worker and the committer."""
 
@@ -301,4 +333,4 @@ class Refused(Struct, frozen=True, tag=True):
         return Refusal(self.code, self.message, **self.fields)
 
 
-Result = Done | Written | Deleted | PartWritten
+Result = Done | Written | Deleted | PartWritten | Reaped

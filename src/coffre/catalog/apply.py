@@ -1,0 +1,76 @@
+"""One step of the catalog: (rows, mutation, stamp) -> rows, and nothing else.
+
+It reads no clock and no randomness, so a mutation applied twice to equal rows makes equal rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import apsw
+from msgspec.structs import replace
+
+from coffre.catalog import (
+    apply_chunks,
+    apply_manifests,
+    apply_objects,
+    apply_stores,
+    apply_uploads,
+    mutations,
+)
+from coffre.catalog.mutations import Mutation, PutPart, PutVersion, Refusal, Result
+from coffre.catalog.stamp import Stamp
+from coffre.vault.records import Extent
+
+_STEPS: dict[type, Callable[[apsw.Connection, Any, Stamp], Result]] = {
+    mutations.PutVersion: apply_objects.put_version,
+    mutations.CopyVersion: apply_objects.copy_version,
+    mutations.DeleteVersion: apply_objects.delete_version,
+    mutations.CreateUpload: apply_uploads.create_upload,
+    mutations.PutPart: apply_uploads.put_part,
+    mutations.CompleteUpload: apply_uploads.complete_upload,
+    mutations.AbortUpload: apply_uploads.abort_upload,
+    mutations.ForgetCompletions: apply_uploads.forget_completions,
+    mutations.ReapOrphans: apply_manifests.reap_orphans,
+    mutations.CreateTenant: apply_stores.create_tenant,
+    mutations.CreateStore: apply_stores.create_store,
+    mutations.CreateUser: apply_stores.create_user,
+    mutations.RotateKey: apply_stores.rotate_key,
+    mutations.CreateBucket: apply_stores.create_bucket,
+    mutations.DeleteBucket: apply_stores.delete_bucket,
+    mutations.SetVersioning: apply_stores.set_versioning,
+    mutations.ReserveChunk: apply_chunks.reserve_chunk,
+    mutations.OpenLanding: apply_chunks.open_landing,
+    mutations.CloseChunk: apply_chunks.close_chunk,
+    mutations.ReplaceMember: apply_chunks.replace_member,
+    mutations.SealChunk: apply_chunks.seal_chunk,
+    mutations.CountDead: apply_chunks.count_never_lived,
+}
+
+
+def apply(db: apsw.Connection, mutation: Mutation, stamp: Stamp) -> Result:
+    """Apply one mutation inside the caller's savepoint, which it rolls back on `Refusal`.
+
+    An id that exists already (a mutation sent twice) is refused as InternalError; other
+    `apsw.Error`s are the database's own trouble.
+    """
+    try:
+        return _STEPS[type(mutation)](db, mutation, stamp)
+    except apsw.ConstraintError as error:
+        name = type(mutation).__name__
+        raise Refusal("InternalError", f"{name} breaks a constraint: {error}") from error
+
+
+def needs_body(mutation: Mutation) -> bool:
+    """Whether it travels with its blob's ciphertext, which has no extents yet."""
+    if not isinstance(mutation, PutVersion | PutPart):
+        return False
+    return mutation.blob.size > 0 and not mutation.blob.extents
+
+
+def place(mutation: Mutation, extents: tuple[Extent, ...]) -> Mutation:
+    """The mutation with its blob's extents filled in: where its body was landed."""
+    if not isinstance(mutation, PutVersion | PutPart):
+        raise TypeError(f"{type(mutation).__name__} carries no body")
+    return replace(mutation, blob=replace(mutation.blob, extents=extents))

@@ -1,0 +1,118 @@
+"""Manifests: immutable, shared by copies, freed after the last reference.
+
+What one blob holds is freed in the step that drops the last reference. A multipart object may have
+10 000 parts: more than a few are left to `ReapOrphans`, so that a delete stays one small step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apsw
+
+from coffre.catalog.apply_chunks import claim, count_dead
+from coffre.catalog.mutations import Reaped, ReapOrphans, Refusal
+from coffre.catalog.packing import pack, unpack_blob
+from coffre.catalog.records import PartIndex
+from coffre.catalog.stamp import Stamp
+from coffre.vault.records import Blob
+
+# More parts than this are freed by a steward, not by the step that drops them.
+PARTS_AT_ONCE = 32
+ROWS_A_GROUP = 200
+
+_INSERT = (
+    "INSERT INTO manifests (id, refs, size, parts_count, blob, parts) VALUES (?, 1, ?, ?, ?, ?)"
+)
+_SHARE = "UPDATE manifests SET refs = refs + 1 WHERE id = ? AND refs > 0"
+_RELEASE = "UPDATE manifests SET refs = refs - 1 WHERE id = ?"
+_SOME_PARTS = "SELECT number, blob FROM parts WHERE manifest_id = ? ORDER BY number LIMIT ?"
+
+
+def add_blob(db: apsw.Connection, manifest_id: bytes, blob: Blob) -> None:
+    """A new object's bytes, in one blob. Refused as `claim` refuses."""
+    claim(db, blob)
+    db.execute(_INSERT, (manifest_id, blob.size, 0, pack(blob), None))
+
+
+def add_parts(
+    db: apsw.Connection, manifest_id: bytes, size: int, index: tuple[PartIndex, ...]
+) -> None:
+    """A new object's bytes, in parts whose rows stand under `manifest_id` already."""
+    db.execute(_INSERT, (manifest_id, size, len(index), None, pack(index)))
+
+
+def share(db: apsw.Connection, manifest_id: bytes) -> None:
+    """One more version holds the manifest. Refused: NoSuchKey if the last one let go."""
+    db.execute(_SHARE, (manifest_id,))
+    if db.changes() != 1:
+        raise Refusal("NoSuchKey")
+
+
+def release(db: apsw.Connection, manifest_id: bytes) -> None:
+    """A version lets go of its manifest; after the last one its bytes are dead."""
+    # The parts column is not read: it can be 400 KB long.
+    refs, blob, parts_count = db.execute(
+        "SELECT refs, blob, parts_count FROM manifests WHERE id = ?", (manifest_id,)
+    ).get
+    if refs > 1:
+        db.execute(_RELEASE, (manifest_id,))
+    elif blob is not None:
+        count_dead(db, (unpack_blob(blob),))
+        _drop(db, manifest_id)
+    elif parts_count <= PARTS_AT_ONCE:
+        _free_parts(db, manifest_id, PARTS_AT_ONCE)
+        _drop(db, manifest_id)
+    else:
+        db.execute(_RELEASE, (manifest_id,))
+        _orphan(db, manifest_id)
+
+
+def release_unfinished(db: apsw.Connection, manifest_id: bytes) -> None:
+    """The parts of an upload that will never be finished: it has no manifest row yet."""
+    if _free_parts(db, manifest_id, PARTS_AT_ONCE) == PARTS_AT_ONCE:
+        _orphan(db, manifest_id)
+
+
+def free_part(db: apsw.Connection, manifest_id: bytes, number: int, packed_blob: bytes) -> None:
+    """One part that is not part of anything any more."""
+    count_dead(db, (unpack_blob(packed_blob),))
+    db.execute("DELETE FROM parts WHERE manifest_id = ? AND number = ?", (manifest_id, number))
+
+
+def reap_orphans(db: apsw.Connection, mutation: ReapOrphans, stamp: Stamp) -> Reaped:
+    """Free parts of orphans, oldest id first; an orphan without parts is removed itself."""
+    left = limit = max(1, min(mutation.limit_rows, ROWS_A_GROUP))
+    while left:
+        manifest_id: bytes | None = db.execute(
+            "SELECT manifest_id FROM orphans ORDER BY manifest_id LIMIT 1"
+        ).get
+        if manifest_id is None:
+            break
+        freed = _free_parts(db, manifest_id, left)
+        if freed < left:
+            _drop(db, manifest_id)
+            db.execute("DELETE FROM orphans WHERE manifest_id = ?", (manifest_id,))
+            freed += 1
+        left -= freed
+    more = db.execute("SELECT 1 FROM orphans LIMIT 1").get is not None
+    return Reaped(limit - left, more)
+
+
+def _free_parts(db: apsw.Connection, manifest_id: bytes, limit: int) -> int:
+    """Free the first `limit` parts; how many there were of them."""
+    rows: list[Any] = db.execute(_SOME_PARTS, (manifest_id, limit)).fetchall()
+    if rows:
+        count_dead(db, (unpack_blob(blob) for _, blob in rows))
+        db.execute(
+            "DELETE FROM parts WHERE manifest_id = ? AND number <= ?", (manifest_id, rows[-1][0])
+        )
+    return len(rows)
+
+
+def _drop(db: apsw.Connection, manifest_id: bytes) -> None:
+    db.execute("DELETE FROM manifests WHERE id = ?", (manifest_id,))
+
+
+def _orphan(db: apsw.Connection, manifest_id: bytes) -> None:
+    db.execute("INSERT INTO orphans (manifest_id) VALUES (?)", (manifest_id,))

@@ -1,0 +1,171 @@
+"""Tenants, stores, users, access keys and buckets."""
+
+from __future__ import annotations
+
+import apsw
+import msgspec
+
+from coffre.catalog.apply_objects import require_bucket
+from coffre.catalog.mutations import (
+    CreateBucket,
+    CreateStore,
+    CreateTenant,
+    CreateUser,
+    DeleteBucket,
+    Done,
+    Refusal,
+    RotateKey,
+    SetVersioning,
+)
+from coffre.catalog.packing import pack, unpack_secrets
+from coffre.catalog.stamp import Stamp
+
+
+def create_tenant(db: apsw.Connection, mutation: CreateTenant, stamp: Stamp) -> Done:
+    if db.execute("SELECT 1 FROM tenants WHERE name = ?", (mutation.name,)).get is not None:
+        raise Refusal("TenantAlreadyExists")
+    db.execute(
+        "INSERT INTO tenants (id, name, bucket_limit) VALUES (?, ?, ?)",
+        (mutation.id, mutation.name, mutation.bucket_limit),
+    )
+    return Done()
+
+
+def create_store(db: apsw.Connection, mutation: CreateStore, stamp: Stamp) -> Done:
+    if db.execute("SELECT 1 FROM stores WHERE name = ?", (mutation.name,)).get is not None:
+        raise Refusal("StoreAlreadyExists")
+    if db.execute("SELECT 1 FROM tenants WHERE id = ?", (mutation.tenant_id,)).get is None:
+        raise Refusal("NoSuchTenant")
+    db.execute(
+        "INSERT INTO store_keys (id, root_key_id, wrapped) VALUES (?, ?, ?)",
+        (mutation.key_id, mutation.root_key_id, mutation.wrapped_key),
+    )
+    db.execute(
+        "INSERT INTO stores (id, name, tenant_id, key_id, created_ms, key_order, dialect, allow_v2)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, 1)",
+        (
+            mutation.id,
+            mutation.name,
+            mutation.tenant_id,
+            mutation.key_id,
+            stamp.now_ms,
+            mutation.key_order,
+            mutation.dialect,
+        ),
+    )
+    return Done()
+
+
+def create_user(db: apsw.Connection, mutation: CreateUser, stamp: Stamp) -> Done:
+    _require_store(db, mutation.store_id)
+    if db.execute("SELECT 1 FROM users WHERE id = ?", (mutation.id,)).get is not None:
+        raise Refusal("UserAlreadyExists")
+    key = (mutation.access_key,)
+    if db.execute("SELECT 1 FROM access_keys WHERE access_key = ?", key).get is not None:
+        raise Refusal("AccessKeyAlreadyExists")
+    db.execute(
+        "INSERT INTO users (id, store_id, label, kind, locked, created_ms)"
+        " VALUES (?, ?, ?, ?, 0, ?)",
+        (mutation.id, mutation.store_id, mutation.label, mutation.kind, stamp.now_ms),
+    )
+    db.execute(
+        "INSERT INTO access_keys (access_key, user_id, store_id, created_ms, secrets)"
+        " VALUES (?, ?, ?, ?, ?)",
+        (
+            mutation.access_key,
+            mutation.id,
+            mutation.store_id,
+            stamp.now_ms,
+            pack((mutation.secret,)),
+        ),
+    )
+    return Done()
+
+
+def rotate_key(db: apsw.Connection, mutation: RotateKey, stamp: Stamp) -> Done:
+    """The secret of before stays in grace; one already in grace ends."""
+    packed = db.execute(
+        "SELECT secrets FROM access_keys WHERE access_key = ?", (mutation.access_key,)
+    ).get
+    if packed is None:
+        raise Refusal("InvalidAccessKeyId")
+    secrets = [mutation.secret]
+    if mutation.old_expires_ms is not None:
+        old = unpack_secrets(packed)[0]
+        secrets.append(msgspec.structs.replace(old, expires_ms=mutation.old_expires_ms))
+    db.execute(
+        "UPDATE access_keys SET secrets = ? WHERE access_key = ?",
+        (pack(secrets), mutation.access_key),
+    )
+    return Done()
+
+
+def create_bucket(db: apsw.Connection, mutation: CreateBucket, stamp: Stamp) -> Done:
+    tenant_id, key_order = _require_store(db, mutation.store_id)
+    owner = db.execute(
+        "SELECT owner_id FROM buckets WHERE store_id = ? AND name = ?",
+        (mutation.store_id, mutation.name),
+    ).get
+    if owner is not None:
+        mine = owner == mutation.owner_id
+        raise Refusal("BucketAlreadyOwnedByYou" if mine else "BucketAlreadyExists")
+    # The limit is the tenant's, over all of its stores.
+    db.execute(
+        "UPDATE tenants SET buckets = buckets + 1 WHERE id = ? AND buckets < bucket_limit",
+        (tenant_id,),
+    )
+    if db.changes() != 1:
+        raise Refusal("TooManyBuckets")
+    db.execute(
+        "INSERT INTO buckets (id, store_id, name, owner_id, created_ms, region, key_order,"
+        " versioning) VALUES (?, ?, ?, ?, ?, ?, ?, 'never')",
+        (
+            mutation.id,
+            mutation.store_id,
+            mutation.name,
+            mutation.owner_id,
+            stamp.now_ms,
+            mutation.region,
+            key_order,
+        ),
+    )
+    return Done()
+
+
+def delete_bucket(db: apsw.Connection, mutation: DeleteBucket, stamp: Stamp) -> Done:
+    bucket = (mutation.bucket_id,)
+    tenant_id = db.execute(
+        "SELECT tenant_id FROM stores JOIN buckets ON stores.id = buckets.store_id"
+        " WHERE buckets.id = ?",
+        bucket,
+    ).get
+    if tenant_id is None:
+        raise Refusal("NoSuchBucket")
+    holds = db.execute(
+        "SELECT EXISTS (SELECT 1 FROM versions WHERE bucket_id = ?1)"
+        " OR EXISTS (SELECT 1 FROM uploads WHERE bucket_id = ?1)",
+        bucket,
+    ).get
+    if holds:
+        raise Refusal("BucketNotEmpty")
+    db.execute("DELETE FROM buckets WHERE id = ?", bucket)
+    db.execute("UPDATE tenants SET buckets = buckets - 1 WHERE id = ?", (tenant_id,))
+    return Done()
+
+
+def set_versioning(db: apsw.Connection, mutation: SetVersioning, stamp: Stamp) -> Done:
+    require_bucket(db, mutation.bucket_id)
+    db.execute(
+        "UPDATE buckets SET versioning = ? WHERE id = ?", (mutation.state, mutation.bucket_id)
+    )
+    return Done()
+
+
+def _require_store(db: apsw.Connection, store_id: bytes) -> tuple[bytes, str]:
+    """(tenant id, key order). Refused: NoSuchStore."""
+    row: tuple[bytes, str] | None = db.execute(
+        "SELECT tenant_id, key_order FROM stores WHERE id = ?", (store_id,)
+    ).get
+    if row is None:
+        raise Refusal("NoSuchStore")
+    return row

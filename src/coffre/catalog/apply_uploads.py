@@ -1,0 +1,180 @@
+"""Multipart uploads. Parts stand under the id of the manifest that they will be, so that finishing
+an upload moves no row of theirs."""
+
+from __future__ import annotations
+
+import hashlib
+
+import apsw
+import msgspec
+
+from coffre.catalog.apply_chunks import claim
+from coffre.catalog.apply_manifests import (
+    ROWS_A_GROUP,
+    add_parts,
+    free_part,
+    release_unfinished,
+)
+from coffre.catalog.apply_objects import Slot, require_bucket
+from coffre.catalog.key_order import encode_key
+from coffre.catalog.mutations import (
+    AbortUpload,
+    CompleteUpload,
+    CreateUpload,
+    Done,
+    ForgetCompletions,
+    PartWritten,
+    PutPart,
+    Reaped,
+    Refusal,
+    Written,
+)
+from coffre.catalog.packing import pack, pack_optional
+from coffre.catalog.stamp import Stamp
+
+_INSERT_UPLOAD = (
+    "INSERT INTO uploads (id, bucket_id, sort_key, ord, manifest_id, initiated_ms, owner_id,"
+    " storage_class, checksum_algorithm, checksum_type, metadata, tags)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_INSERT_PART = (
+    "INSERT INTO parts (manifest_id, number, blob_id, size, etag, modified_ms, checksum, blob)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_unpack_written = msgspec.msgpack.Decoder(Written).decode
+
+
+def create_upload(db: apsw.Connection, mutation: CreateUpload, stamp: Stamp) -> Done:
+    order, _ = require_bucket(db, mutation.bucket_id)
+    db.execute(
+        _INSERT_UPLOAD,
+        (
+            mutation.id,
+            mutation.bucket_id,
+            encode_key(order, mutation.key),
+            stamp.order,
+            mutation.manifest_id,
+            stamp.now_ms,
+            mutation.owner_id,
+            mutation.storage_class,
+            mutation.checksum_algorithm,
+            mutation.checksum_type,
+            pack_optional(mutation.metadata),
+            pack_optional(mutation.tags),
+        ),
+    )
+    return Done()
+
+
+def put_part(db: apsw.Connection, mutation: PutPart, stamp: Stamp) -> PartWritten:
+    _, _, manifest_id = _require_upload(db, mutation.upload_id)
+    claim(db, mutation.blob)
+    replaced = db.execute(
+        "SELECT blob FROM parts WHERE manifest_id = ? AND number = ?",
+        (manifest_id, mutation.number),
+    ).get
+    if replaced is not None:
+        free_part(db, manifest_id, mutation.number, replaced)
+    db.execute(
+        _INSERT_PART,
+        (
+            manifest_id,
+            mutation.number,
+            mutation.blob.id,
+            mutation.blob.size,
+            mutation.etag,
+            stamp.now_ms,
+            pack_optional(mutation.checksum),
+            pack(mutation.blob),
+        ),
+    )
+    return PartWritten(stamp.now_ms)
+
+
+def complete_upload(db: apsw.Connection, mutation: CompleteUpload, stamp: Stamp) -> Written:
+    digest = hashlib.sha256(pack(mutation.chosen)).digest()
+    try:
+        bucket_id, sort_key, manifest_id = _require_upload(db, mutation.upload_id)
+    except Refusal:
+        return _completed_before(db, mutation.upload_id, digest)
+    _, versioning = require_bucket(db, bucket_id)
+    slot = Slot(db, bucket_id, versioning, sort_key)
+    slot.check(mutation.condition)
+    unlisted = _choose(db, manifest_id, mutation)
+    for number in unlisted:
+        blob = db.execute(
+            "SELECT blob FROM parts WHERE manifest_id = ? AND number = ?", (manifest_id, number)
+        ).get
+        free_part(db, manifest_id, number, blob)
+    size = sum(part.size for part in mutation.index)
+    add_parts(db, manifest_id, size, mutation.index)
+    written = slot.write(stamp, mutation.facts, manifest_id, size, len(mutation.index))
+    db.execute("DELETE FROM uploads WHERE id = ?", (mutation.upload_id,))
+    db.execute(
+        "INSERT INTO completions (upload_id, completed_ms, chosen_digest, result)"
+        " VALUES (?, ?, ?, ?)",
+        (mutation.upload_id, stamp.now_ms, digest, pack(written)),
+    )
+    return written
+
+
+def abort_upload(db: apsw.Connection, mutation: AbortUpload, stamp: Stamp) -> Done:
+    _, _, manifest_id = _require_upload(db, mutation.upload_id)
+    db.execute("DELETE FROM uploads WHERE id = ?", (mutation.upload_id,))
+    release_unfinished(db, manifest_id)
+    return Done()
+
+
+def forget_completions(db: apsw.Connection, mutation: ForgetCompletions, stamp: Stamp) -> Reaped:
+    limit = max(1, min(mutation.limit_rows, ROWS_A_GROUP))
+    ids = db.execute(
+        "SELECT upload_id FROM completions WHERE completed_ms < ?"
+        " ORDER BY completed_ms, upload_id LIMIT ?",
+        (mutation.before_ms, limit + 1),
+    ).fetchall()
+    for row in ids[:limit]:
+        db.execute("DELETE FROM completions WHERE upload_id = ?", row)
+    return Reaped(min(len(ids), limit), len(ids) > limit)
+
+
+def _choose(db: apsw.Connection, manifest_id: bytes, mutation: CompleteUpload) -> list[int]:
+    """Check the chosen parts against those that stand; the numbers of all others.
+
+    Refused: InvalidPart, where one was replaced or never uploaded, or the index tells other sizes.
+    """
+    stands: dict[int, tuple[bytes, int]] = {
+        number: (blob_id, size)
+        for number, blob_id, size in db.execute(
+            "SELECT number, blob_id, size FROM parts WHERE manifest_id = ?", (manifest_id,)
+        )
+    }
+    if not mutation.chosen or len(mutation.chosen) != len(mutation.index):
+        raise Refusal("InvalidPart")
+    last = 0
+    for chosen, part in zip(mutation.chosen, mutation.index, strict=True):
+        found = stands.pop(chosen.number, None)
+        if found != (chosen.blob_id, part.size) or not last < chosen.number == part.number:
+            raise Refusal("InvalidPart", PartNumber=str(chosen.number))
+        last = chosen.number
+    return sorted(stands)
+
+
+def _completed_before(db: apsw.Connection, upload_id: bytes, digest: bytes) -> Written:
+    row = db.execute(
+        "SELECT chosen_digest, result FROM completions WHERE upload_id = ?", (upload_id,)
+    ).get
+    if row is None:
+        raise Refusal("NoSuchUpload")
+    if row[0] != digest:
+        raise Refusal("InvalidPart")
+    return _unpack_written(row[1])
+
+
+def _require_upload(db: apsw.Connection, upload_id: bytes) -> tuple[bytes, bytes, bytes]:
+    """(bucket id, sort key, manifest id). Refused: NoSuchUpload."""
+    row: tuple[bytes, bytes, bytes] | None = db.execute(
+        "SELECT bucket_id, sort_key, manifest_id FROM uploads WHERE id = ?", (upload_id,)
+    ).get
+    if row is None:
+        raise Refusal("NoSuchUpload")
+    return row

@@ -1,0 +1,81 @@
+"""The catalog in memory: the same rows and steps, with no log behind them and nothing on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from coffre.catalog.apply import apply, needs_body, place
+from coffre.catalog.mutations import (
+    CountDead,
+    Mutation,
+    OpenLanding,
+    PutPart,
+    PutVersion,
+    Refusal,
+    Refused,
+    Result,
+)
+from coffre.catalog.reader import SqliteReader
+from coffre.catalog.schema import open_writer
+from coffre.catalog.stamp import HybridClock
+from coffre.system.clock import Clock
+from coffre.system.disk import Buffer
+from coffre.system.entropy import Entropy
+from coffre.vault.records import Extent
+
+Land = Callable[[Sequence[Buffer]], Extent]
+
+
+class MemoryCatalog(SqliteReader):
+    """Both doors of a catalog on one `:memory:` database: each commit is done when it returns.
+
+    `land` keeps a body's ciphertext and says where; chunks that its extents name (unit 0) are
+    opened when first met. Striped chunks are reserved by whoever writes them, as everywhere.
+    """
+
+    def __init__(self, clock: Clock, entropy: Entropy, zone: int, land: Land) -> None:
+        self._db = open_writer(":memory:")
+        super().__init__(self._db)
+        self._hybrid_clock = HybridClock(clock, entropy, zone)
+        self._land = land
+
+    async def commit(self, mutation: Mutation, body: Sequence[Buffer] = ()) -> Result:
+        landed: tuple[Extent, ...] = ()
+        if needs_body(mutation):
+            landed = (self._land(body),)
+            mutation = place(mutation, landed)
+        if isinstance(mutation, PutVersion | PutPart):
+            self._open_chunks(mutation.blob.extents)
+        try:
+            return self._step(mutation)
+        except Refusal:
+            if landed:
+                self._step(CountDead(landed))
+            raise
+
+    async def commit_all(self, mutations: Sequence[Mutation]) -> list[Result | Refused]:
+        return [await self._outcome(mutation) for mutation in mutations]
+
+    async def _outcome(self, mutation: Mutation) -> Result | Refused:
+        try:
+            return await self.commit(mutation)
+        except Refusal as refusal:
+            return Refused(refusal.code, refusal.message, refusal.fields)
+
+    def _open_chunks(self, extents: tuple[Extent, ...]) -> None:
+        for extent in extents:
+            if extent.unit == 0 and self.chunk(extent.chunk) is None:
+                self._step(OpenLanding(extent.chunk, 0, ()))
+
+    def _step(self, mutation: Mutation) -> Result:
+        """One mutation in a transaction of its own."""
+        stamp = self._hybrid_clock.stamp()
+        self._db.execute("SAVEPOINT step")
+        try:
+            result = apply(self._db, mutation, stamp)
+        except BaseException:
+            self._db.execute("ROLLBACK TO step")
+            raise
+        finally:
+            self._db.execute("RELEASE step")
+        return result

@@ -1,0 +1,34 @@
+"""Packed columns: msgpack of a value in `records`; NULL stands for "empty" or "none"."""
+
+from __future__ import annotations
+
+import msgspec
+
+from coffre.catalog.records import Checksum, PartIndex, Secret
+from coffre.vault.records import Blob
+
+pack = msgspec.msgpack.Encoder().encode
+
+unpack_blob = msgspec.msgpack.Decoder(Blob).decode
+unpack_secrets = msgspec.msgpack.Decoder(tuple[Secret, ...]).decode
+unpack_members = msgspec.msgpack.Decoder(tuple[bytes, ...]).decode
+_checksum = msgspec.msgpack.Decoder(Checksum).decode
+_strings = msgspec.msgpack.Decoder(dict[str, str]).decode
+_index = msgspec.msgpack.Decoder(tuple[PartIndex, ...]).decode
+
+
+def pack_optional(value: object) -> bytes | None:
+    """Packed, or NULL for None and for an empty dict."""
+    return pack(value) if value else None
+
+
+def unpack_checksum(packed: bytes | None) -> Checksum | None:
+    return None if packed is None else _checksum(packed)
+
+
+def unpack_strings(packed: bytes | None) -> dict[str, str]:
+    return {} if packed is None else _strings(packed)
+
+
+def unpack_index(packed: bytes | None) -> tuple[PartIndex, ...]:
+    return () if packed is None else _index(packed)

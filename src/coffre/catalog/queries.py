@@ -1,0 +1,92 @@
+"""The reader's statements, whole, so that SQLite prepares each once a connection."""
+
+from __future__ import annotations
+
+_STORE = "SELECT id, name, tenant_id, key_id, created_ms, key_order, dialect, allow_v2 FROM stores"
+STORE_BY_ID = _STORE + " WHERE id = ?"
+STORE_BY_NAME = _STORE + " WHERE name = ?"
+STORES = _STORE + " ORDER BY name"
+
+_TENANT = "SELECT id, name, bucket_limit FROM tenants"
+TENANT_BY_ID = _TENANT + " WHERE id = ?"
+TENANT_BY_NAME = _TENANT + " WHERE name = ?"
+
+STORE_KEY = "SELECT id, root_key_id, wrapped FROM store_keys WHERE id = ?"
+
+_USER = "SELECT id, store_id, label, kind, locked, created_ms FROM users"
+USER_BY_ID = _USER + " WHERE id = ?"
+USERS_OF_STORE = _USER + " WHERE store_id = ? ORDER BY id"
+
+IDENTITY = (
+    "SELECT k.access_key, k.user_id, k.store_id, k.created_ms, k.secrets,"
+    " u.id, u.store_id, u.label, u.kind, u.locked, u.created_ms,"
+    " s.id, s.name, s.tenant_id, s.key_id, s.created_ms, s.key_order, s.dialect, s.allow_v2"
+    " FROM access_keys k JOIN users u ON u.id = k.user_id JOIN stores s ON s.id = k.store_id"
+    " WHERE k.access_key = ?"
+)
+
+_BUCKET = (
+    "SELECT b.id, b.store_id, b.name, b.owner_id, coalesce(u.label, ''), b.created_ms, b.region,"
+    " b.key_order, b.versioning, b.objects, b.bytes"
+    " FROM buckets b LEFT JOIN users u ON u.id = b.owner_id"
+)
+BUCKET_BY_NAME = _BUCKET + " WHERE b.store_id = ? AND b.name = ?"
+# The upper bound of a prefix is the prefix and the last character: names are ASCII.
+BUCKETS = (
+    _BUCKET + " WHERE b.store_id = ? AND b.name >= ? AND b.name < ? AND b.name > ?"
+    " ORDER BY b.name LIMIT ?"
+)
+BUCKETS_OF_OWNER = (
+    _BUCKET + " WHERE b.store_id = ? AND b.name >= ? AND b.name < ? AND b.name > ?"
+    " AND b.owner_id = ? ORDER BY b.name LIMIT ?"
+)
+
+_VERSION = (
+    "SELECT v.sort_key, v.ord, v.zone, v.version_id, v.marker, v.latest, v.modified_ms, v.size,"
+    " v.etag, v.owner_id, coalesce(u.label, ''), v.metadata, v.storage_class, v.checksum,"
+    " v.parts_count, v.tags, v.manifest_id, m.size, m.blob, m.parts"
+    " FROM versions v LEFT JOIN manifests m ON m.id = v.manifest_id"
+    " LEFT JOIN users u ON u.id = v.owner_id WHERE v.bucket_id = ? AND v.sort_key = ?"
+)
+CURRENT_VERSION = _VERSION + " ORDER BY v.ord DESC, v.zone DESC LIMIT 1"
+EXACT_VERSION = _VERSION + " AND v.ord = ? AND v.zone = ? AND v.version_id = ?"
+OLD_NULL_VERSION = _VERSION + " AND v.is_null = 1 AND v.latest = 0"
+
+_LISTED = (
+    "SELECT sort_key, modified_ms, size, etag, owner_id, storage_class, checksum"
+    " FROM versions INDEXED BY current_objects"
+    " WHERE bucket_id = ? AND latest = 1 AND marker = 0 AND sort_key >= ?"
+)
+LIST_FROM = _LISTED + " ORDER BY sort_key"
+LIST_BETWEEN = _LISTED + " AND sort_key < ? ORDER BY sort_key"
+
+_UPLOAD = (
+    "SELECT sort_key, id, bucket_id, initiated_ms, owner_id, metadata, storage_class,"
+    " checksum_algorithm, checksum_type, manifest_id, tags FROM uploads"
+)
+UPLOAD_BY_ID = (
+    "SELECT p.sort_key, p.id, p.bucket_id, p.initiated_ms, p.owner_id, p.metadata,"
+    " p.storage_class, p.checksum_algorithm, p.checksum_type, p.manifest_id, p.tags, b.key_order"
+    " FROM uploads p JOIN buckets b ON b.id = p.bucket_id WHERE p.id = ?"
+)
+_UPLOADS = _UPLOAD + " INDEXED BY uploads_in_order WHERE bucket_id = ? AND (sort_key, ord) > (?, ?)"
+UPLOADS_FROM = _UPLOADS + " ORDER BY sort_key, ord"
+UPLOADS_BETWEEN = _UPLOADS + " AND sort_key < ? ORDER BY sort_key, ord"
+UPLOAD_ORDER = "SELECT ord FROM uploads WHERE id = ? AND bucket_id = ? AND sort_key = ?"
+
+_PART = "SELECT number, size, etag, modified_ms, blob, checksum FROM parts"
+PARTS_OF_UPLOAD = (
+    "SELECT p.number, p.size, p.etag, p.modified_ms, p.blob, p.checksum FROM parts p"
+    " JOIN uploads u ON u.manifest_id = p.manifest_id"
+    " WHERE u.id = ? AND p.number > ? ORDER BY p.number LIMIT ?"
+)
+PARTS_OF_MANIFEST = _PART + " WHERE manifest_id = ? AND number BETWEEN ? AND ? ORDER BY number"
+
+_CHUNK = (
+    "SELECT id, kind, state, owner, epoch, k, m, members, appended, length, dead, created_ms"
+    " FROM chunks"
+)
+CHUNK_BY_ID = _CHUNK + " WHERE id = ?"
+CHUNKS = _CHUNK + " ORDER BY id"
+
+LABEL = "SELECT label FROM users WHERE id = ?"

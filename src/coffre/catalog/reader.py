@@ -1,0 +1,315 @@
+"""Reads of the catalog's rows over one SQLite connection (`catalog.interface.Reader`).
+
+Every method is one statement, or several inside one read transaction, and leaves none open.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apsw
+
+from coffre.catalog import queries as q
+from coffre.catalog.key_order import decode_key, encode_key, next_key
+from coffre.catalog.packing import (
+    unpack_blob,
+    unpack_checksum,
+    unpack_index,
+    unpack_members,
+    unpack_secrets,
+    unpack_strings,
+)
+from coffre.catalog.paging import Row, Rows, fill_page, range_after
+from coffre.catalog.records import (
+    NULL_VERSION,
+    Bucket,
+    Identity,
+    Key,
+    Listed,
+    Listing,
+    Manifest,
+    Part,
+    Store,
+    StoreKey,
+    Tenant,
+    Upload,
+    UploadListing,
+    User,
+    Version,
+)
+from coffre.catalog.stamp import version_order
+from coffre.vault.records import Chunk, ChunkKind, ChunkState
+
+_KINDS = {kind.value: kind for kind in ChunkKind}
+_STATES = {state.value: state for state in ChunkState}
+_AFTER_ALL_NAMES = "\U0010ffff"
+
+
+class SqliteReader:
+    """Reads over `db`, one thread at a time."""
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = db
+
+    def identity(self, access_key: str) -> Identity | None:
+        row = self._one(q.IDENTITY, access_key)
+        if row is None:
+            return None
+        key = Key(row[0], row[1], row[2], row[3], unpack_secrets(row[4]))
+        return Identity(key, _user(row[5:11]), _store(row[11:]))
+
+    def tenant(self, tenant_id: bytes) -> Tenant | None:
+        row = self._one(q.TENANT_BY_ID, tenant_id)
+        return row and Tenant(*row)
+
+    def tenant_named(self, name: str) -> Tenant | None:
+        row = self._one(q.TENANT_BY_NAME, name)
+        return row and Tenant(*row)
+
+    def store(self, store_id: bytes) -> Store | None:
+        row = self._one(q.STORE_BY_ID, store_id)
+        return row and _store(row)
+
+    def store_named(self, name: str) -> Store | None:
+        row = self._one(q.STORE_BY_NAME, name)
+        return row and _store(row)
+
+    def stores(self) -> list[Store]:
+        return [_store(row) for row in self._all(q.STORES)]
+
+    def store_key(self, key_id: bytes) -> StoreKey | None:
+        row = self._one(q.STORE_KEY, key_id)
+        return row and StoreKey(*row)
+
+    def user(self, user_id: str) -> User | None:
+        row = self._one(q.USER_BY_ID, user_id)
+        return row and _user(row)
+
+    def users(self, store_id: bytes) -> list[User]:
+        return [_user(row) for row in self._all(q.USERS_OF_STORE, store_id)]
+
+    def bucket(self, store_id: bytes, name: str) -> Bucket | None:
+        row = self._one(q.BUCKET_BY_NAME, store_id, name)
+        return row and Bucket(*row)
+
+    def buckets(
+        self, store_id: bytes, owner_id: str | None, *, prefix: str, after: str, limit: int
+    ) -> list[Bucket]:
+        bounds = (store_id, prefix, prefix + _AFTER_ALL_NAMES, after)
+        if owner_id is None:
+            rows = self._all(q.BUCKETS, *bounds, max(limit, 0))
+        else:
+            rows = self._all(q.BUCKETS_OF_OWNER, *bounds, owner_id, max(limit, 0))
+        return [Bucket(*row) for row in rows]
+
+    def current(self, bucket: Bucket, key: bytes) -> Version | None:
+        row = self._one(q.CURRENT_VERSION, bucket.id, encode_key(bucket.key_order, key))
+        return row and _version(bucket, row)
+
+    def version(self, bucket: Bucket, key: bytes, version_id: bytes) -> Version | None:
+        sort_key = encode_key(bucket.key_order, key)
+        if version_id == NULL_VERSION:
+            return self._null_version(bucket, sort_key)
+        order = version_order(version_id)
+        if order is None:
+            return None
+        row = self._one(q.EXACT_VERSION, bucket.id, sort_key, *order, version_id)
+        return row and _version(bucket, row)
+
+    def list_current(
+        self, bucket: Bucket, *, prefix: bytes, delimiter: bytes, after: bytes, limit: int
+    ) -> Listing:
+        order = bucket.key_order
+        wanted = range_after(order, prefix, delimiter, after)
+        if limit <= 0 or wanted.lower is None:
+            return Listing((), (), False)
+
+        def seek(lower: bytes, upper: bytes | None) -> Rows:
+            if upper is None:
+                return self._db.execute(q.LIST_FROM, (bucket.id, lower))
+            return self._db.execute(q.LIST_BETWEEN, (bucket.id, lower, upper))
+
+        with self._db:
+            page = fill_page(
+                seek(wanted.lower, wanted.upper),
+                seek,
+                wanted.upper,
+                order=order,
+                prefix=prefix,
+                delimiter=delimiter,
+                limit=limit,
+            )
+            labels = self._labels({row[4] for _, row in page.rows})
+        objects = tuple(
+            Listed(
+                key, row[1], row[2], row[3], row[4], labels[row[4]], row[5], unpack_checksum(row[6])
+            )
+            for key, row in page.rows
+        )
+        return Listing(
+            objects, tuple(page.prefixes), page.truncated, page.last if page.truncated else b""
+        )
+
+    def upload(self, upload_id: bytes) -> Upload | None:
+        with self._db:
+            row = self._one(q.UPLOAD_BY_ID, upload_id)
+            labels = {} if row is None else self._labels({row[4]})
+        return row and _upload(decode_key(row[11], row[0]), row, labels)
+
+    def list_uploads(
+        self,
+        bucket: Bucket,
+        *,
+        prefix: bytes,
+        delimiter: bytes,
+        after_key: bytes,
+        after_upload: bytes,
+        limit: int,
+    ) -> UploadListing:
+        order = bucket.key_order
+        wanted = range_after(order, prefix, delimiter, after_key)
+        if limit <= 0 or wanted.lower is None:
+            return UploadListing((), (), False)
+
+        def seek(lower: bytes, upper: bytes | None, after_ord: int = -1) -> Rows:
+            if upper is None:
+                return self._db.execute(q.UPLOADS_FROM, (bucket.id, lower, after_ord))
+            return self._db.execute(q.UPLOADS_BETWEEN, (bucket.id, lower, after_ord, upper))
+
+        with self._db:
+            lower, after_ord = wanted.lower, -1
+            marker = encode_key(order, after_key)
+            if after_upload and lower == next_key(marker):
+                # An upload that ended since the last page has no order any more: then its key's
+                # uploads are listed again rather than passed over.
+                lower = marker
+                found = self._one(q.UPLOAD_ORDER, after_upload, bucket.id, marker)
+                after_ord = -1 if found is None else found
+            page = fill_page(
+                seek(lower, wanted.upper, after_ord),
+                seek,
+                wanted.upper,
+                order=order,
+                prefix=prefix,
+                delimiter=delimiter,
+                limit=limit,
+            )
+            labels = self._labels({row[4] for _, row in page.rows})
+        uploads = tuple(_upload(key, row, labels) for key, row in page.rows)
+        if not page.truncated:
+            return UploadListing(uploads, tuple(page.prefixes), False)
+        last_upload = b"" if page.ends_in_prefix else uploads[-1].id
+        return UploadListing(uploads, tuple(page.prefixes), True, page.last, last_upload)
+
+    def parts(self, upload_id: bytes, *, after: int, limit: int) -> list[Part]:
+        return [_part(row) for row in self._all(q.PARTS_OF_UPLOAD, upload_id, after, max(limit, 0))]
+
+    def manifest_parts(self, manifest_id: bytes, first: int, last: int) -> list[Part]:
+        return [_part(row) for row in self._all(q.PARTS_OF_MANIFEST, manifest_id, first, last)]
+
+    def chunk(self, chunk_id: bytes) -> Chunk | None:
+        row = self._one(q.CHUNK_BY_ID, chunk_id)
+        return row and _chunk(row)
+
+    def chunks(self) -> list[Chunk]:
+        return [_chunk(row) for row in self._all(q.CHUNKS)]
+
+    def _null_version(self, bucket: Bucket, sort_key: bytes) -> Version | None:
+        with self._db:
+            row = self._one(q.CURRENT_VERSION, bucket.id, sort_key)
+            if row is not None and row[3] != NULL_VERSION:
+                row = self._one(q.OLD_NULL_VERSION, bucket.id, sort_key)
+        return row and _version(bucket, row)
+
+    def _labels(self, owners: set[str]) -> dict[str, str]:
+        """Display names of a page's owners: few, so not joined to every row."""
+        return {owner: self._one(q.LABEL, owner) or "" for owner in owners}
+
+    def _one(self, statement: str, *bindings: bytes | str | int) -> Any:
+        """The one row as a tuple (its value, where it is one column), or None. The statement is
+        run to its end: an unfinished one would hold its read transaction open."""
+        return self._db.execute(statement, bindings).get
+
+    def _all(self, statement: str, *bindings: bytes | str | int) -> list[Row]:
+        return self._db.execute(statement, bindings).fetchall()
+
+
+def _store(row: Row) -> Store:
+    (store_id, name, tenant_id, key_id, created_ms, key_order, dialect, allow_v2) = row
+    return Store(store_id, name, tenant_id, key_id, created_ms, key_order, dialect, bool(allow_v2))
+
+
+def _user(row: Row) -> User:
+    (user_id, store_id, label, kind, locked, created_ms) = row
+    return User(user_id, store_id, label, kind, bool(locked), created_ms)
+
+
+def _version(bucket: Bucket, row: Row) -> Version:
+    (sort_key, order, zone, version_id, marker, latest, modified_ms, size, etag) = row[:9]
+    (owner_id, label, metadata, storage_class, checksum, parts_count, tags) = row[9:16]
+    (manifest_id, manifest_size, blob, parts) = row[16:]
+    manifest = None
+    if manifest_id is not None:
+        opened = None if blob is None else unpack_blob(blob)
+        manifest = Manifest(manifest_id, manifest_size, opened, unpack_index(parts))
+    return Version(
+        bucket.id,
+        decode_key(bucket.key_order, sort_key),
+        order,
+        zone,
+        version_id,
+        bool(marker),
+        bool(latest),
+        modified_ms,
+        size,
+        etag,
+        owner_id,
+        label,
+        unpack_strings(metadata),
+        storage_class,
+        unpack_checksum(checksum),
+        parts_count,
+        manifest,
+        unpack_strings(tags),
+    )
+
+
+def _upload(key: bytes, row: Row, labels: dict[str, str]) -> Upload:
+    (upload_id, bucket_id, initiated_ms, owner_id, metadata, storage_class) = row[1:7]
+    (algorithm, checksum_type, manifest_id, tags) = row[7:11]
+    return Upload(
+        upload_id,
+        bucket_id,
+        key,
+        initiated_ms,
+        owner_id,
+        labels[owner_id],
+        unpack_strings(metadata),
+        storage_class,
+        algorithm,
+        checksum_type,
+        manifest_id,
+        unpack_strings(tags),
+    )
+
+
+def _part(row: Row) -> Part:
+    number, size, etag, modified_ms, blob, checksum = row
+    return Part(number, size, etag, modified_ms, unpack_blob(blob), unpack_checksum(checksum))
+
+
+def _chunk(row: Row) -> Chunk:
+    (chunk_id, kind, state, owner, epoch, k, m, members, appended, length, dead, created) = row
+    return Chunk(
+        chunk_id,
+        _KINDS[kind],
+        _STATES[state],
+        owner,
+        epoch,
+        k,
+        m,
+        unpack_members(members),
+        length or appended,
+        dead,
+        created,
+    )

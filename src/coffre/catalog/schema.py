@@ -1,0 +1,333 @@
+"""The catalog's SQLite schema, and how its file is opened.
+
+Rules that changesets rely on (asserted by a test): every table has an explicit PRIMARY KEY of NOT
+NULL columns; no triggers, foreign keys, virtual tables or AUTOINCREMENT; columns are only ever
+appended. Tables of wide rows have a rowid, so that a new row lands at the table's end and only slim
+index entries are scattered; narrow ones, and parts (read in order of their key), have none.
+
+The file is in WAL mode and every page carries a checksum (SQLite's checksum VFS, 8 reserved bytes):
+reading a page that changed behind SQLite's back raises `apsw.IOError` with `extendedresult`
+SQLITE_IOERR_DATA. Nothing but the checksum VFS may open it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import apsw
+import apsw.sqlite_extra
+from msgspec import Struct
+
+SCHEMA_VERSION = 1
+APPLICATION_ID = 0x436F6666  # "Coff"
+CHECKSUM_VFS = "cksmvfs"
+CHECKSUM_BYTES = 8
+_STATEMENTS = 512
+_BUSY_MS = 2000
+
+# Logged tables: what a group's changeset holds. Times are ms, sizes bytes, ids 16 bytes.
+# Packed columns are msgpack of the value in `records`; NULL packs "empty" or "none".
+_TABLES: dict[str, str] = {
+    "tenants": """
+        CREATE TABLE tenants (
+            id BLOB NOT NULL PRIMARY KEY,
+            name TEXT NOT NULL UNIQUE,
+            bucket_limit INTEGER NOT NULL,
+            buckets INTEGER NOT NULL DEFAULT 0
+        ) STRICT, WITHOUT ROWID""",
+    "stores": """
+        CREATE TABLE stores (
+            id BLOB NOT NULL PRIMARY KEY,
+            name TEXT NOT NULL UNIQUE,
+            tenant_id BLOB NOT NULL,
+            key_id BLOB NOT NULL,
+            created_ms INTEGER NOT NULL,
+            key_order TEXT NOT NULL,
+            dialect TEXT NOT NULL,
+            allow_v2 INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+    "store_keys": """
+        CREATE TABLE store_keys (
+            id BLOB NOT NULL PRIMARY KEY,
+            root_key_id BLOB NOT NULL,
+            wrapped BLOB NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+    "users": """
+        CREATE TABLE users (
+            id TEXT NOT NULL PRIMARY KEY,
+            store_id BLOB NOT NULL,
+            label TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            locked INTEGER NOT NULL,
+            created_ms INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+    "access_keys": """
+        CREATE TABLE access_keys (
+            access_key TEXT NOT NULL PRIMARY KEY,
+            user_id TEXT NOT NULL,
+            store_id BLOB NOT NULL,
+            created_ms INTEGER NOT NULL,
+            secrets BLOB NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+    "buckets": """
+        CREATE TABLE buckets (
+            id BLOB NOT NULL PRIMARY KEY,
+            store_id BLOB NOT NULL,
+            name TEXT NOT NULL,
+            owner_id TEXT NOT NULL,
+            created_ms INTEGER NOT NULL,
+            region TEXT NOT NULL,
+            key_order TEXT NOT NULL,
+            versioning TEXT NOT NULL,
+            objects INTEGER NOT NULL DEFAULT 0,
+            bytes INTEGER NOT NULL DEFAULT 0
+        ) STRICT, WITHOUT ROWID""",
+    "versions": """
+        CREATE TABLE versions (
+            bucket_id BLOB NOT NULL,
+            sort_key BLOB NOT NULL,
+            ord INTEGER NOT NULL,
+            zone INTEGER NOT NULL,
+            version_id BLOB NOT NULL,
+            latest INTEGER NOT NULL,
+            is_null INTEGER NOT NULL,
+            marker INTEGER NOT NULL,
+            modified_ms INTEGER NOT NULL,
+            size INTEGER NOT NULL,
+            etag TEXT NOT NULL,
+            owner_id TEXT NOT NULL,
+            storage_class TEXT NOT NULL,
+            parts_count INTEGER NOT NULL,
+            manifest_id BLOB,
+            checksum BLOB,
+            metadata BLOB,
+            tags BLOB,
+            PRIMARY KEY (bucket_id, sort_key, ord DESC, zone DESC)
+        ) STRICT""",
+    "manifests": """
+        CREATE TABLE manifests (
+            id BLOB NOT NULL PRIMARY KEY,
+            refs INTEGER NOT NULL,
+            size INTEGER NOT NULL,
+            parts_count INTEGER NOT NULL,
+            blob BLOB,
+            parts BLOB
+        ) STRICT""",
+    "parts": """
+        CREATE TABLE parts (
+            manifest_id BLOB NOT NULL,
+            number INTEGER NOT NULL,
+            blob_id BLOB NOT NULL,
+            size INTEGER NOT NULL,
+            etag TEXT NOT NULL,
+            modified_ms INTEGER NOT NULL,
+            checksum BLOB,
+            blob BLOB NOT NULL,
+            PRIMARY KEY (manifest_id, number)
+        ) STRICT, WITHOUT ROWID""",
+    "orphans": """
+        CREATE TABLE orphans (
+            manifest_id BLOB NOT NULL PRIMARY KEY
+        ) STRICT, WITHOUT ROWID""",
+    "uploads": """
+        CREATE TABLE uploads (
+            id BLOB NOT NULL PRIMARY KEY,
+            bucket_id BLOB NOT NULL,
+            sort_key BLOB NOT NULL,
+            ord INTEGER NOT NULL,
+            manifest_id BLOB NOT NULL,
+            initiated_ms INTEGER NOT NULL,
+            owner_id TEXT NOT NULL,
+            storage_class TEXT NOT NULL,
+            checksum_algorithm TEXT,
+            checksum_type TEXT,
+            metadata BLOB,
+            tags BLOB
+        ) STRICT""",
+    "completions": """
+        CREATE TABLE completions (
+            upload_id BLOB NOT NULL PRIMARY KEY,
+            completed_ms INTEGER NOT NULL,
+            chosen_digest BLOB NOT NULL,
+            result BLOB NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+    # `appended` counts stored bytes that were ever referenced in the chunk, `dead` those of them
+    # that no longer are; `length` is the logical length that a sealed landing chunk was laid in.
+    "chunks": """
+        CREATE TABLE chunks (
+            id BLOB NOT NULL PRIMARY KEY,
+            kind TEXT NOT NULL,
+            state TEXT NOT NULL,
+            owner TEXT NOT NULL,
+            epoch INTEGER NOT NULL,
+            k INTEGER NOT NULL,
+            m INTEGER NOT NULL,
+            members BLOB NOT NULL,
+            appended INTEGER NOT NULL DEFAULT 0,
+            dead INTEGER NOT NULL DEFAULT 0,
+            length INTEGER NOT NULL DEFAULT 0,
+            created_ms INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+}
+
+LOGGED_TABLES: tuple[str, ...] = tuple(_TABLES)
+
+_INDEXES: tuple[str, ...] = (
+    "CREATE INDEX stores_of_tenant ON stores (tenant_id)",
+    "CREATE INDEX users_of_store ON users (store_id, id)",
+    "CREATE UNIQUE INDEX buckets_by_name ON buckets (store_id, name)",
+    "CREATE INDEX buckets_of_owner ON buckets (store_id, owner_id, name)",
+    # Neither old versions nor delete markers cost a listing anything.
+    "CREATE INDEX current_objects ON versions (bucket_id, sort_key)"
+    " WHERE latest = 1 AND marker = 0",
+    # Empty in buckets that never had versioning: there the null version is the latest.
+    "CREATE INDEX old_nulls ON versions (bucket_id, sort_key) WHERE is_null = 1 AND latest = 0",
+    "CREATE INDEX uploads_in_order ON uploads (bucket_id, sort_key, ord)",
+    "CREATE INDEX completions_by_age ON completions (completed_ms)",
+)
+
+# Where this file stands in the log: written in the group's own transaction, never in a changeset.
+_LOG_POSITION = """
+    CREATE TABLE log_position (
+        id INTEGER NOT NULL PRIMARY KEY CHECK (id = 0),
+        epoch INTEGER NOT NULL,
+        sequence INTEGER NOT NULL,
+        hash BLOB NOT NULL,
+        last_order INTEGER NOT NULL
+    ) STRICT"""
+
+
+class SchemaMismatch(Exception):
+    """The file is not a catalog, or of a version that this program does not know."""
+
+
+class LogPosition(Struct, frozen=True):
+    """The last record that the rows contain: its epoch, sequence and hash (SHA-256), and the
+    highest order stamped so far."""
+
+    epoch: int = 0
+    sequence: int = 0
+    hash: bytes = bytes(32)
+    last_order: int = 0
+
+
+def open_writer(path: str) -> apsw.Connection:
+    """The committer's connection; makes the schema in an empty file (or in ":memory:").
+
+    Errors: SchemaMismatch, apsw.Error (IOError with SQLITE_IOERR_DATA: a page is damaged).
+    """
+    if path == ":memory:":
+        db = apsw.Connection(path, statementcachesize=_STATEMENTS)
+    else:
+        _load_checksum_vfs()
+        db = apsw.Connection(path, vfs=CHECKSUM_VFS, statementcachesize=_STATEMENTS)
+    try:
+        _configure(db)
+        db.reserve_bytes("main", 0 if path == ":memory:" else CHECKSUM_BYTES)
+        if path != ":memory:":
+            db.pragma("journal_mode", "wal")
+        db.pragma("synchronous", "normal")
+        if db.pragma("user_version") == 0 and not db.execute("SELECT 1 FROM sqlite_schema").get:
+            create_schema(db)
+        _check_version(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def open_reader(path: str) -> apsw.Connection:
+    """A read-only connection to a catalog that `open_writer` made. Errors as there."""
+    _load_checksum_vfs()
+    db = apsw.Connection(
+        path, apsw.SQLITE_OPEN_READONLY, vfs=CHECKSUM_VFS, statementcachesize=_STATEMENTS
+    )
+    try:
+        _configure(db)
+        _check_version(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def checkpoint(path: str) -> tuple[int, int]:
+    """Copy what no reader holds back from the WAL into the file, from a connection of its own.
+
+    Returns (pages in the WAL, pages copied so far). Never waits for readers or the writer.
+    """
+    _load_checksum_vfs()
+    db = apsw.Connection(path, apsw.SQLITE_OPEN_READWRITE, vfs=CHECKSUM_VFS)
+    try:
+        _configure(db)
+        db.pragma("synchronous", "normal")
+        db.pragma("user_version")  # The first read opens the WAL; before it there is none to copy.
+        return db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+    finally:
+        db.close()
+
+
+def create_schema(db: apsw.Connection) -> None:
+    """All tables and indexes in an empty database, in one transaction."""
+    with db:
+        for statement in (*_TABLES.values(), *_INDEXES, _LOG_POSITION):
+            db.execute(statement).fetchall()
+        db.pragma("application_id", APPLICATION_ID)
+        db.pragma("user_version", SCHEMA_VERSION)
+
+
+def read_position(db: apsw.Connection) -> LogPosition:
+    """Where the rows stand in the log; the zero position before the first record."""
+    row = db.execute("SELECT epoch, sequence, hash, last_order FROM log_position").get
+    return LogPosition(*row) if row else LogPosition()
+
+
+def write_position(db: apsw.Connection, position: LogPosition) -> None:
+    """Say where the rows stand: inside the transaction that brings them there."""
+    db.execute(
+        "INSERT OR REPLACE INTO log_position (id, epoch, sequence, hash, last_order)"
+        " VALUES (0, ?, ?, ?, ?)",
+        (position.epoch, position.sequence, position.hash, position.last_order),
+    )
+
+
+def column_counts(db: apsw.Connection) -> dict[str, int]:
+    """Columns of each logged table, as a log record states them."""
+    return {name: len(db.pragma(f"table_info({name})")) for name in LOGGED_TABLES}
+
+
+def highest_order(db: apsw.Connection) -> int:
+    """The highest order in any row: for a catalog rebuilt from its log. Reads every version."""
+    return int(
+        db.execute(
+            "SELECT max(coalesce((SELECT max(ord) FROM versions), 0),"
+            " coalesce((SELECT max(ord) FROM uploads), 0))"
+        ).get
+    )
+
+
+def _configure(db: apsw.Connection) -> None:
+    db.set_busy_timeout(_BUSY_MS)
+    db.wal_autocheckpoint(0)
+    db.pragma("foreign_keys", False)
+    db.pragma("recursive_triggers", False)
+    db.pragma("trusted_schema", False)
+
+
+def _check_version(db: apsw.Connection) -> None:
+    found = db.pragma("user_version")
+    if db.pragma("application_id") != APPLICATION_ID:
+        raise SchemaMismatch("this file is not a Coffre catalog")
+    if found != SCHEMA_VERSION:
+        raise SchemaMismatch(f"the catalog has schema {found}, this program knows {SCHEMA_VERSION}")
+
+
+@cache
+def _load_checksum_vfs() -> None:
+    """Register the checksum VFS with SQLite, once a process (it stays when `db` is closed).
+
+    It becomes SQLite's default VFS; files without the 8 reserved bytes pass through unchecked.
+    """
+    db = apsw.Connection(":memory:")
+    apsw.sqlite_extra.load(db, "cksumvfs")
+    db.close()
