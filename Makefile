@@ -1,0 +1,64 @@
+# Two commands are all the set-up there is: `make serve` and `make test`.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Arguments for `coffre serve` and for pytest.
+ARGS ?=
+
+# A client of S3 reads its settings from many variables: tests must see none of the caller's.
+CLEAN := env -u AWS_CA_BUNDLE -u AWS_PROFILE -u AWS_CONFIG_FILE -u AWS_SHARED_CREDENTIALS_FILE \
+	-u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN -u AWS_REGION \
+	-u AWS_DEFAULT_REGION -u AWS_ENDPOINT_URL -u AWS_ENDPOINT_URL_S3 \
+	-u http_proxy -u https_proxy -u all_proxy -u HTTP_PROXY -u HTTPS_PROXY -u ALL_PROXY \
+	PATH="$(CURDIR)/.clients/bin:$(CURDIR)/$(BIN):$$PATH" \
+	NODE_PATH="$(CURDIR)/.clients/js/node_modules"
+
+.PHONY: serve test check bench long clients lock format clean
+
+serve: $(VENV)/.runtime
+	@exec $(BIN)/coffre serve $(ARGS)
+
+test: $(VENV)/.dev
+	@$(CLEAN) $(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict src tests bench tools conftest.py
+	$(BIN)/lint-imports
+	$(BIN)/python -m tools.style
+	$(BIN)/python -m tools.documents
+	$(BIN)/python -m tools.supply
+
+# The tables of docs/performance.md, measured here.
+bench: $(VENV)/.dev
+	@$(CLEAN) $(BIN)/python -m bench $(ARGS)
+
+# Faults and power losses by the thousand, for hours when somebody has them.
+long: $(VENV)/.dev
+	@$(CLEAN) COFFRE_LONG=1 $(BIN)/python -m pytest tests/fault tests/sim $(ARGS)
+
+# The real clients that tests/clients uses (mc needs Go, the JavaScript SDK needs npm).
+clients:
+	@tools/clients.sh
+
+# New versions of everything, pinned with hashes.
+lock: $(VENV)/.dev
+	@tools/lock.sh
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .clients build
+
+# Each stamp is made once for each change of what it stands for. dev holds all of runtime.
+$(VENV)/.runtime: requirements/build.txt requirements/runtime.txt pyproject.toml
+	@PYTHON=$(PYTHON) tools/environment.sh runtime
+	@touch $@
+
+$(VENV)/.dev: requirements/build.txt requirements/dev.txt pyproject.toml
+	@PYTHON=$(PYTHON) tools/environment.sh dev
+	@touch $(VENV)/.runtime $@

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Installs the real clients that tests/clients uses: what Debian has through apt, the others into
+# .clients, where they are found again the next time.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=()
+for tool in rclone s3cmd wrk; do
+    command -v "$tool" >/dev/null || packages+=("$tool")
+done
+command -v node >/dev/null || packages+=(nodejs)
+command -v npm >/dev/null || packages+=(npm)
+[ -x .clients/bin/mc ] || command -v go >/dev/null || packages+=(golang-go)
+if [ ${#packages[@]} -gt 0 ]; then
+    if [ "$(id -u)" != 0 ]; then
+        echo "Missing: ${packages[*]}. Install them, then run this again:" \
+            " sudo apt-get install -y ${packages[*]}" >&2
+        exit 1
+    fi
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        "${packages[@]}" >/dev/null
+fi
+
+mkdir -p .clients/bin
+if ! [ -x .clients/bin/mc ]; then
+    echo "Building mc (some minutes)." >&2
+    GOBIN="$PWD/.clients/bin" CGO_ENABLED=0 go install github.com/minio/mc@latest
+fi
+
+if ! cmp -s requirements/awscli.txt .clients/aws/requirements.txt; then
+    echo "Installing aws-cli." >&2
+    rm -rf .clients/aws
+    python3 -m venv .clients/aws
+    .clients/aws/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+        -r requirements/awscli.txt
+    ln -sf ../aws/bin/aws .clients/bin/aws
+    cp requirements/awscli.txt .clients/aws/requirements.txt
+fi
+
+if ! cmp -s tests/clients/js/package-lock.json .clients/js/package-lock.json; then
+    echo "Installing the AWS SDK for JavaScript." >&2
+    rm -rf .clients/js
+    mkdir -p .clients/js
+    cp tests/clients/js/package.json tests/clients/js/package-lock.json .clients/js/
+    (cd .clients/js && npm ci --no-audit --no-fund --silent) || { rm -rf .clients/js; exit 1; }
+fi
