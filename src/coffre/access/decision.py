@@ -1,0 +1,62 @@
+"""The decision: may this principal do this to that? Pure, from values alone.
+
+What nobody allows is denied. Today two things allow: owning the bucket, which covers it and every
+object in it, and being a user of the store, which covers the list of one's own buckets and creating
+one. Policies, ACLs and roles are further sources of the same answer and belong here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks. `user_id` is the Owner ID of S3 answers; None is everybody (not signed)."""
+
+    user_id: str | None
+    label: str = ""
+    locked: bool = False
+
+
+ANONYMOUS: Final = Principal(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What is asked for: the service (no bucket), a bucket, or an object in it."""
+
+    bucket: str | None = None
+    owner_id: str | None = None
+    key: bytes | None = None
+
+
+SERVICE: Final = Resource()
+
+
+class Decision(Enum):
+    """An explicit denial beats every permission; the default denial is only nobody's permission."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+    NOBODY_ALLOWS = "nobody allows"
+
+    @property
+    def allowed(self) -> bool:
+        return self is Decision.ALLOW
+
+
+_OF_EVERY_USER: Final = frozenset({"s3:CreateBucket", "s3:ListAllMyBuckets"})
+
+
+def decide(principal: Principal, permission: str, resource: Resource) -> Decision:
+    """Whether `principal` may use `permission` (an action name of AWS's) on `resource`."""
+    if principal.locked:
+        return Decision.DENY
+    if principal.user_id is None:
+        return Decision.NOBODY_ALLOWS
+    if permission in _OF_EVERY_USER or principal.user_id == resource.owner_id:
+        return Decision.ALLOW
+    return Decision.NOBODY_ALLOWS

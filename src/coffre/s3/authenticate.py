@@ -1,0 +1,71 @@
+"""Who signed the request: claim, secrets, signature, store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from coffre.access.decision import ANONYMOUS, Principal
+from coffre.catalog.records import Identity, Store
+from coffre.s3.services import Services
+from coffre.wire.auth import Claim, Verified, hoisted, read_claim, verify
+from coffre.wire.errors import S3Error
+from coffre.wire.request import RequestHead
+from coffre.wire.target import Target
+
+
+def with_hoisted(claim: Claim | None, head: RequestHead) -> RequestHead:
+    """The head with the headers that a presigned URL carries as parameters among its headers."""
+    moved = () if claim is None else hoisted(claim, head)
+    if not moved:
+        return head
+    return RequestHead(
+        head.method,
+        head.raw_path,
+        head.raw_query,
+        head.headers + moved,
+        scheme=head.scheme,
+        client=head.client,
+    )
+
+
+def authenticate(
+    services: Services, claim: Claim | None, head: RequestHead, target: Target, now_ms: int
+) -> tuple[Principal, Store, Verified | None]:
+    """Principal, the store that the request is about, and what was verified (None: anonymous).
+
+    Raises AccessDenied for a stranger on a host that names no store and for a key of another store
+    than the host's; else as `wire.auth.verify`.
+    """
+    if claim is None:
+        return ANONYMOUS, _store_of_host(services, target), None
+    identity = services.reader.identity(claim.access_key)
+    secrets = () if identity is None else _secrets(services, identity, now_ms)
+    if identity is None or not secrets:
+        raise S3Error("InvalidAccessKeyId", AWSAccessKeyId=claim.access_key)
+    if not (claim.scheme.is_v4 or identity.store.allow_v2):
+        read_claim(head, allow_v2=False)  # raises, in AWS's words
+    settings = services.settings
+    verified = verify(
+        claim,
+        head,
+        secrets,
+        regions=settings.regions,
+        region=settings.region,
+        now_ms=now_ms,
+        bucket_path=f"/{target.bucket}".encode() if target.virtual else None,
+    )
+    if target.store is not None and target.store != identity.store.name:
+        raise S3Error("AccessDenied")
+    user = identity.user
+    return Principal(user.id, user.label, user.locked), identity.store, verified
+
+
+def _secrets(services: Services, identity: Identity, now_ms: int) -> Sequence[str]:
+    return services.keyring.secrets(identity.key.secrets, now_ms)
+
+
+def _store_of_host(services: Services, target: Target) -> Store:
+    store = None if target.store is None else services.reader.store_named(target.store)
+    if store is None:
+        raise S3Error("AccessDenied")
+    return store

@@ -1,0 +1,128 @@
+"""Buckets: list, create, head, delete, location, ACL."""
+
+from __future__ import annotations
+
+from coffre.catalog.mutations import CreateBucket, DeleteBucket, Refusal
+from coffre.s3 import parameters
+from coffre.s3.context import Context
+from coffre.s3.response import Response, xml
+from coffre.s3.settings import DEFAULT_REGION
+from coffre.s3.unbuilt import check_expected_owner, refuse_unbuilt
+from coffre.wire import names, tokens
+from coffre.wire.documents import (
+    Owner,
+    parse_create_bucket,
+    render_acl,
+    render_location,
+)
+from coffre.wire.errors import S3Error
+from coffre.wire.listings import BucketPage, ListedBucket, render_buckets
+
+CREATE_LIMIT = 64 * 1024
+_KIND = "list-buckets"
+
+
+async def list_buckets(context: Context) -> Response:
+    """ListBuckets: the signer's own, by name; paged by AWS's token or by ECS's marker."""
+    query = context.head.query
+    by_marker = "marker" in query or "max-keys" in query or "limit" in query
+    most, after = _by_marker(context) if by_marker else _by_token(context)
+    prefix = query.get("prefix", "")
+    region = query.get("bucket-region")
+    rows = []
+    if most and region in (None, context.services.settings.region):
+        rows = context.reader.buckets(
+            context.store.id, context.owner_id, prefix=prefix, after=after, limit=most + 1
+        )
+    shown = rows[:most]
+    truncated = len(rows) > len(shown)
+    last = shown[-1].name if truncated else None
+    page = BucketPage(
+        owner=context.owner,
+        buckets=[ListedBucket(one.name, one.created_ms, one.region) for one in shown],
+        prefix=prefix or None,
+        continuation_token=(
+            tokens.encode(_KIND, last.encode()) if last is not None and not by_marker else None
+        ),
+        marker=after if by_marker else "",
+        next_marker=last if by_marker else None,
+        max_keys=most if by_marker else None,
+        truncated=truncated,
+    )
+    return xml(render_buckets(page))
+
+
+def _by_marker(context: Context) -> tuple[int, str]:
+    head = context.head
+    name = "max-keys" if "max-keys" in head.query else "limit"
+    return parameters.count(head, name, context.limits.page), head.query.get("marker", "")
+
+
+def _by_token(context: Context) -> tuple[int, str]:
+    head = context.head
+    most = parameters.count(head, "max-buckets", context.limits.bucket_page)
+    if not most:
+        raise parameters.invalid("max-buckets", "0", "max-buckets must be between 1 and 10000")
+    token = head.query.get("continuation-token")
+    after = tokens.decode(_KIND, token).decode() if token else ""
+    return most, after
+
+
+async def create_bucket(context: Context) -> Response:
+    """CreateBucket. Repeated by its owner it is no error where AWS's oldest region has none."""
+    head, name, region = context.head, context.named_bucket, context.services.settings.region
+    refuse_unbuilt(head)
+    names.check_bucket(name, context.store.dialect)
+    constraint = parse_create_bucket(await context.body.document(CREATE_LIMIT))
+    _check_location(constraint, region)
+    mutation = CreateBucket(context.new_id(), context.store.id, name, context.owner_id, region)
+    try:
+        await context.committer.commit(mutation)
+    except Refusal as refusal:
+        mine = refusal.code == "BucketAlreadyOwnedByYou"
+        lenient = region == DEFAULT_REGION or context.store.dialect == "ecs"
+        if not (mine and lenient):
+            raise
+    return Response(200, [(b"location", b"/" + name.encode())])
+
+
+def _check_location(constraint: str | None, region: str) -> None:
+    """`EU` is the old name of eu-west-1 (AWS, CreateBucket)."""
+    if constraint is None or constraint == region or (constraint, region) == ("EU", "eu-west-1"):
+        return
+    if region == DEFAULT_REGION:
+        raise S3Error("InvalidLocationConstraint", LocationConstraint=constraint)
+    raise S3Error(
+        "IllegalLocationConstraintException",
+        f"The {constraint} location constraint is incompatible for the region specific endpoint "
+        "this request was sent to.",
+    )
+
+
+async def head_bucket(context: Context) -> Response:
+    """HeadBucket."""
+    check_expected_owner(context.head, context.bucket)
+    region = context.bucket.region.encode()
+    return Response(200, [(b"x-amz-bucket-region", region)])
+
+
+async def delete_bucket(context: Context) -> Response:
+    """DeleteBucket; it must be empty."""
+    refuse_unbuilt(context.head)
+    check_expected_owner(context.head, context.bucket)
+    await context.committer.commit(DeleteBucket(context.bucket.id))
+    return Response(204)
+
+
+async def get_bucket_location(context: Context) -> Response:
+    """GetBucketLocation; the default region has an empty constraint."""
+    check_expected_owner(context.head, context.bucket)
+    region = context.bucket.region
+    return xml(render_location(None if region == DEFAULT_REGION else region))
+
+
+async def get_bucket_acl(context: Context) -> Response:
+    """GetBucketAcl: every bucket is private to its owner."""
+    check_expected_owner(context.head, context.bucket)
+    bucket = context.bucket
+    return xml(render_acl(Owner(bucket.owner_id, bucket.owner_label)))

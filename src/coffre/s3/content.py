@@ -1,0 +1,157 @@
+"""An object's bytes: streamed out of its blobs, streamed into a new one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from msgspec import Struct
+
+from coffre.catalog.interface import CommitUnknown
+from coffre.catalog.mutations import Mutation, Result
+from coffre.catalog.records import Checksum, Manifest
+from coffre.s3.context import Context
+from coffre.vault.interface import BlobWriter, Staged
+from coffre.wire.checksums import Algorithm, Declared, Running, check
+from coffre.wire.errors import S3Error
+from coffre.wire.payload import BodyDecoder
+
+# Parts whose rows are read at a time: bounded, whatever the range.
+_PARTS_AT_ONCE = 64
+DEFAULT_ALGORITHM = Algorithm.CRC64NVME
+
+
+class Taken(Struct, frozen=True):
+    """A body that was taken in and agrees with all that was declared of it."""
+
+    staged: Staged
+    md5: bytes
+    checksum: Checksum
+
+    @property
+    def etag(self) -> str:
+        return self.md5.hex()
+
+
+def read_content(
+    context: Context, manifest: Manifest, start: int, end: int
+) -> AsyncIterator[bytes]:
+    """Bytes start..end (end exclusive) of an object, in pieces."""
+    blob = manifest.blob
+    if blob is not None:
+        return context.vault.read(blob, context.data_key(blob.key_id), start, end)
+    return _read_parts(context, manifest, start, end)
+
+
+async def _read_parts(
+    context: Context, manifest: Manifest, start: int, end: int
+) -> AsyncIterator[bytes]:
+    at = 0
+    wanted: list[tuple[int, int, int]] = []  # number, first and last byte within the part
+    for part in manifest.parts:
+        if at < end and at + part.size > start:
+            wanted.append((part.number, max(start - at, 0), min(end - at, part.size)))
+        at += part.size
+    for index in range(0, len(wanted), _PARTS_AT_ONCE):
+        some = wanted[index : index + _PARTS_AT_ONCE]
+        rows = context.reader.manifest_parts(manifest.id, some[0][0], some[-1][0])
+        blobs = {row.number: row.blob for row in rows}
+        for number, low, high in some:
+            blob = blobs[number]
+            async for piece in context.vault.read(blob, context.data_key(blob.key_id), low, high):
+                yield piece
+
+
+@asynccontextmanager
+async def new_blob(context: Context, size: int | None) -> AsyncIterator[BlobWriter]:
+    """A writer in the store's key. What it wrote is abandoned if the block fails, but not when it
+    is unknown whether the commit took place."""
+    key_id = context.store.key_id
+    writer = context.vault.writer(key_id, context.data_key(key_id), size_hint=size)
+    try:
+        yield writer
+    except CommitUnknown:
+        raise
+    except BaseException:
+        await writer.abandon()
+        raise
+
+
+def incoming(context: Context, limit: int) -> BodyDecoder:
+    """The decoder for a body of at most `limit` bytes. Raises EntityTooLarge when its length says
+    that it is larger, MissingContentLength when nothing says its length (but in the ECS dialect).
+    """
+    decoder = context.body.decoder(require_length=context.store.dialect == "aws")
+    if decoder.expected is not None and decoder.expected > limit:
+        raise too_large(decoder.expected, limit)
+    return decoder
+
+
+async def take_body(
+    context: Context,
+    writer: BlobWriter,
+    decoder: BodyDecoder,
+    stated: Declared,
+    limit: int,
+    *,
+    algorithm: Algorithm | None = None,
+) -> Taken:
+    """Stream the request's body into a blob, checking it on the way.
+
+    `algorithm` is the checksum to keep (the declared one, or CRC64NVME, when None). Raises
+    EntityTooLarge over `limit` bytes, and all that a body can be wrong in.
+    """
+    kept = algorithm or stated.algorithm or DEFAULT_ALGORITHM
+    running = Running(kept)
+    other = None
+    if stated.algorithm not in (None, kept):
+        other = Running(stated.algorithm, md5=stated.content_md5 is not None)
+    size = 0
+
+    async def take(piece: bytes | memoryview) -> None:
+        nonlocal size
+        size += len(piece)
+        if size > limit:
+            raise too_large(size, limit)
+        running.update(piece)
+        if other is not None:
+            other.update(piece)
+        await writer.write(piece)
+
+    await context.body.feed(decoder, take)
+    check(stated, other or running, decoder.finish())
+    staged = await writer.finish()
+    return Taken(staged, running.md5_digest, Checksum(kept.value, running.value_b64()))
+
+
+async def copy_bytes(
+    context: Context,
+    writer: BlobWriter,
+    manifest: Manifest,
+    start: int,
+    end: int,
+    algorithm: Algorithm,
+) -> Taken:
+    """Copy bytes start..end of an object into a new blob, under the store's key."""
+    running = Running(algorithm)
+    async for piece in read_content(context, manifest, start, end):
+        running.update(piece)
+        await writer.write(piece)
+    staged = await writer.finish()
+    return Taken(staged, running.md5_digest, Checksum(algorithm.value, running.value_b64()))
+
+
+async def checksum_of(context: Context, manifest: Manifest, algorithm: Algorithm) -> Checksum:
+    """A checksum over a whole object that is kept without it."""
+    running = Running(algorithm, md5=False)
+    async for piece in read_content(context, manifest, 0, manifest.size):
+        running.update(piece)
+    return Checksum(algorithm.value, running.value_b64())
+
+
+async def commit(context: Context, taken: Taken, mutation: Mutation) -> Result:
+    return await context.committer.commit(mutation, taken.staged.body)
+
+
+def too_large(size: int, limit: int) -> S3Error:
+    return S3Error("EntityTooLarge", ProposedSize=str(size), MaxSizeAllowed=str(limit))

@@ -1,0 +1,119 @@
+"""What a handler is given: who asks, of what, and the services that answer."""
+
+from __future__ import annotations
+
+from coffre.access.decision import Principal, Resource, decide
+from coffre.catalog.interface import Committer, Reader
+from coffre.catalog.records import Bucket, Store
+from coffre.s3.body import RequestBody
+from coffre.s3.services import Services
+from coffre.s3.settings import Limits
+from coffre.system.entropy import new_id
+from coffre.vault.interface import Vault
+from coffre.wire.documents import Owner
+from coffre.wire.errors import S3Error
+from coffre.wire.request import RequestHead
+
+
+class Context:
+    """One authorized request. `head` is for `wire`'s parsers; handlers read no header themselves.
+
+    `named_bucket` is the bucket as the client calls it; `bucket` its row, which every operation on
+    a bucket or object has except the one that creates it. `virtual`: the host named the bucket.
+    """
+
+    __slots__ = (
+        "_bucket",
+        "_virtual",
+        "body",
+        "head",
+        "key",
+        "named_bucket",
+        "now_ms",
+        "principal",
+        "services",
+        "store",
+    )
+
+    def __init__(
+        self,
+        services: Services,
+        head: RequestHead,
+        principal: Principal,
+        store: Store,
+        named_bucket: str,
+        bucket: Bucket | None,
+        key: bytes,
+        body: RequestBody,
+        now_ms: int,
+        virtual: bool,
+    ) -> None:
+        self.services = services
+        self.head = head
+        self.principal = principal
+        self.store = store
+        self.named_bucket = named_bucket
+        self._bucket = bucket
+        self.key = key
+        self.body = body
+        self.now_ms = now_ms
+        self._virtual = virtual
+
+    @property
+    def bucket(self) -> Bucket:
+        assert self._bucket is not None, "the table says which operations have a bucket"
+        return self._bucket
+
+    @property
+    def bucket_url(self) -> str:
+        """The bucket's URL as the client addresses it, without a slash at the end."""
+        head = self.head
+        origin = f"{head.scheme}://{head.header(b'host')}"
+        return origin if self._virtual else f"{origin}/{self.named_bucket}"
+
+    @property
+    def reader(self) -> Reader:
+        return self.services.reader
+
+    @property
+    def committer(self) -> Committer:
+        return self.services.committer
+
+    @property
+    def vault(self) -> Vault:
+        return self.services.vault
+
+    @property
+    def limits(self) -> Limits:
+        return self.services.settings.limits
+
+    @property
+    def owner_id(self) -> str:
+        """The signer's Owner ID, for what is created. AccessDenied for a stranger."""
+        if self.principal.user_id is None:
+            raise S3Error("AccessDenied")
+        return self.principal.user_id
+
+    @property
+    def owner(self) -> Owner:
+        return Owner(self.owner_id, self.principal.label)
+
+    def new_id(self) -> bytes:
+        return new_id(self.services.entropy, self.services.settings.zone)
+
+    def data_key(self, key_id: bytes) -> bytes:
+        """The 32 bytes of a store key."""
+        return self.services.keyring.data_key(self.services.reader, key_id)
+
+    def authorize(self, permission: str, bucket: Bucket, key: bytes | None) -> None:
+        """AccessDenied unless the principal may, on what the table could not know beforehand."""
+        resource = Resource(bucket.name, bucket.owner_id, key)
+        if not decide(self.principal, permission, resource).allowed:
+            raise S3Error("AccessDenied")
+
+    def find_bucket(self, name: str) -> Bucket:
+        """Another bucket of the same store. Raises NoSuchBucket."""
+        found = self.services.reader.bucket(self.store.id, name)
+        if found is None:
+            raise S3Error("NoSuchBucket", BucketName=name)
+        return found

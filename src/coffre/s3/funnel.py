@@ -1,0 +1,138 @@
+"""The one way out: common headers, errors as XML, streaming, one event for the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from base64 import b64encode
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+from coffre.catalog.interface import CommitterBusy, CommitUnknown
+from coffre.catalog.mutations import Refusal
+from coffre.s3.body import Receive
+from coffre.s3.response import XML, Header, Response
+from coffre.system.entropy import Entropy
+from coffre.vault.interface import DataLost, StorageFull
+from coffre.wire.errors import CATALOGUE, S3Error, error_xml
+from coffre.wire.request import RequestHead
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+log = logging.getLogger("coffre.s3")
+
+# What goes to the socket at a time; smaller pieces of an object are joined up to this.
+_SEND_BYTES: Final = 256 * 1024
+_SERVER: Final[Header] = (b"server", b"Coffre")
+
+
+class Disconnected(Exception):
+    """The client left before it had the whole answer."""
+
+
+def as_error(failure: Exception, request_id: str) -> S3Error:
+    """What the client is told. Only what we did not foresee leaves a traceback, in our log."""
+    match failure:
+        case S3Error():
+            return failure
+        case Refusal() if failure.code in CATALOGUE:
+            return S3Error(failure.code, failure.message, headers=(), **failure.fields)
+        case CommitUnknown():
+            return S3Error("ServiceUnavailable", "The write may or may not have taken effect.")
+        case CommitterBusy():
+            return S3Error("SlowDown", headers=((b"retry-after", b"1"),))
+        case DataLost():
+            log.error("request %s met lost data: %s", request_id, failure)
+            return S3Error(
+                "ServiceUnavailable",
+                "Too many drives that hold this object are away; it can be read once they return.",
+            )
+        case StorageFull():
+            log.error("request %s met full storage: %s", request_id, failure)
+            return S3Error("InsufficientStorage")
+    log.error("request %s failed", request_id, exc_info=failure)
+    return S3Error("InternalError")
+
+
+class Funnel:
+    """Sends answers. `host_id` names this process in every one of them."""
+
+    def __init__(self, entropy: Entropy) -> None:
+        self._entropy = entropy
+        self.host_id = b64encode(entropy.bytes(24)).decode()
+        self._host: Header = (b"x-amz-id-2", self.host_id.encode())
+
+    def request_id(self) -> str:
+        return self._entropy.bytes(8).hex().upper()
+
+    def error(self, error: S3Error, head: RequestHead, request_id: str) -> Response:
+        """The answer that is an error; HEAD and 304 have no body."""
+        response = Response(error.status, list(error.headers))
+        if error.status != 304:
+            response.headers.append(XML)
+            if head.method != "HEAD":
+                resource = unquote_to_bytes(head.raw_path).decode(errors="replace")
+                response.body = error_xml(error, resource, request_id, self.host_id)
+        return response
+
+    async def send(self, response: Response, request_id: str, receive: Receive, send: Send) -> int:
+        """Send an answer; the count of body bytes. Raises Disconnected, and what a stream raises
+        after its first piece (the connection then ends short, which every client notices)."""
+        headers = response.headers
+        headers += ((b"x-amz-request-id", request_id.encode()), self._host, _SERVER)
+        start = {"type": "http.response.start", "status": response.status, "headers": headers}
+        if response.stream is None:
+            await send(start)
+            await send({"type": "http.response.body", "body": response.body})
+            return len(response.body)
+        headers.append((b"content-length", b"%d" % response.length))
+        if response.length <= _SEND_BYTES:
+            body = b"".join([piece async for piece in response.stream])
+            await send(start)
+            await send({"type": "http.response.body", "body": body})
+            return len(body)
+        return await _stream(response, start, receive, send)
+
+
+async def _stream(
+    response: Response, start: MutableMapping[str, Any], receive: Receive, send: Send
+) -> int:
+    assert response.stream is not None, "the caller looked"
+    gone = asyncio.ensure_future(_disconnect(receive))
+    sent = 0
+    try:
+        async for piece in _joined(response.stream):
+            if not sent:
+                # Only now: what fails before the first byte can still be told as an error.
+                await send(start)
+            sent += len(piece)
+            more = sent < response.length
+            await send({"type": "http.response.body", "body": piece, "more_body": more})
+            if more and gone.done():
+                raise Disconnected
+    finally:
+        gone.cancel()
+        with suppress(asyncio.CancelledError):
+            await gone
+    return sent
+
+
+async def _joined(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes in pieces of at least `_SEND_BYTES`, but for the last."""
+    waiting: list[bytes] = []
+    size = 0
+    async for piece in stream:
+        waiting.append(piece)
+        size += len(piece)
+        if size >= _SEND_BYTES:
+            yield waiting[0] if len(waiting) == 1 else b"".join(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield b"".join(waiting)
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,203 @@
+"""The one way in: the ASGI application of the S3 port.
+
+target -> operation -> network rule -> signature -> zone gate -> permission -> handler -> funnel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any
+
+from coffre.access.decision import SERVICE, Principal, Resource, decide
+from coffre.catalog.records import Bucket
+from coffre.s3.authenticate import authenticate, with_hoisted
+from coffre.s3.body import Receive, RequestBody
+from coffre.s3.context import Context
+from coffre.s3.funnel import Disconnected, Funnel, Send, as_error, log
+from coffre.s3.operation import BodyKind, On, Operation
+from coffre.s3.operations import TABLE
+from coffre.s3.response import Response
+from coffre.s3.router import Router
+from coffre.s3.services import Event, Services
+from coffre.wire.auth import Claim, read_claim
+from coffre.wire.errors import S3Error
+from coffre.wire.request import RequestHead
+from coffre.wire.target import Target, resolve
+
+_ROUTER = Router(TABLE)
+
+
+class _Exchange:
+    """One request and what became known of it, for the ledger."""
+
+    __slots__ = (
+        *("access_key", "body", "claim", "error", "head", "now_ms", "operation", "principal"),
+        *("request_id", "sent", "started", "status", "store", "target"),
+    )
+
+    def __init__(self, head: RequestHead, request_id: str, now_ms: int, started: float) -> None:
+        self.head = head
+        self.request_id = request_id
+        self.now_ms = now_ms
+        self.started = started
+        self.target: Target | None = None
+        self.claim: Claim | None = None
+        self.operation: Operation | None = None
+        self.principal: Principal | None = None
+        self.body: RequestBody | None = None
+        self.store = ""
+        self.error = ""
+        self.status = 0
+        self.sent = 0
+
+
+class Gateway:
+    """The S3 service on HTTP/1.1 (ASGI)."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._funnel = Funnel(services.entropy)
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise ValueError(f"the S3 port speaks HTTP, not {scope['type']}")
+        services, funnel = self._services, self._funnel
+        head = RequestHead(
+            scope["method"],
+            scope["raw_path"],
+            scope["query_string"],
+            tuple(scope["headers"]),
+            scheme=scope["scheme"],
+            client=scope["client"][0],
+        )
+        clock = services.clock
+        exchange = _Exchange(head, funnel.request_id(), clock.now_ms(), clock.monotonic())
+        try:
+            response = await self._answer(exchange, receive)
+        except Exception as failure:
+            response = self._failed(exchange, failure)
+        try:
+            await self._send(exchange, response, receive, send)
+        finally:
+            services.ledger(self._event(exchange))
+
+    def _failed(self, exchange: _Exchange, failure: Exception) -> Response:
+        error = as_error(failure, exchange.request_id)
+        exchange.error = error.code
+        return self._funnel.error(error, exchange.head, exchange.request_id)
+
+    async def _send(
+        self, exchange: _Exchange, response: Response, receive: Receive, send: Send
+    ) -> None:
+        started = False
+
+        async def sending(message: MutableMapping[str, Any]) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        exchange.status = response.status
+        request_id = exchange.request_id
+        if response.stream is None:
+            exchange.sent = await self._funnel.send(response, request_id, receive, send)
+            return
+        try:
+            exchange.sent = await self._funnel.send(response, request_id, receive, sending)
+        except Disconnected:
+            exchange.error = "ClientDisconnected"
+        except Exception as failure:
+            if started:
+                exchange.error = "ResponseInterrupted"
+                log.error("request %s broke off its answer", request_id, exc_info=failure)
+                raise
+            response = self._failed(exchange, failure)
+            exchange.status = response.status
+            exchange.sent = await self._funnel.send(response, request_id, receive, send)
+
+    async def _answer(self, exchange: _Exchange, receive: Receive) -> Response:
+        services, sent_head = self._services, exchange.head
+        settings = services.settings
+        target = exchange.target = resolve(sent_head, settings.base_hosts, self._is_store)
+        claim = exchange.claim = read_claim(sent_head)
+        head = with_hoisted(claim, sent_head)
+        on = _addressed(target)
+        operation = exchange.operation = _ROUTER.find(head, on)
+        services.network(operation.name, head.client, target.bucket)
+        now_ms = exchange.now_ms
+        principal, store, verified = authenticate(services, claim, sent_head, target, now_ms)
+        exchange.principal = principal
+        exchange.store = store.name
+        services.zone(operation.name, head.client, target.bucket)
+        bucket = None
+        if target.bucket is not None and not operation.creates_bucket:
+            bucket = services.reader.bucket(store.id, target.bucket)
+            if bucket is None:
+                raise S3Error("NoSuchBucket", BucketName=target.bucket)
+        _authorize(operation, principal, head, bucket, target.key)
+        if operation.body.kind is not BodyKind.NONE:
+            services.admit(operation.name, head.client, target.bucket)
+        body = exchange.body = RequestBody(receive, head, verified, settings.patience)
+        context = Context(
+            services,
+            head,
+            principal,
+            store,
+            target.bucket or "",
+            bucket,
+            target.key or b"",
+            body,
+            now_ms,
+            target.virtual,
+        )
+        return await operation.handler(context)
+
+    def _is_store(self, name: str) -> bool:
+        return self._services.reader.store_named(name) is not None
+
+    def _event(self, exchange: _Exchange) -> Event:
+        operation, target, principal = exchange.operation, exchange.target, exchange.principal
+        return Event(
+            request_id=exchange.request_id,
+            at_ms=exchange.now_ms,
+            seconds=self._services.clock.monotonic() - exchange.started,
+            operation="" if operation is None else operation.name,
+            metering="" if operation is None else operation.metering,
+            status=exchange.status,
+            error=exchange.error,
+            access_key="" if exchange.claim is None else exchange.claim.access_key,
+            user_id="" if principal is None else principal.user_id or "",
+            store=exchange.store,
+            bucket="" if target is None else target.bucket or "",
+            key=b"" if target is None else target.key or b"",
+            client=exchange.head.client,
+            host="" if target is None else target.host,
+            bytes_in=0 if exchange.body is None else exchange.body.received,
+            bytes_out=exchange.sent,
+        )
+
+
+def _addressed(target: Target) -> On:
+    if target.key is not None:
+        return On.OBJECT
+    return On.SERVICE if target.bucket is None else On.BUCKET
+
+
+def _authorize(
+    operation: Operation,
+    principal: Principal,
+    head: RequestHead,
+    bucket: Bucket | None,
+    key: bytes | None,
+) -> None:
+    """AccessDenied unless everything that the table asks for beforehand is permitted."""
+    resource = SERVICE if bucket is None else Resource(bucket.name, bucket.owner_id, key)
+    for need in operation.needs:
+        if need.on in (On.SOURCE, On.EACH_KEY):
+            continue  # only the handler knows on what
+        if need.header is not None and need.header not in head.by_name:
+            continue
+        permission = need.permission
+        if need.versioned is not None and "versionId" in head.query:
+            permission = need.versioned
+        if not decide(principal, permission, resource).allowed:
+            raise S3Error("AccessDenied")

@@ -1,0 +1,150 @@
+"""CopyObject and UploadPartCopy: sources, and copies that move no byte where none must move."""
+
+from __future__ import annotations
+
+from coffre.catalog.mutations import CopyVersion, ObjectFacts, PartWritten, PutPart
+from coffre.catalog.records import Bucket, Checksum, Upload, Version
+from coffre.s3 import parameters, versions
+from coffre.s3.content import checksum_of, commit, copy_bytes, new_blob
+from coffre.s3.context import Context
+from coffre.s3.object_write import condition_of, headers_of, written
+from coffre.s3.parameters import CopySource
+from coffre.s3.response import ENCRYPTED, Header, Response, xml
+from coffre.s3.unbuilt import check_expected_owner, refuse_unbuilt
+from coffre.s3.uploads import algorithm_of, find_upload
+from coffre.wire import metadata
+from coffre.wire.checksums import Algorithm, declared
+from coffre.wire.conditions import check_copy_source, copy_source_conditions
+from coffre.wire.documents import render_copy
+from coffre.wire.errors import S3Error
+from coffre.wire.ranges import copy_range
+
+
+async def copy_object(context: Context) -> Response:
+    """CopyObject. The copy shares the source's bytes and keeps its ETag, a multipart one's too."""
+    head, bucket = context.head, context.bucket
+    refuse_unbuilt(head)
+    check_expected_owner(head, bucket)
+    source, source_bucket, version = _source(context)
+    replace = parameters.directive(head, b"x-amz-metadata-directive")
+    retag = parameters.directive(head, b"x-amz-tagging-directive")
+    storage_class = parameters.storage_class(head)
+    wanted = declared(head).algorithm
+    same = source_bucket.id == bucket.id and source.key == context.key
+    if same and source.version_id is None and not (replace or retag or wanted):
+        _require_a_change(context)
+    if version.size > context.limits.copy_bytes:
+        raise S3Error(
+            "InvalidRequest",
+            "The specified copy source is larger than the maximum allowable size for a copy "
+            f"source: {context.limits.copy_bytes}",
+        )
+    tags = parameters.tags(head) if retag else version.tags
+    kept = metadata.read(head) if replace else version.metadata
+    condition = condition_of(context)
+    manifest = versions.manifest(version)
+    mutation = CopyVersion(
+        bucket_id=bucket.id,
+        key=context.key,
+        source_manifest_id=manifest.id,
+        size=version.size,
+        parts_count=version.parts_count,
+        facts=ObjectFacts(
+            etag=version.etag,
+            owner_id=context.owner_id,
+            metadata=kept,
+            storage_class=storage_class,
+            checksum=await _checksum(context, version, wanted),
+            tags=tags,
+        ),
+        condition=condition,
+    )
+    done = written(await context.committer.commit(mutation))
+    checksum = done.checksum
+    body = render_copy(
+        done.etag,
+        done.modified_ms,
+        versions.checksum_values(checksum),
+        None if checksum is None else checksum.type,
+    )
+    told = [one for one in headers_of(bucket, done) if one[0] != b"etag"]
+    return xml(body, *told, *_source_version(source_bucket, version))
+
+
+def _source(context: Context) -> tuple[CopySource, Bucket, Version]:
+    """The object to copy, when the signer may read it and it is as the request demands."""
+    head = context.head
+    source = parameters.copy_source(head)
+    bucket = context.find_bucket(source.bucket)
+    permission = "s3:GetObject" if source.version_id is None else "s3:GetObjectVersion"
+    context.authorize(permission, bucket, source.key)
+    check_expected_owner(head, bucket, source=True)
+    version = versions.find(context, bucket, source.key, source.version_id)
+    check_copy_source(copy_source_conditions(head), version.etag, version.modified_ms)
+    return source, bucket, version
+
+
+def _require_a_change(context: Context) -> None:
+    if not parameters.names_attributes(context.head):
+        raise S3Error(
+            "InvalidRequest",
+            "This copy request is illegal because it is trying to copy an object to itself without"
+            " changing the object's metadata, storage class, website redirect location or"
+            " encryption attributes.",
+        )
+
+
+async def _checksum(
+    context: Context, version: Version, wanted: Algorithm | None
+) -> Checksum | None:
+    """The source's checksum, or the one that the request wants computed."""
+    kept = version.checksum
+    if wanted is None or (kept is not None and kept.algorithm == wanted):
+        return kept
+    return await checksum_of(context, versions.manifest(version), wanted)
+
+
+def _source_version(bucket: Bucket, version: Version) -> tuple[Header, ...]:
+    return tuple(
+        (b"x-amz-copy-source-version-id", value)
+        for _, value in versions.version_header(bucket, version.version_id)
+    )
+
+
+async def upload_part_copy(context: Context) -> Response:
+    """UploadPartCopy: the part's bytes are copied, in the store's key."""
+    head = context.head
+    refuse_unbuilt(head)
+    check_expected_owner(head, context.bucket)
+    number, upload = find_upload(context)
+    _, source_bucket, version = _source(context)
+    asked = head.header(b"x-amz-copy-source-range")
+    found = copy_range(asked, version.size) or (0, version.size - 1)
+    start, end = found[0], found[1] + 1
+    if end - start > context.limits.part_bytes:
+        raise S3Error(
+            "InvalidRequest",
+            "The specified copy source is larger than the maximum allowable size for a copy "
+            f"source: {context.limits.part_bytes}",
+        )
+    modified_ms, etag, checksum = await _copy_part(context, upload, number, version, start, end)
+    body = render_copy(etag, modified_ms, versions.checksum_values(checksum), part=True)
+    return xml(body, ENCRYPTED, *_source_version(source_bucket, version))
+
+
+async def _copy_part(
+    context: Context, upload: Upload, number: int, version: Version, start: int, end: int
+) -> tuple[int, str, Checksum]:
+    manifest = versions.manifest(version)
+    async with new_blob(context, end - start) as writer:
+        taken = await copy_bytes(context, writer, manifest, start, end, algorithm_of(upload))
+        mutation = PutPart(
+            upload_id=upload.id,
+            number=number,
+            etag=taken.etag,
+            blob=taken.staged.blob,
+            checksum=taken.checksum,
+        )
+        done = await commit(context, taken, mutation)
+    assert isinstance(done, PartWritten), "the committer answers a part with when it stood"
+    return done.modified_ms, taken.etag, taken.checksum

@@ -1,0 +1,91 @@
+"""PutObject."""
+
+from __future__ import annotations
+
+from coffre.catalog.mutations import (
+    ObjectFacts,
+    PutVersion,
+    Result,
+    WriteCondition,
+    Written,
+)
+from coffre.catalog.records import Bucket
+from coffre.s3 import parameters, versions
+from coffre.s3.content import commit, incoming, new_blob, take_body
+from coffre.s3.context import Context
+from coffre.s3.response import ENCRYPTED, Header, Response
+from coffre.s3.unbuilt import check_expected_owner, refuse_partial_write, refuse_unbuilt
+from coffre.wire import metadata
+from coffre.wire.checksums import declared
+from coffre.wire.conditions import write_conditions
+from coffre.wire.errors import S3Error
+
+
+async def put_object(context: Context) -> Response:
+    """PutObject."""
+    head, bucket = context.head, context.bucket
+    refuse_unbuilt(head)
+    refuse_partial_write(head)
+    check_expected_owner(head, bucket)
+    if head.raw_query and "partNumber" in head.query:
+        raise parameters.invalid(
+            "partNumber", head.query["partNumber"], "partNumber is only valid with an uploadId"
+        )
+    storage_class = parameters.storage_class(head)
+    kept, tags = metadata.read(head), parameters.tags(head)
+    condition = condition_of(context)
+    limit = context.limits.put_bytes
+    decoder, stated = incoming(context, limit), declared(head)
+    async with new_blob(context, decoder.expected) as writer:
+        taken = await take_body(context, writer, decoder, stated, limit)
+        mutation = PutVersion(
+            bucket_id=bucket.id,
+            key=context.key,
+            manifest_id=context.new_id(),
+            blob=taken.staged.blob,
+            facts=ObjectFacts(
+                etag=taken.etag,
+                owner_id=context.owner_id,
+                metadata=kept,
+                storage_class=storage_class,
+                checksum=taken.checksum,
+                tags=tags,
+            ),
+            condition=condition,
+        )
+        done = written(await commit(context, taken, mutation))
+    return Response(200, [*headers_of(bucket, done), *versions.checksum_headers(done.checksum)])
+
+
+def condition_of(context: Context) -> WriteCondition:
+    """What the request demands of the key's current version.
+
+    The writing transaction decides; a demand that fails already now is refused before the body.
+    """
+    asked = write_conditions(context.head)
+    if asked.if_match is None and not asked.if_none_match:
+        return WriteCondition()
+    current = context.reader.current(context.bucket, context.key)
+    stands = current is not None and not current.marker
+    if asked.if_none_match and stands:
+        raise S3Error("PreconditionFailed", Condition="If-None-Match")
+    if asked.if_match is not None:
+        if current is None or not stands:
+            raise S3Error("NoSuchKey", Key=context.key.decode())
+        if asked.if_match not in ("*", current.etag):
+            raise S3Error("PreconditionFailed", Condition="If-Match")
+    return WriteCondition(asked.if_match, asked.if_none_match)
+
+
+def written(result: Result) -> Written:
+    assert isinstance(result, Written), "the committer answers a write with what it wrote"
+    return result
+
+
+def headers_of(bucket: Bucket, done: Written) -> list[Header]:
+    """Headers of an answer that tells of a new version."""
+    return [
+        (b"etag", b'"%s"' % done.etag.encode()),
+        ENCRYPTED,
+        *versions.version_header(bucket, done.version_id),
+    ]

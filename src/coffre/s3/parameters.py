@@ -1,0 +1,244 @@
+"""What single headers and query parameters ask of an operation, as values.
+
+Sources: the AWS API reference of each operation; its error messages for the words.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from coffre.catalog.records import NULL_VERSION
+from coffre.system.entropy import ID_BYTES
+from coffre.wire.errors import S3Error
+from coffre.wire.names import check_key
+from coffre.wire.request import RequestHead
+
+MAX_PART_NUMBER: Final = 10_000
+_MAX_TAGS: Final = 10
+_DIRECTIVES: Final = frozenset({"COPY", "REPLACE"})
+_ATTRIBUTES: Final = frozenset({"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"})
+
+
+def invalid(name: str, value: str, message: str) -> S3Error:
+    """InvalidArgument that names the parameter and repeats its value."""
+    return S3Error("InvalidArgument", message, ArgumentName=name, ArgumentValue=value)
+
+
+def count(head: RequestHead, name: str, most: int) -> int:
+    """A page size of the query: `most` when absent or larger."""
+    text = head.query.get(name, "")
+    if not text:
+        return most
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < 1 << 31):
+        raise invalid(name, text, f"Provided {name} not an integer or within integer range")
+    return min(int(text), most)
+
+
+def raw(head: RequestHead, name: str) -> bytes | None:
+    """A query parameter's decoded bytes; None when it is absent."""
+    text = head.query.get(name)
+    return None if text is None else text.encode("utf-8", "surrogateescape")
+
+
+def encoding_type(head: RequestHead) -> str | None:
+    text = head.query.get("encoding-type") or None
+    if text not in (None, "url"):
+        raise invalid("encoding-type", text or "", "Invalid Encoding Method specified in Request")
+    return text
+
+
+def part_number(head: RequestHead) -> int | None:
+    """`partNumber`; None when it is absent. Raises InvalidArgument outside 1 to 10 000."""
+    text = head.query.get("partNumber")
+    if text is None:
+        return None
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 5 else 0
+    if not 1 <= number <= MAX_PART_NUMBER:
+        raise invalid(
+            "partNumber", text, "Part number must be an integer between 1 and 10000, inclusive"
+        )
+    return number
+
+
+def part_marker(text: str | None, name: str) -> int:
+    """`part-number-marker`: parts after it are listed; 0 when absent."""
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit() and len(text) <= 10):
+        raise invalid(name, text, f"Argument {name} must be an integer between 0 and 2147483647")
+    return int(text)
+
+
+def version_id(head: RequestHead) -> bytes | None:
+    """`versionId` as the catalog keeps it (`null` is b""); None when it is absent."""
+    text = head.query.get("versionId")
+    return None if text is None else stored_version_id(text)
+
+
+def stored_version_id(text: str) -> bytes:
+    """A version id as the catalog keeps it. Raises InvalidArgument for what cannot be one."""
+    if text == "null":
+        return NULL_VERSION
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    if len(found) != ID_BYTES or found.hex() != text:
+        raise invalid("versionId", text, "Invalid version id specified")
+    return found
+
+
+def show_version_id(stored: bytes) -> str:
+    """A version's id as clients see it."""
+    return stored.hex() or "null"
+
+
+def upload_id(head: RequestHead) -> bytes:
+    """`uploadId` as the catalog keeps it. Raises NoSuchUpload for what cannot be one."""
+    text = head.query["uploadId"]
+    found = parse_upload_id(text)
+    if found is None:
+        raise S3Error("NoSuchUpload", UploadId=text)
+    return found
+
+
+def parse_upload_id(text: str) -> bytes | None:
+    try:
+        found = urlsafe_b64decode(text.encode("ascii") + b"==")
+    except ValueError:
+        return None
+    return found if len(found) == ID_BYTES and show_upload_id(found) == text else None
+
+
+def show_upload_id(upload: bytes) -> str:
+    """An upload's id as clients see it."""
+    return urlsafe_b64encode(upload).rstrip(b"=").decode()
+
+
+def storage_class(head: RequestHead) -> str:
+    """STANDARD is the only class there is. Raises InvalidStorageClass for any other."""
+    text = head.header(b"x-amz-storage-class") or "STANDARD"
+    if text != "STANDARD":
+        raise S3Error("InvalidStorageClass", StorageClassRequested=text)
+    return text
+
+
+def tags(head: RequestHead) -> dict[str, str]:
+    """`x-amz-tagging`: `key=value&…`, form-encoded, as on AWS."""
+    text = head.header(b"x-amz-tagging")
+    found: dict[str, str] = {}
+    for piece in (text or "").split("&"):
+        if not piece:
+            continue
+        key, _, value = piece.partition("=")
+        name, content = _form_decoded(key), _form_decoded(value)
+        if name in found:
+            raise S3Error("InvalidTag", "Cannot provide multiple Tags with the same key")
+        if not 1 <= len(name) <= 128:
+            raise S3Error("InvalidTag", "The TagKey you have provided is invalid", TagKey=name)
+        if name.lower().startswith("aws:"):
+            raise S3Error("InvalidTag", "System tags cannot be added/updated by requester")
+        if len(content) > 256:
+            raise S3Error("InvalidTag", "The TagValue you have provided is invalid", TagKey=name)
+        found[name] = content
+    if len(found) > _MAX_TAGS:
+        raise S3Error("BadRequest", "Object tags cannot be greater than 10")
+    return found
+
+
+def _form_decoded(text: str) -> str:
+    try:
+        return unquote_to_bytes(text.replace("+", " ")).decode()
+    except UnicodeDecodeError:
+        raise S3Error(
+            "InvalidArgument",
+            "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query "
+            "parameters without tag name duplicates.",
+            ArgumentName="x-amz-tagging",
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class CopySource:
+    """What `x-amz-copy-source` names; `version_id` as the catalog keeps it."""
+
+    bucket: str
+    key: bytes
+    version_id: bytes | None
+
+
+def copy_source(head: RequestHead) -> CopySource:
+    """`[/]bucket/key[?versionId=id]`, URL-encoded. Raises InvalidArgument, KeyTooLongError.
+
+    The `?` splits before anything is decoded, so that an encoded one can stand in a key. A client
+    that encodes nothing and has a `?` in its key is read as AWS reads it.
+    """
+    text = head.header(b"x-amz-copy-source") or ""
+    path, mark, version = text.partition("?versionId=")
+    bucket, _, key = unquote_to_bytes(path.removeprefix("/")).partition(b"/")
+    if not bucket and path.startswith(("%2F", "%2f")):
+        bucket, _, key = key.partition(b"/")
+    if not bucket or not key:
+        raise invalid(
+            "x-amz-copy-source",
+            text,
+            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+        )
+    check_key(key)
+    wanted = unquote_to_bytes(version).decode(errors="replace")
+    return CopySource(
+        bucket.decode(errors="replace"), key, stored_version_id(wanted) if mark else None
+    )
+
+
+def directive(head: RequestHead, name: bytes) -> bool:
+    """Whether a metadata or tagging directive says REPLACE (COPY is the default)."""
+    text = head.header(name) or "COPY"
+    if text not in _DIRECTIVES:
+        words = "metadata" if b"metadata" in name else "tagging"
+        raise invalid(name.decode(), text, f"Unknown {words} directive.")
+    return text == "REPLACE"
+
+
+def attributes(head: RequestHead) -> frozenset[str]:
+    """`x-amz-object-attributes`: at least one of the known five."""
+    text = ",".join(
+        value.decode("latin-1") for value in head.by_name.get(b"x-amz-object-attributes", ())
+    )
+    asked = frozenset(word for piece in text.split(",") if (word := piece.strip()))
+    if not asked or not asked <= _ATTRIBUTES:
+        raise invalid("x-amz-object-attributes", text, "Invalid attribute name specified.")
+    return asked
+
+
+def header_count(head: RequestHead, name: bytes, most: int) -> int:
+    """A page size in a header."""
+    text = head.header(name)
+    if not text:
+        return most
+    if not (text.isascii() and text.isdigit() and len(text) <= 10):
+        raise invalid(name.decode(), text, f"Provided {name.decode()} is not an integer")
+    return min(int(text), most)
+
+
+def wants_checksum(head: RequestHead) -> bool:
+    """`x-amz-checksum-mode: ENABLED`."""
+    return (head.header(b"x-amz-checksum-mode") or "").upper() == "ENABLED"
+
+
+def names_attributes(head: RequestHead) -> bool:
+    """Whether a copy names attributes that may differ from the source's (they need not)."""
+    return b"x-amz-storage-class" in head.by_name or b"x-amz-server-side-encryption" in head.by_name
+
+
+def object_size(head: RequestHead) -> int | None:
+    """`x-amz-mp-object-size`: what the client expects a completed object to measure."""
+    text = head.header(b"x-amz-mp-object-size")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise invalid("x-amz-mp-object-size", text, "Value for x-amz-mp-object-size is invalid.")
+    return int(text)

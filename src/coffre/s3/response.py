@@ -1,0 +1,37 @@
+"""An answer before it leaves: what handlers return and the exit funnel sends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+Header = tuple[bytes, bytes]
+
+ENCRYPTED: Final[Header] = (b"x-amz-server-side-encryption", b"AES256")
+XML: Final[Header] = (b"content-type", b"application/xml")
+
+
+class Response:
+    """`stream`, when given, yields exactly `length` bytes; else `body` is the whole."""
+
+    __slots__ = ("body", "headers", "length", "status", "stream")
+
+    def __init__(
+        self,
+        status: int = 200,
+        headers: list[Header] | None = None,
+        body: bytes = b"",
+        *,
+        stream: AsyncIterator[bytes] | None = None,
+        length: int = 0,
+    ) -> None:
+        self.status = status
+        self.headers: list[Header] = [] if headers is None else headers
+        self.body = body
+        self.stream = stream
+        self.length = length
+
+
+def xml(body: bytes, *headers: Header) -> Response:
+    """200 with a document."""
+    return Response(200, [XML, *headers], body)

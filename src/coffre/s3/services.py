@@ -1,0 +1,72 @@
+"""All that the S3 service stands on, handed in by whoever starts it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from msgspec import Struct
+
+from coffre.catalog.interface import Committer, Reader
+from coffre.s3.keyring import Keyring
+from coffre.s3.settings import Settings
+from coffre.system.clock import Clock
+from coffre.system.entropy import Entropy
+from coffre.vault.interface import Vault
+
+
+class Event(Struct, frozen=True):
+    """One finished request, as audit, metering and metrics want it. Bytes are of bodies."""
+
+    request_id: str
+    at_ms: int
+    seconds: float
+    operation: str
+    metering: str
+    status: int
+    error: str
+    access_key: str
+    user_id: str
+    store: str
+    bucket: str
+    key: bytes
+    client: str
+    host: str
+    bytes_in: int
+    bytes_out: int
+
+
+Ledger = Callable[[Event], None]
+
+
+class Gate(Protocol):
+    """A rule on the way in that may refuse (by raising S3Error or CommitterBusy)."""
+
+    def __call__(self, operation: str, client: str, bucket: str | None, /) -> None: ...
+
+
+def open_gate(operation: str, client: str, bucket: str | None, /) -> None:
+    """The gate of those who have no rule: all may pass."""
+
+
+def no_ledger(event: Event, /) -> None:
+    """The ledger of those who keep none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """`network` and `zone` are asked before the signature and after it; `admit` before a body is
+    read (it raises CommitterBusy while too much is queued)."""
+
+    reader: Reader
+    committer: Committer
+    vault: Vault
+    keyring: Keyring
+    clock: Clock
+    entropy: Entropy
+    settings: Settings
+    ledger: Ledger = no_ledger
+    network: Gate = open_gate
+    zone: Gate = open_gate
+    admit: Gate = open_gate

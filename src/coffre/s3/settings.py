@@ -1,0 +1,49 @@
+"""What the S3 service is told when it starts: names, limits, patience."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+MIB: Final = 1 << 20
+GIB: Final = 1 << 30
+TIB: Final = 1 << 40
+DEFAULT_REGION: Final = "us-east-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes, counts of entries. Source: AWS, "Amazon S3 multipart upload limits"."""
+
+    put_bytes: int = 5 * GIB
+    part_bytes: int = 5 * GIB
+    least_part_bytes: int = 5 * MIB
+    copy_bytes: int = 5 * GIB
+    object_bytes: int = 5 * TIB
+    page: int = 1000
+    bucket_page: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How slow a client may send a body: silence and a least average rate after a head start."""
+
+    idle_s: float = 30.0
+    grace_s: float = 30.0
+    least_bytes_per_s: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`base_hosts` are the names under which stores and buckets are host names."""
+
+    region: str = DEFAULT_REGION
+    base_hosts: tuple[str, ...] = ("localhost",)
+    zone: int = 1
+    limits: Limits = Limits()
+    patience: Patience = Patience()
+
+    @property
+    def regions(self) -> frozenset[str]:
+        """Regions that a credential scope may name."""
+        return frozenset((self.region, DEFAULT_REGION))

@@ -1,0 +1,63 @@
+"""The sub-resources that S3 knows, ours or not: which query parameter makes another operation.
+
+A name in here that no operation of ours answers is `NotImplemented`, never ignored: `PUT
+/bucket/key?retention` must not overwrite the object. Sources: AWS API reference; Dell ECS Data
+Access Guide for its extensions.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from coffre.s3.operation import On
+
+_G, _GP, _GPD = frozenset({"GET"}), frozenset({"GET", "PUT"}), frozenset({"GET", "PUT", "DELETE"})
+
+# (target, sub-resource) -> the methods that S3 has for it; "" is the plain resource
+KNOWN: Final[dict[tuple[On, str], frozenset[str]]] = {
+    (On.SERVICE, ""): _G,
+    (On.BUCKET, ""): frozenset({"GET", "HEAD", "PUT", "DELETE", "POST", "OPTIONS"}),
+    (On.OBJECT, ""): frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}),
+    **{
+        (On.BUCKET, name): _GPD
+        for name in (
+            *("analytics", "cors", "encryption", "intelligent-tiering", "inventory", "lifecycle"),
+            *("metrics", "ownershipControls", "policy", "publicAccessBlock", "replication"),
+            *("tagging", "website", "metadataTable", "metadataConfiguration"),
+        )
+    },
+    **{
+        (On.BUCKET, name): _GP
+        for name in (
+            *("abac", "accelerate", "acl", "logging", "notification", "object-lock"),
+            *("requestPayment", "versioning", "metadataInventoryTable", "metadataJournalTable"),
+        )
+    },
+    **{
+        (On.BUCKET, name): _G
+        for name in ("location", "policyStatus", "session", "uploads", "versions", "list-type")
+    },
+    (On.BUCKET, "delete"): frozenset({"POST"}),
+    **{
+        (On.BUCKET, name): _GP
+        for name in ("isstaleallowed", "searchmetadata", "query", "empty-bucket-status")
+    },
+    (On.BUCKET, "enable-object-lock"): frozenset({"PUT"}),
+    (On.OBJECT, "acl"): _GP,
+    (On.OBJECT, "attributes"): _G,
+    (On.OBJECT, "encryption"): frozenset({"PUT"}),
+    (On.OBJECT, "legal-hold"): _GP,
+    (On.OBJECT, "renameObject"): frozenset({"PUT"}),
+    (On.OBJECT, "restore"): frozenset({"POST"}),
+    (On.OBJECT, "retention"): _GP,
+    (On.OBJECT, "select"): frozenset({"POST"}),
+    (On.OBJECT, "tagging"): _GPD,
+    (On.OBJECT, "torrent"): _G,
+    (On.OBJECT, "uploads"): frozenset({"POST"}),
+    (On.OBJECT, "uploadId"): frozenset({"GET", "PUT", "POST", "DELETE"}),
+    (On.OBJECT, "retentionUpdate"): frozenset({"PUT"}),
+    (On.SERVICE, "endpoint"): _G,
+    (On.SERVICE, "ping"): _G,
+}
+
+NAMES: Final = frozenset(name for _, name in KNOWN if name)

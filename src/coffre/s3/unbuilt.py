@@ -1,0 +1,103 @@
+"""Headers that ask for what is not built: refused, because ignoring them would weaken the answer.
+
+A header that asks for what we do anyway (AES256, a private ACL, an Object Lock that is off) passes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from coffre.catalog.records import Bucket
+from coffre.wire.errors import S3Error
+from coffre.wire.request import RequestHead
+
+_ENCRYPTION: Final = b"x-amz-server-side-encryption"
+_ACL: Final = b"x-amz-acl"
+_SAME_AS_PRIVATE: Final = frozenset(
+    {b"private", b"bucket-owner-full-control", b"bucket-owner-read"}
+)
+_CANNED_ACLS: Final = frozenset(
+    {b"public-read", b"public-read-write", b"authenticated-read", b"aws-exec-read"}
+)
+
+# header -> the values that change nothing here
+_UNBUILT: Final[dict[bytes, frozenset[bytes]]] = {
+    b"x-amz-server-side-encryption-aws-kms-key-id": frozenset(),
+    b"x-amz-server-side-encryption-context": frozenset(),
+    b"x-amz-server-side-encryption-bucket-key-enabled": frozenset({b"false"}),
+    b"x-amz-object-lock-mode": frozenset(),
+    b"x-amz-object-lock-retain-until-date": frozenset(),
+    b"x-amz-object-lock-legal-hold": frozenset({b"OFF"}),
+    b"x-amz-bucket-object-lock-enabled": frozenset({b"false", b"False"}),
+    b"x-amz-object-ownership": frozenset({b"BucketOwnerEnforced"}),
+    b"x-amz-website-redirect-location": frozenset(),
+    b"x-amz-write-offset-bytes": frozenset(),
+    b"x-amz-if-match-last-modified-time": frozenset(),
+    b"x-amz-if-match-size": frozenset(),
+    b"x-amz-mfa": frozenset(),
+}
+_UNBUILT_FAMILIES: Final = (
+    b"x-amz-grant-",
+    b"x-amz-server-side-encryption-customer-",
+    b"x-amz-copy-source-server-side-encryption-customer-",
+    b"x-emc-",
+)
+
+
+def refuse_unbuilt(head: RequestHead) -> None:
+    """Raises NotImplemented for such a header, InvalidArgument for a value that S3 lacks."""
+    for name, values in head.by_name.items():
+        if not name.startswith((b"x-amz-", b"x-emc-")):
+            continue
+        value = values[0].strip()
+        harmless = _UNBUILT.get(name)
+        if harmless is not None:
+            if value not in harmless:
+                raise _not_built(name)
+        elif name == _ENCRYPTION:
+            _check_encryption(value)
+        elif name == _ACL:
+            _check_acl(value)
+        elif name.startswith(_UNBUILT_FAMILIES):
+            raise _not_built(name)
+
+
+def refuse_partial_write(head: RequestHead) -> None:
+    """NotImplemented for a PUT of a range: taken as a whole PUT it would destroy the object."""
+    for name in (b"range", b"content-range"):
+        if name in head.by_name:
+            raise _not_built(name)
+
+
+def check_expected_owner(head: RequestHead, bucket: Bucket, *, source: bool = False) -> None:
+    """AccessDenied where the client expects another owner of the bucket."""
+    name = b"x-amz-source-expected-bucket-owner" if source else b"x-amz-expected-bucket-owner"
+    if name in head.by_name and head.header(name) != bucket.owner_id:
+        raise S3Error("AccessDenied")
+
+
+def _check_encryption(value: bytes) -> None:
+    if value.startswith(b"aws:"):
+        raise _not_built(_ENCRYPTION)
+    if value != b"AES256":
+        raise S3Error(
+            "InvalidArgument",
+            "The encryption method specified is not supported",
+            ArgumentName=_ENCRYPTION.decode(),
+            ArgumentValue=value.decode("latin-1"),
+        )
+
+
+def _check_acl(value: bytes) -> None:
+    if value in _CANNED_ACLS:
+        raise _not_built(_ACL)
+    if value not in _SAME_AS_PRIVATE:
+        raise S3Error(
+            "InvalidArgument",
+            ArgumentName=_ACL.decode(),
+            ArgumentValue=value.decode("latin-1"),
+        )
+
+
+def _not_built(name: bytes) -> S3Error:
+    return S3Error("NotImplemented", Header=name.decode())

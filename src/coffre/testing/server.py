@@ -1,0 +1,255 @@
+"""An S3 service in this process, all in memory: for people's tests, and for ours.
+
+The gateway is the real one behind the real HTTP server; catalog and vault are the memory twins.
+
+    with MemoryServer() as server:
+        client = boto3.client("s3", endpoint_url=server.endpoint, ...)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Coroutine, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from granian.constants import HTTPModes, Interfaces
+from granian.log import LogLevels
+from granian.server.embed import Server
+from msgspec import Struct
+
+from coffre.catalog.memory import MemoryCatalog
+from coffre.catalog.mutations import (
+    CountDead,
+    CreateStore,
+    CreateTenant,
+    CreateUser,
+    Mutation,
+    ReserveChunk,
+    Result,
+)
+from coffre.s3.gateway import Gateway
+from coffre.s3.keyring import Keyring
+from coffre.s3.services import Event, Services
+from coffre.s3.settings import Settings
+from coffre.system.clock import Clock, SystemClock
+from coffre.system.disk import Buffer
+from coffre.system.entropy import Entropy, SystemEntropy, new_id
+from coffre.vault.blobs import FramedVault
+from coffre.vault.keys import KEY_BYTES, RootKey
+from coffre.vault.memory import MemoryChunkStore
+from coffre.vault.records import Extent
+
+_T = TypeVar("_T")
+_START_S = 10.0
+
+
+class Credentials(Struct, frozen=True):
+    """An object user with its access key; `id` is the Owner ID of S3 answers."""
+
+    store: str
+    id: str
+    label: str
+    access_key: str
+    secret_key: str
+
+
+class MemoryEngine:
+    """Catalog and vault in memory, and the services on them."""
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        entropy: Entropy | None = None,
+    ) -> None:
+        self.clock = clock or SystemClock()
+        self.entropy = entropy or SystemEntropy()
+        self.settings = settings or Settings()
+        self.events: list[Event] = []
+        self.chunks = _ReservingStore(self.settings.zone)
+        self.catalog = MemoryCatalog(self.clock, self.entropy, self.settings.zone, self.chunks.land)
+        self.chunks.catalog = self.catalog
+        self._root_key = RootKey(self.entropy.bytes(KEY_BYTES))
+        self.services = Services(
+            reader=self.catalog,
+            committer=self.catalog,
+            vault=FramedVault(
+                self.chunks,
+                self.entropy,
+                self.settings.zone,
+                count_dead=self._count_dead,
+            ),
+            keyring=Keyring(self._root_key),
+            clock=self.clock,
+            entropy=self.entropy,
+            settings=self.settings,
+            ledger=self.events.append,
+        )
+
+    async def _count_dead(self, extents: tuple[Extent, ...]) -> None:
+        await self.catalog.commit(CountDead(extents))
+
+    async def create_tenant(self, name: str, bucket_limit: int = 999) -> bytes:
+        """A tenant; its id."""
+        tenant_id = self._id()
+        await self.catalog.commit(CreateTenant(tenant_id, name, bucket_limit))
+        return tenant_id
+
+    async def create_store(self, name: str, tenant_id: bytes) -> bytes:
+        """A store with a key of its own; its id."""
+        store_id, key = self._id(), self.entropy.bytes(KEY_BYTES)
+        wrapped = self._root_key.wrap(key)
+        await self.catalog.commit(
+            CreateStore(store_id, name, tenant_id, self._id(), self._root_key.id, wrapped)
+        )
+        return store_id
+
+    async def create_user(self, store: str, label: str) -> Credentials:
+        """A user of a store that exists, with its first access key."""
+        found = self.catalog.store_named(store)
+        if found is None:
+            raise LookupError(f"no store {store}")
+        user = Credentials(
+            store,
+            self.entropy.bytes(32).hex(),
+            label,
+            "CK" + self.entropy.bytes(9).hex().upper(),
+            self.entropy.bytes(20).hex(),
+        )
+        secret = self.services.keyring.wrap_secret(user.secret_key)
+        await self.catalog.commit(
+            CreateUser(user.id, found.id, label, "object", user.access_key, secret)
+        )
+        return user
+
+    def _id(self) -> bytes:
+        return new_id(self.entropy, self.settings.zone)
+
+
+class _ReservingStore(MemoryChunkStore):
+    """Names a striped chunk to the catalog before anything refers to it, as every store must."""
+
+    catalog: MemoryCatalog
+
+    async def append_rows(self, pieces: Sequence[Buffer]) -> tuple[Extent, ...]:
+        extents = await super().append_rows(pieces)
+        for extent in extents:
+            if self.catalog.chunk(extent.chunk) is None:
+                await self.catalog.commit(ReserveChunk(extent.chunk, "memory", 0, 1, 0, (b"",)))
+        return extents
+
+
+class MemoryServer:
+    """The service on a port of 127.0.0.1, served by a thread of this process.
+
+    `user` is the first user of the store `main`. Arguments are `MemoryEngine`'s.
+    """
+
+    user: Credentials
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        entropy: Entropy | None = None,
+        *,
+        port: int = 0,
+        bucket_limit: int = 999,
+    ) -> None:
+        self.engine = MemoryEngine(settings, clock, entropy)
+        self.port = port or _free_port()
+        self._bucket_limit = bucket_limit
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, name="coffre-memory", daemon=True)
+        self._failure: BaseException | None = None
+        self._server: Server | None = None
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def events(self) -> list[Event]:
+        """What the ledger was told, in order."""
+        return self.engine.events
+
+    def call(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Run `work` where the server runs: the engine belongs to that thread."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def commit(self, mutation: Mutation) -> Result:
+        return self.call(self.engine.catalog.commit(mutation))
+
+    def create_store(self, name: str) -> Credentials:
+        """A store of its own tenant, with its first user."""
+
+        async def made() -> Credentials:
+            tenant_id = await self.engine.create_tenant(name, self._bucket_limit)
+            await self.engine.create_store(name, tenant_id)
+            return await self.engine.create_user(name, "Initial S3 user")
+
+        return self.call(made())
+
+    def create_user(self, store: str, label: str) -> Credentials:
+        return self.call(self.engine.create_user(store, label))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._await_port()
+        self.user = self.create_store("main")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._server is not None:
+            self._loop.call_soon_threadsafe(self._server.stop)
+        self._thread.join(_START_S)
+
+    def _serve(self) -> None:
+        try:
+            self._loop.run_until_complete(self._main())
+        except BaseException as failure:
+            self._failure = failure
+            raise
+        finally:
+            self._loop.close()
+
+    async def _main(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._server = Server(
+            Gateway(self.engine.services),
+            address="127.0.0.1",
+            port=self.port,
+            interface=Interfaces.ASGINL,
+            http=HTTPModes.http1,
+            websockets=False,
+            log_level=LogLevels.error,
+        )
+        await self._server.serve()
+
+    def _await_port(self) -> None:
+        """Wait until the port answers: granian tells nobody when it listens."""
+        clock = SystemClock()
+        deadline = clock.monotonic() + _START_S
+        while self._failure is None and clock.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except ConnectionRefusedError:
+                self._thread.join(0.01)
+            else:
+                return
+        raise RuntimeError(f"the server did not start: {self._failure!r}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
