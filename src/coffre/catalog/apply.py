@@ -34,6 +34,7 @@ _STEPS: dict[type, Callable[[apsw.Connection, Any, Stamp], Result]] = {
     mutations.ForgetCompletions: apply_uploads.forget_completions,
     mutations.ReapOrphans: apply_manifests.reap_orphans,
     mutations.CreateTenant: apply_stores.create_tenant,
+    mutations.CreatePerson: apply_stores.create_person,
     mutations.CreateStore: apply_stores.create_store,
     mutations.CreateUser: apply_stores.create_user,
     mutations.RotateKey: apply_stores.rotate_key,

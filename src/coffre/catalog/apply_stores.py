@@ -8,6 +8,7 @@ import msgspec
 from coffre.catalog.apply_objects import require_bucket
 from coffre.catalog.mutations import (
     CreateBucket,
+    CreatePerson,
     CreateStore,
     CreateTenant,
     CreateUser,
@@ -27,6 +28,16 @@ def create_tenant(db: apsw.Connection, mutation: CreateTenant, stamp: Stamp) -> 
     db.execute(
         "INSERT INTO tenants (id, name, bucket_limit) VALUES (?, ?, ?)",
         (mutation.id, mutation.name, mutation.bucket_limit),
+    )
+    return Done()
+
+
+def create_person(db: apsw.Connection, mutation: CreatePerson, stamp: Stamp) -> Done:
+    if db.execute("SELECT 1 FROM people WHERE name = ?", (mutation.name,)).get is not None:
+        raise Refusal("PersonAlreadyExists")
+    db.execute(
+        "INSERT INTO people (id, name, role, password_hash, created_ms) VALUES (?, ?, ?, ?, ?)",
+        (mutation.id, mutation.name, mutation.role, mutation.password_hash, stamp.now_ms),
     )
     return Done()
 

@@ -9,8 +9,10 @@ from coffre.catalog.mutations import Mutation, Refused, Result
 from coffre.catalog.records import (
     Bucket,
     Identity,
+    Key,
     Listing,
     Part,
+    Person,
     Store,
     StoreKey,
     Tenant,
@@ -46,6 +48,12 @@ class Reader(Protocol):
     def user(self, user_id: str) -> User | None: ...
 
     def users(self, store_id: bytes) -> list[User]: ...
+
+    def keys(self, user_id: str) -> list[Key]:
+        """A user's access keys, the oldest first."""
+        ...
+
+    def person(self, name: str) -> Person | None: ...
 
     def bucket(self, store_id: bytes, name: str) -> Bucket | None: ...
 

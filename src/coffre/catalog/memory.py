@@ -13,6 +13,7 @@ from coffre.catalog.mutations import (
     PutVersion,
     Refusal,
     Refused,
+    ReserveChunk,
     Result,
 )
 from coffre.catalog.reader import SqliteReader
@@ -29,8 +30,8 @@ Land = Callable[[Sequence[Buffer]], Extent]
 class MemoryCatalog(SqliteReader):
     """Both doors of a catalog on one `:memory:` database: each commit is done when it returns.
 
-    `land` keeps a body's ciphertext and says where; chunks that its extents name (unit 0) are
-    opened when first met. Striped chunks are reserved by whoever writes them, as everywhere.
+    `land` keeps a body's ciphertext and says where; chunks of this process's memory need no
+    reservation, so rows for them are made when an extent first names them.
     """
 
     def __init__(self, clock: Clock, entropy: Entropy, zone: int, land: Land) -> None:
@@ -64,8 +65,12 @@ class MemoryCatalog(SqliteReader):
 
     def _open_chunks(self, extents: tuple[Extent, ...]) -> None:
         for extent in extents:
-            if extent.unit == 0 and self.chunk(extent.chunk) is None:
+            if self.chunk(extent.chunk) is not None:
+                continue
+            if extent.unit == 0:
                 self._step(OpenLanding(extent.chunk, 0, ()))
+            else:
+                self._step(ReserveChunk(extent.chunk, "memory", 0, 1, 0, (b"",)))
 
     def _step(self, mutation: Mutation) -> Result:
         """One mutation in a transaction of its own."""

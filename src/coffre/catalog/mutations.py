@@ -44,6 +44,15 @@ class CreateTenant(Struct, frozen=True, tag=True):
     bucket_limit: int = 999
 
 
+class CreatePerson(Struct, frozen=True, tag=True):
+    """Someone who signs in with a password. Refused: PersonAlreadyExists."""
+
+    id: bytes
+    name: str
+    role: Literal["operator"]
+    password_hash: str
+
+
 class CreateStore(Struct, frozen=True, tag=True):
     """A store with its own data key. Refused: StoreAlreadyExists."""
 
@@ -265,6 +274,7 @@ class ForgetCompletions(Struct, frozen=True, tag=True):
 
 Mutation = (
     CreateTenant
+    | CreatePerson
     | CreateStore
     | CreateUser
     | RotateKey

@@ -17,6 +17,12 @@ _USER = "SELECT id, store_id, label, kind, locked, created_ms FROM users"
 USER_BY_ID = _USER + " WHERE id = ?"
 USERS_OF_STORE = _USER + " WHERE store_id = ? ORDER BY id"
 
+PERSON_BY_NAME = "SELECT id, name, role, password_hash, created_ms FROM people WHERE name = ?"
+KEYS_OF_USER = (
+    "SELECT access_key, user_id, store_id, created_ms, secrets FROM access_keys"
+    " WHERE user_id = ? ORDER BY created_ms, access_key"
+)
+
 IDENTITY = (
     "SELECT k.access_key, k.user_id, k.store_id, k.created_ms, k.secrets,"
     " u.id, u.store_id, u.label, u.kind, u.locked, u.created_ms,"

@@ -29,6 +29,7 @@ from coffre.catalog.records import (
     Listing,
     Manifest,
     Part,
+    Person,
     Store,
     StoreKey,
     Tenant,
@@ -87,6 +88,14 @@ class SqliteReader:
 
     def users(self, store_id: bytes) -> list[User]:
         return [_user(row) for row in self._all(q.USERS_OF_STORE, store_id)]
+
+    def keys(self, user_id: str) -> list[Key]:
+        rows = self._all(q.KEYS_OF_USER, user_id)
+        return [Key(*row[:4], unpack_secrets(row[4])) for row in rows]
+
+    def person(self, name: str) -> Person | None:
+        row = self._one(q.PERSON_BY_NAME, name)
+        return row and Person(*row)
 
     def bucket(self, store_id: bytes, name: str) -> Bucket | None:
         row = self._one(q.BUCKET_BY_NAME, store_id, name)

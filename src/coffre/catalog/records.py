@@ -39,6 +39,16 @@ class Store(Struct, frozen=True):
     allow_v2: bool = True
 
 
+class Person(Struct, frozen=True):
+    """Someone who signs in. `password_hash` names its own scheme."""
+
+    id: bytes
+    name: str
+    role: Literal["operator"]
+    password_hash: str
+    created_ms: int
+
+
 class User(Struct, frozen=True):
     """An object user (storage account). `id` is the 64-hex Owner ID of S3 answers."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -27,7 +27,6 @@ from coffre.catalog.mutations import (
     CreateTenant,
     CreateUser,
     Mutation,
-    ReserveChunk,
     Result,
 )
 from coffre.s3.gateway import Gateway
@@ -35,7 +34,6 @@ from coffre.s3.keyring import Keyring
 from coffre.s3.services import Event, Services
 from coffre.s3.settings import Settings
 from coffre.system.clock import Clock, SystemClock
-from coffre.system.disk import Buffer
 from coffre.system.entropy import Entropy, SystemEntropy, new_id
 from coffre.vault.blobs import FramedVault
 from coffre.vault.keys import KEY_BYTES, RootKey
@@ -69,9 +67,8 @@ class MemoryEngine:
         self.entropy = entropy or SystemEntropy()
         self.settings = settings or Settings()
         self.events: list[Event] = []
-        self.chunks = _ReservingStore(self.settings.zone)
+        self.chunks = MemoryChunkStore(self.settings.zone)
         self.catalog = MemoryCatalog(self.clock, self.entropy, self.settings.zone, self.chunks.land)
-        self.chunks.catalog = self.catalog
         self._root_key = RootKey(self.entropy.bytes(KEY_BYTES))
         self.services = Services(
             reader=self.catalog,
@@ -129,23 +126,15 @@ class MemoryEngine:
         return new_id(self.entropy, self.settings.zone)
 
 
-class _ReservingStore(MemoryChunkStore):
-    """Names a striped chunk to the catalog before anything refers to it, as every store must."""
-
-    catalog: MemoryCatalog
-
-    async def append_rows(self, pieces: Sequence[Buffer]) -> tuple[Extent, ...]:
-        extents = await super().append_rows(pieces)
-        for extent in extents:
-            if self.catalog.chunk(extent.chunk) is None:
-                await self.catalog.commit(ReserveChunk(extent.chunk, "memory", 0, 1, 0, (b"",)))
-        return extents
+def _unchanged(services: Services) -> Services:
+    return services
 
 
 class MemoryServer:
     """The service on a port of 127.0.0.1, served by a thread of this process.
 
-    `user` is the first user of the store `main`. Arguments are `MemoryEngine`'s.
+    `user` is the first user of the store `main`. `change` may replace services: a committer that
+    fails, a gate that refuses. The other arguments are `MemoryEngine`'s.
     """
 
     user: Credentials
@@ -158,8 +147,10 @@ class MemoryServer:
         *,
         port: int = 0,
         bucket_limit: int = 999,
+        change: Callable[[Services], Services] = _unchanged,
     ) -> None:
         self.engine = MemoryEngine(settings, clock, entropy)
+        self._services = change(self.engine.services)
         self.port = port or _free_port()
         self._bucket_limit = bucket_limit
         self._loop = asyncio.new_event_loop()
@@ -224,7 +215,7 @@ class MemoryServer:
     async def _main(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._server = Server(
-            Gateway(self.engine.services),
+            Gateway(self._services),
             address="127.0.0.1",
             port=self.port,
             interface=Interfaces.ASGINL,

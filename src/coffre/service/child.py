@@ -1,0 +1,118 @@
+"""One supervised process: how it is started, says that it is ready, and is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import Any
+
+import msgspec
+
+_BOOT_LIMIT = 1 << 20
+
+
+class Boot(msgspec.Struct, frozen=True):
+    """What a child is told at birth, on its standard input.
+
+    `owner` names the process in what it owns (striped chunks); `live_owners` are the workers that
+    run, so that a new committer knows whose chunks nobody will append to any more; `listen_fd` is
+    the listening socket that all workers accept from.
+    """
+
+    role: str
+    parent: int
+    ready_fd: int
+    settings: dict[str, Any]
+    owner: str = ""
+    live_owners: tuple[str, ...] = ()
+    listen_fd: int = -1
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """What a child answers, once: facts when it serves, or why it does not."""
+
+    facts: dict[str, Any] = {}
+    refused: str | None = None
+
+
+class Child:
+    """A running child process."""
+
+    def __init__(self, process: asyncio.subprocess.Process, role: str, owner: str) -> None:
+        self.process = process
+        self.role = role
+        self.owner = owner
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal; a child that is gone already is no error."""
+        if self.process.returncode is None:
+            try:
+                self.process.send_signal(number)
+            except ProcessLookupError:
+                pass
+
+    async def ended(self) -> int:
+        """Wait for the end; the exit code (negative: the signal)."""
+        return await self.process.wait()
+
+
+async def start_child(
+    role: str,
+    settings: dict[str, Any],
+    *,
+    owner: str = "",
+    live_owners: tuple[str, ...] = (),
+    listen_fd: int = -1,
+) -> tuple[Child, Ready]:
+    """Start a process of ours and wait until it says that it is ready, refuses, or dies."""
+    read_fd, write_fd = os.pipe()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "coffre.service.process",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            pass_fds=(write_fd,) if listen_fd < 0 else (write_fd, listen_fd),
+        )
+        boot = Boot(
+            role=role,
+            parent=os.getpid(),
+            ready_fd=write_fd,
+            settings=settings,
+            owner=owner,
+            live_owners=live_owners,
+            listen_fd=listen_fd,
+        )
+    finally:
+        os.close(write_fd)
+    child = Child(process, role, owner)
+    if process.stdin is not None:
+        process.stdin.write(msgspec.json.encode(boot))
+        process.stdin.close()
+    answer = await _read_all(read_fd)
+    if not answer:
+        code = await child.ended()
+        return child, Ready(refused=f"the {role} process ended with code {code} while starting")
+    return child, msgspec.json.decode(answer, type=Ready)
+
+
+async def _read_all(descriptor: int) -> bytes:
+    """Everything until the writer closes its end (by saying its piece, or by dying)."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=_BOOT_LIMIT)
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb", buffering=0)
+    )
+    try:
+        return await reader.read()
+    finally:
+        transport.close()
+
+
+def say_ready(boot: Boot, ready: Ready) -> None:
+    """Answer the supervisor, once."""
+    os.write(boot.ready_fd, msgspec.json.encode(ready))
+    os.close(boot.ready_fd)

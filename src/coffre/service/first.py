@@ -1,0 +1,49 @@
+"""The first tenant, operator, store and user of a new region."""
+
+from __future__ import annotations
+
+from coffre.catalog.interface import Committer, Reader
+from coffre.catalog.mutations import CreatePerson, CreateTenant
+from coffre.config import Settings
+from coffre.service.administration import DEFAULT_TENANT, Administration
+from coffre.service.announcement import FIRST_STORE, OPERATOR, FirstKeys, Owner
+from coffre.service.credentials import hash_password, new_password
+from coffre.system.entropy import Entropy, new_id
+
+
+async def populate(
+    administration: Administration,
+    committer: Committer,
+    entropy: Entropy,
+    settings: Settings,
+    zone: int,
+) -> tuple[Owner, FirstKeys]:
+    """Make them. The secrets are in the answer only."""
+    await committer.commit(
+        CreateTenant(new_id(entropy, zone), DEFAULT_TENANT, settings.bucket_limit)
+    )
+    password = new_password(entropy)
+    await committer.commit(
+        CreatePerson(
+            id=new_id(entropy, zone),
+            name=OPERATOR,
+            role="operator",
+            password_hash=hash_password(password, entropy),
+        )
+    )
+    user = await administration.create_store(FIRST_STORE)
+    assert isinstance(user, dict)
+    owner = Owner(FIRST_STORE, user["id"], user["label"], user["access_key"])
+    return owner, FirstKeys(user["secret_key"], password)
+
+
+def first_owner(reader: Reader) -> Owner | None:
+    """The initial user of the oldest store: who the ready line names on later starts."""
+    stores = sorted(reader.stores(), key=lambda store: store.created_ms)
+    if not stores:
+        return None
+    users = sorted(reader.users(stores[0].id), key=lambda user: user.created_ms)
+    if not users:
+        return None
+    keys = reader.keys(users[0].id)
+    return Owner(stores[0].name, users[0].id, users[0].label, keys[0].access_key if keys else "")

@@ -1,0 +1,115 @@
+"""The data folder: what lies where, whose it is, and who holds it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+MARKER = "coffre.format"
+FORMAT = 1
+
+
+class StartRefused(Exception):
+    """A start that must not go on: one line that says what to do. Nothing was changed."""
+
+
+@dataclass(frozen=True)
+class DataFolder:
+    """Paths inside a data folder."""
+
+    root: Path
+
+    @property
+    def catalog(self) -> Path:
+        return self.root / "catalog.sqlite"
+
+    @property
+    def drives(self) -> Path:
+        return self.root / "drives"
+
+    @property
+    def root_key(self) -> Path:
+        return self.root / "root.key"
+
+    @property
+    def socket(self) -> Path:
+        """Where the CLI speaks to a running node."""
+        return self.root / "coffre.sock"
+
+    @property
+    def link(self) -> Path:
+        """Where workers and stewards send mutations."""
+        return self.root / "committer.sock"
+
+    @property
+    def marker(self) -> Path:
+        return self.root / MARKER
+
+    def state(self) -> str:
+        """`new` (missing or empty), `ours`, or raises StartRefused for anything else."""
+        if not self.root.exists():
+            return "new"
+        if not self.root.is_dir():
+            raise StartRefused(f"{self.root} is not a folder: name another with --data")
+        if self.marker.exists():
+            self._check_format()
+            return "ours"
+        # A lock left by a start that was cut before it wrote anything else is no content.
+        names = [entry.name for entry in self.root.iterdir() if not entry.name.endswith(".lock")]
+        if names and not self._is_half_made(names):
+            raise StartRefused(
+                f"{self.root} holds files that are not Coffre's ({sorted(names)[0]}): "
+                "name an empty folder with --data"
+            )
+        return "new"
+
+    def _is_half_made(self, names: list[str]) -> bool:
+        """An initialization that was cut: what it makes, but not the marker that comes last."""
+        return (
+            set(names) <= {"drives", "root.key", "catalog.sqlite", "making"}
+            and (self.root / "making").exists()
+        )
+
+    def _check_format(self) -> None:
+        text = self.marker.read_text().strip()
+        if not text.isdigit():
+            raise StartRefused(f"{self.marker} is damaged: it must hold the number {FORMAT}")
+        if int(text) > FORMAT:
+            raise StartRefused(
+                f"{self.root} has format {text}, newer than this Coffre's {FORMAT}: "
+                "start it with the version that wrote it, or a newer one"
+            )
+
+
+class FolderLock:
+    """An exclusive claim on a data folder that ends with its process, however that ends."""
+
+    def __init__(self, folder: DataFolder, name: str, *, patience_s: float = 0.0) -> None:
+        """Raises StartRefused when another process holds it for longer than `patience_s`.
+
+        The patience is for a node whose supervisor was killed: its processes need a moment to end.
+        """
+        folder.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._fd = os.open(
+            folder.root / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+        )
+        give_up = time.monotonic() + patience_s
+        while True:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() >= give_up:
+                    os.close(self._fd)
+                    raise StartRefused(
+                        f"{folder.root} is in use by another Coffre: stop it first"
+                    ) from None
+                time.sleep(0.02)
+
+    def release(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

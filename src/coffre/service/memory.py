@@ -1,0 +1,86 @@
+"""The memory engine: one process, nothing on disk, gone at the end. For people's test suites."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from coffre.catalog.memory import MemoryCatalog
+from coffre.catalog.mutations import CountDead
+from coffre.config import Settings
+from coffre.service.administration import Administration
+from coffre.service.announcement import announcement
+from coffre.service.first import populate
+from coffre.service.node import Node
+from coffre.service.s3service import s3_gateway
+from coffre.service.serving import serve_http
+from coffre.service.supervisor import listen
+from coffre.system.clock import SystemClock
+from coffre.system.entropy import SystemEntropy
+from coffre.vault.blobs import FramedVault
+from coffre.vault.keys import KEY_BYTES, RootKey
+from coffre.vault.memory import MemoryChunkStore
+from coffre.vault.records import Extent
+
+ZONE = 1
+
+
+class MemoryNode(Node):
+    """A node whose rows and bytes are this process's own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.clock = SystemClock()
+        self.entropy = SystemEntropy()
+        self.zone_number = ZONE
+        self.root_key = RootKey(self.entropy.bytes(KEY_BYTES))
+        self._settings = settings
+
+        async def count_dead(extents: tuple[Extent, ...]) -> None:
+            await catalog.commit(CountDead(extents))
+
+        chunks = MemoryChunkStore(ZONE)
+        catalog = MemoryCatalog(self.clock, self.entropy, ZONE, chunks.land)
+        self.reader = catalog
+        self.committer = catalog
+        self.vault = FramedVault(
+            chunks,
+            self.entropy,
+            ZONE,
+            count_dead=count_dead,
+            inline_limit=settings.inline_limit,
+        )
+
+    def status(self) -> dict[str, Any]:
+        return {"engine": "memory", "region": self._settings.region, "zone": self._settings.zone}
+
+    def drive_list(self) -> list[dict[str, Any]]:
+        return []
+
+    async def seal_now(self) -> dict[str, Any]:
+        return {"sealed": 0}
+
+
+async def serve_memory(settings: Settings, announce: Callable[[dict[str, Any]], None]) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    node = MemoryNode(settings)
+    administration = Administration(node)
+    owner, first = await populate(administration, node.committer, node.entropy, settings, ZONE)
+    gateway = s3_gateway(
+        settings,
+        reader=node.reader,
+        committer=node.committer,
+        vault=node.vault,
+        root_key=node.root_key,
+        clock=node.clock,
+        entropy=node.entropy,
+        zone=ZONE,
+    )
+    with listen(settings.host, settings.port) as listener:
+        announce(announcement(settings, listener.getsockname()[1], owner, first))
+        await serve_http(gateway, listener, settings, stop)

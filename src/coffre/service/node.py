@@ -1,0 +1,33 @@
+"""What administration asks of a node, whichever engine is under it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coffre.catalog.interface import Committer, Reader
+from coffre.system.clock import Clock
+from coffre.system.entropy import Entropy
+from coffre.vault.keys import RootKey
+
+
+class Node:
+    """A zone's engine as opened in this process."""
+
+    reader: Reader
+    committer: Committer
+    root_key: RootKey
+    clock: Clock
+    entropy: Entropy
+    zone_number: int
+
+    def status(self) -> dict[str, Any]:
+        """JSON-shaped facts: engine, region, zone, and how data and drives are."""
+        raise NotImplementedError
+
+    def drive_list(self) -> list[dict[str, Any]]:
+        """Every drive: `path` (absolute), `node`, `rack`, `state`, and more."""
+        raise NotImplementedError
+
+    async def seal_now(self) -> dict[str, Any]:
+        """Seal every open chunk, the log's too; what was sealed."""
+        raise NotImplementedError

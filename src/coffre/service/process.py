@@ -1,0 +1,71 @@
+"""The entry of every child process: read the boot message, bind to the parent, run the role."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import uvloop
+
+from coffre.service.child import Boot, Ready, say_ready
+from coffre.service.journal import configure_logging
+from coffre.service.layout import StartRefused
+from coffre.service.lineage import die_with_parent
+
+log = logging.getLogger("coffre.process")
+
+Role = Callable[[Boot, Callable[[dict[str, object]], None], asyncio.Event], Awaitable[None]]
+
+
+_ROLES = {"committer": "committing", "worker": "working", "steward": "stewarding"}
+
+
+def _role(name: str) -> Role:
+    # Each process imports only what its role needs: start-up time and memory are per process.
+    module = importlib.import_module(f"coffre.service.{_ROLES[name]}")
+    role: Role = module.run
+    return role
+
+
+async def _run(boot: Boot) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    told = False
+
+    def ready(facts: dict[str, object]) -> None:
+        nonlocal told
+        told = True
+        say_ready(boot, Ready(facts=facts))
+
+    try:
+        await _role(boot.role)(boot, ready, stop)
+    except StartRefused as refusal:
+        if told:
+            raise
+        say_ready(boot, Ready(refused=str(refusal)))
+        sys.exit(2)
+
+
+def main() -> None:
+    """Run one role until told to stop."""
+    boot = msgspec.json.decode(sys.stdin.buffer.read(), type=Boot)
+    die_with_parent(boot.parent)
+    os.setpgid(0, 0)  # a Ctrl-C at the terminal reaches the supervisor alone, which then drains us
+    configure_logging(str(boot.settings.get("log_level", "info")), process=boot.owner or boot.role)
+    try:
+        uvloop.run(_run(boot))
+    except Exception:
+        log.exception("the %s process failed", boot.role)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""The S3 service of a process: the gateway over a reader, a committer and a vault."""
+
+from __future__ import annotations
+
+from coffre.catalog.interface import Committer, Reader
+from coffre.config import Settings
+from coffre.s3.gateway import Gateway
+from coffre.s3.keyring import Keyring
+from coffre.s3.services import Gate, Services, open_gate
+from coffre.s3.settings import Patience
+from coffre.s3.settings import Settings as S3Settings
+from coffre.system.clock import Clock
+from coffre.system.entropy import Entropy
+from coffre.vault.interface import Vault
+from coffre.vault.keys import RootKey
+
+
+def s3_gateway(
+    settings: Settings,
+    *,
+    reader: Reader,
+    committer: Committer,
+    vault: Vault,
+    root_key: RootKey,
+    clock: Clock,
+    entropy: Entropy,
+    zone: int,
+    admit: Gate = open_gate,
+) -> Gateway:
+    """The ASGI application of the S3 port."""
+    return Gateway(
+        Services(
+            reader=reader,
+            committer=committer,
+            vault=vault,
+            keyring=Keyring(root_key),
+            clock=clock,
+            entropy=entropy,
+            settings=S3Settings(
+                region=settings.region,
+                base_hosts=settings.bases,
+                zone=zone,
+                patience=Patience(idle_s=settings.body_timeout),
+            ),
+            admit=admit,
+        )
+    )

@@ -1,0 +1,155 @@
+"""The supervisor: starts the committer, the steward and the workers, and starts each again.
+
+It holds the folder's lock and the listening socket, serves nothing itself, never touches data. A
+committer that rebuilt the catalog file has the workers replaced: they would keep reading the file
+that is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import signal
+import socket
+from typing import Any
+
+import msgspec
+
+from coffre.config import Settings
+from coffre.service.child import Child, start_child
+from coffre.service.layout import StartRefused
+
+log = logging.getLogger("coffre.supervisor")
+
+BACKLOG = 1024
+_QUICK_DEATH_S = 1.0
+_MAX_BACKOFF_S = 5.0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Listen on a TCP port (0: any free one). All workers accept from this one socket, so that a
+    worker that dies takes no waiting connection with it. Raises StartRefused."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        advice = (
+            "choose one above 1023"
+            if isinstance(error, PermissionError)
+            else "stop what uses it or choose another"
+        )
+        raise StartRefused(
+            f"port {port} on {host} cannot be had ({error.strerror}): {advice} with COFFRE_PORT"
+        ) from None
+    listener.setblocking(False)
+    return listener
+
+
+class Supervisor:
+    """Runs one node's processes until stopped."""
+
+    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+        self._settings = settings
+        self._boot_settings: dict[str, Any] = msgspec.to_builtins(settings)
+        self._workers = settings.worker_count
+        self._listener = listener
+        self._children: dict[str, Child] = {}
+        self._keepers: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+        self._failed: StartRefused | None = None
+
+    async def start(self) -> dict[str, Any]:
+        """Start everything; the committer's facts once all workers serve. Raises StartRefused."""
+        facts = await self._start("committer", "committer")
+        names = [f"worker-{index}" for index in range(self._workers)]
+        await asyncio.gather(*(self._start(name, "worker") for name in names))
+        await self._start("steward", "steward")
+        for name in ("committer", "steward", *names):
+            task = asyncio.create_task(self._keep(name))
+            self._keepers.add(task)
+        return facts
+
+    async def stop(self) -> None:
+        """Drain the workers, then stop the steward, then the committer, which ends clean."""
+        self._stopping.set()
+        for roles in (("worker",), ("steward",), ("committer",)):
+            await self._end([c for c in self._children.values() if c.role in roles])
+        for task in self._keepers:
+            task.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+
+    async def wait_failed(self) -> StartRefused:
+        """Returns when a child can no longer be kept: its refusal to start again."""
+        while self._failed is None:
+            done, _ = await asyncio.wait(self._keepers, return_when=asyncio.FIRST_COMPLETED)
+            self._keepers -= done
+        return self._failed
+
+    async def _start(self, name: str, role: str) -> dict[str, Any]:
+        owner = f"{name}-{secrets.token_hex(4)}" if role == "worker" else name
+        live = tuple(c.owner for c in self._children.values() if c.role == "worker")
+        child, ready = await start_child(
+            role,
+            self._boot_settings,
+            owner=owner,
+            live_owners=live,
+            listen_fd=self._listener.fileno() if role == "worker" else -1,
+        )
+        if ready.refused is not None:
+            raise StartRefused(ready.refused)
+        self._children[name] = child
+        return ready.facts
+
+    async def _keep(self, name: str) -> None:
+        """Start a child again whenever it ends: at once, slower if it keeps dying."""
+        loop = asyncio.get_running_loop()
+        backoff = 0.0
+        while not self._stopping.is_set():
+            child = self._children[name]
+            born = loop.time()
+            code = await child.ended()
+            if self._stopping.is_set():
+                return
+            log.error("%s ended with code %d; starting it again", child.owner, code)
+            quick = loop.time() - born < _QUICK_DEATH_S
+            backoff = min(_MAX_BACKOFF_S, max(0.1, backoff * 2)) if quick else 0.0
+            if backoff:
+                await asyncio.sleep(backoff)
+            if not await self._again(name, child.role):
+                return
+
+    async def _again(self, name: str, role: str) -> bool:
+        while not self._stopping.is_set():
+            try:
+                facts = await self._start(name, role)
+            except StartRefused as refusal:
+                if role == "committer":
+                    log.critical("the committer does not start again: %s", refusal)
+                    self._failed = refusal
+                    return False
+                log.error("%s does not start: %s", name, refusal)
+                await asyncio.sleep(_MAX_BACKOFF_S)
+                continue
+            if facts.get("rebuilt"):
+                for other in self._children.values():
+                    if other.role != "committer":
+                        other.signal(signal.SIGTERM)
+            return True
+        return False
+
+    async def _end(self, children: list[Child]) -> None:
+        for child in children:
+            child.signal(signal.SIGTERM)
+        endings = [asyncio.ensure_future(child.ended()) for child in children]
+        if not endings:
+            return
+        _, late = await asyncio.wait(endings, timeout=self._settings.drain_timeout)
+        if late:
+            for child in children:
+                child.signal(signal.SIGKILL)
+            await asyncio.wait(late)
