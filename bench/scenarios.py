@@ -1,0 +1,102 @@
+"""What is measured, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from typing import Literal
+
+KIB = 1024
+MIB = 1024 * 1024
+
+Operation = Literal["PUT", "GET", "LIST"]
+Reference = Literal["bare answer", "3-file sync loop", "bare MD5"]
+
+# What the load generator keeps ready: whole requests, bodies included.
+_PREBUILT_BYTES = 96 * MIB
+_MOST_KEYS = 16_384
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One kind of load. `body_bytes`: of each object (of a LIST: objects in the bucket)."""
+
+    operation: Operation
+    body_bytes: int
+    clients: int
+    references: tuple[Reference, ...]
+
+    @property
+    def name(self) -> str:
+        """Such as `put-4KiB-c64`: what `--only` matches."""
+        what = f"{self.body_bytes}" if self.operation == "LIST" else size_text(self.body_bytes)
+        return f"{self.operation.lower()}-{what}-c{self.clients}"
+
+    @property
+    def streams(self) -> bool:
+        """Whether bodies are so large that bytes are counted rather than requests."""
+        return self.operation != "LIST" and self.body_bytes > MIB
+
+    @property
+    def keys(self) -> int:
+        """How many distinct keys the load goes through before it begins again."""
+        if self.operation == "LIST":
+            return 256
+        return min(_MOST_KEYS, _PREBUILT_BYTES // self.body_bytes)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How long to look. `transfers`: large bodies that each client moves in a round;
+    `listed`: objects in the small and in the large bucket whose listing is counted."""
+
+    seconds: float
+    rounds: int
+    transfers: int
+    listed: tuple[int, int]
+    syncs: int
+
+
+FULL = Scale(seconds=4, rounds=3, transfers=4, listed=(10_000, 1_000_000), syncs=400)
+QUICK = Scale(seconds=1, rounds=3, transfers=2, listed=(10_000, 100_000), syncs=100)
+
+
+def _small() -> Iterable[Scenario]:
+    for size in (4 * KIB, 128 * KIB):
+        for clients in (1, 16, 64):
+            yield Scenario("PUT", size, clients, ("bare answer", "3-file sync loop"))
+        for clients in (1, 16, 64):
+            yield Scenario("GET", size, clients, ("bare answer",))
+
+
+def _large() -> Iterable[Scenario]:
+    for clients in (1, 4):
+        yield Scenario("PUT", 64 * MIB, clients, ("bare answer", "bare MD5"))
+    for clients in (1, 4):
+        yield Scenario("GET", 64 * MIB, clients, ("bare answer",))
+
+
+def _lists() -> Iterable[Scenario]:
+    for clients in (1, 16):
+        yield Scenario("LIST", 10_000, clients, ("bare answer",))
+
+
+SCENARIOS: tuple[Scenario, ...] = (*_small(), *_large(), *_lists())
+
+# Parts of a run that are not load on a server.
+EXTRAS = ("sync-cost", "list-steps")
+
+
+def chosen(pattern: str) -> tuple[list[Scenario], list[str]]:
+    """Scenarios and extras whose names match a shell pattern, or contain it."""
+
+    def matches(name: str) -> bool:
+        return pattern in name or fnmatch(name, pattern)
+
+    return [s for s in SCENARIOS if matches(s.name)], [name for name in EXTRAS if matches(name)]
+
+
+def size_text(count: int) -> str:
+    """A size as people write it: `4KiB`, `64MiB`."""
+    return f"{count // MIB}MiB" if count >= MIB else f"{count // KIB}KiB"
