@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from bench import report, scenarios, wrk
 from bench.measure import COFFRE, Measured, alternate, summarise
 from bench.report import BEGIN, END, Outcome
