@@ -3,6 +3,7 @@
 # .clients, where they are found again the next time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+mc_version=v0.0.0-20250313080218-cf909e1063a9
 
 packages=()
 for tool in rclone s3cmd wrk; do
@@ -10,7 +11,6 @@ for tool in rclone s3cmd wrk; do
 done
 command -v node >/dev/null || packages+=(nodejs)
 command -v npm >/dev/null || packages+=(npm)
-[ -x .clients/bin/mc ] || command -v go >/dev/null || packages+=(golang-go)
 if [ ${#packages[@]} -gt 0 ]; then
     if [ "$(id -u)" != 0 ]; then
         echo "Missing: ${packages[*]}. Install them, then run this again:" \
@@ -24,8 +24,10 @@ fi
 
 mkdir -p .clients/bin
 if ! [ -x .clients/bin/mc ]; then
+    # Debian 12's own Go is too old for it.
+    command -v go >/dev/null || { echo "mc is built with Go 1.23 or later: install Go first." >&2; exit 1; }
     echo "Building mc (some minutes)." >&2
-    GOBIN="$PWD/.clients/bin" CGO_ENABLED=0 go install github.com/minio/mc@latest
+    GOBIN="$PWD/.clients/bin" CGO_ENABLED=0 go install "github.com/minio/mc@$mc_version"
 fi
 
 if ! cmp -s requirements/awscli.txt .clients/aws/requirements.txt; then
