@@ -31,19 +31,21 @@ IDENTITY = (
     " WHERE k.access_key = ?"
 )
 
-_BUCKET = (
+_BUCKET_COLUMNS = (
     "SELECT b.id, b.store_id, b.name, b.owner_id, coalesce(u.label, ''), b.created_ms, b.region,"
     " b.key_order, b.versioning, b.objects, b.bytes"
-    " FROM buckets b LEFT JOIN users u ON u.id = b.owner_id"
 )
-BUCKET_BY_NAME = _BUCKET + " WHERE b.store_id = ? AND b.name = ?"
-# The upper bound of a prefix is the prefix and the last character: names are ASCII.
+BUCKET_BY_NAME = (
+    _BUCKET_COLUMNS + " FROM buckets b LEFT JOIN users u ON u.id = b.owner_id"
+    " WHERE b.store_id = ? AND b.name = ?"
+)
 BUCKETS = (
-    _BUCKET + " WHERE b.store_id = ? AND b.name >= ? AND b.name < ? AND b.name > ?"
-    " ORDER BY b.name LIMIT ?"
+    _BUCKET_COLUMNS + " FROM buckets b LEFT JOIN users u ON u.id = b.owner_id"
+    " WHERE b.store_id = ? AND b.name >= ? AND b.name < ? ORDER BY b.name LIMIT ?"
 )
 BUCKETS_OF_OWNER = (
-    _BUCKET + " WHERE b.store_id = ? AND b.name >= ? AND b.name < ? AND b.name > ?"
+    _BUCKET_COLUMNS + " FROM buckets b INDEXED BY buckets_of_owner"
+    " LEFT JOIN users u ON u.id = b.owner_id WHERE b.store_id = ? AND b.name >= ? AND b.name < ?"
     " AND b.owner_id = ? ORDER BY b.name LIMIT ?"
 )
 

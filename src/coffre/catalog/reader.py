@@ -56,8 +56,7 @@ class SqliteReader:
         row = self._one(q.IDENTITY, access_key)
         if row is None:
             return None
-        key = Key(row[0], row[1], row[2], row[3], unpack_secrets(row[4]))
-        return Identity(key, _user(row[5:11]), _store(row[11:]))
+        return Identity(_key(row[:5]), _user(row[5:11]), _store(row[11:]))
 
     def tenant(self, tenant_id: bytes) -> Tenant | None:
         row = self._one(q.TENANT_BY_ID, tenant_id)
@@ -90,8 +89,7 @@ class SqliteReader:
         return [_user(row) for row in self._all(q.USERS_OF_STORE, store_id)]
 
     def keys(self, user_id: str) -> list[Key]:
-        rows = self._all(q.KEYS_OF_USER, user_id)
-        return [Key(*row[:4], unpack_secrets(row[4])) for row in rows]
+        return [_key(row) for row in self._all(q.KEYS_OF_USER, user_id)]
 
     def person(self, name: str) -> Person | None:
         row = self._one(q.PERSON_BY_NAME, name)
@@ -104,7 +102,7 @@ class SqliteReader:
     def buckets(
         self, store_id: bytes, owner_id: str | None, *, prefix: str, after: str, limit: int
     ) -> list[Bucket]:
-        bounds = (store_id, prefix, prefix + _AFTER_ALL_NAMES, after)
+        bounds = (store_id, max(prefix, after + "\0"), prefix + _AFTER_ALL_NAMES)
         if owner_id is None:
             rows = self._all(q.BUCKETS, *bounds, max(limit, 0))
         else:
@@ -246,6 +244,11 @@ class SqliteReader:
 def _store(row: Row) -> Store:
     (store_id, name, tenant_id, key_id, created_ms, key_order, dialect, allow_v2) = row
     return Store(store_id, name, tenant_id, key_id, created_ms, key_order, dialect, bool(allow_v2))
+
+
+def _key(row: Row) -> Key:
+    (access_key, user_id, store_id, created_ms, secrets) = row
+    return Key(access_key, user_id, store_id, created_ms, unpack_secrets(secrets))
 
 
 def _user(row: Row) -> User:

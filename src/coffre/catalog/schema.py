@@ -6,8 +6,8 @@ appended. Tables of wide rows have a rowid, so that a new row lands at the table
 index entries are scattered; narrow ones, and parts (read in order of their key), have none.
 
 The file is in WAL mode and every page carries a checksum (SQLite's checksum VFS, 8 reserved bytes):
-reading a page that changed behind SQLite's back raises `apsw.IOError` with `extendedresult`
-SQLITE_IOERR_DATA. Nothing but the checksum VFS may open it.
+reading a page that changed behind SQLite's back raises an `apsw.IOError` that `is_damage` knows
+(its extended result is SQLITE_IOERR_DATA). Nothing but the checksum VFS may open it.
 """
 
 from __future__ import annotations
@@ -232,13 +232,16 @@ def open_writer(path: str) -> apsw.Connection:
         db = apsw.Connection(path, vfs=CHECKSUM_VFS, statementcachesize=_STATEMENTS)
     try:
         _configure(db)
-        db.reserve_bytes("main", 0 if path == ":memory:" else CHECKSUM_BYTES)
+        # A file that is somebody else's is left as it is: looked at first, prepared then.
+        new = db.execute("SELECT count(*) FROM sqlite_schema").get == 0
+        if not new:
+            _check_version(db)
         if path != ":memory:":
+            db.reserve_bytes("main", CHECKSUM_BYTES)
             db.pragma("journal_mode", "wal")
         db.pragma("synchronous", "normal")
-        if db.pragma("user_version") == 0 and not db.execute("SELECT 1 FROM sqlite_schema").get:
+        if new:
             create_schema(db)
-        _check_version(db)
     except BaseException:
         db.close()
         raise
@@ -274,6 +277,12 @@ def checkpoint(path: str) -> tuple[int, int]:
         return db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
     finally:
         db.close()
+
+
+def is_damage(error: apsw.Error) -> bool:
+    """Whether SQLite met a page that is not as it was written: rebuild the file from the log."""
+    damaged = getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA
+    return damaged or isinstance(error, apsw.CorruptError | apsw.NotADBError)
 
 
 def create_schema(db: apsw.Connection) -> None:
