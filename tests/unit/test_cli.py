@@ -144,9 +144,14 @@ def test_serve_with_json_prints_one_line_without_the_hosts_hint(
     assert node.engine == "drives"
 
 
-def test_serve_on_the_memory_engine_passes_it_on(node: Node) -> None:
+def test_serve_on_the_memory_engine_passes_it_on_and_promises_nothing(
+    node: Node, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["serve", "--engine", "memory"]) == 0
     assert node.engine == "memory"
+    out = capsys.readouterr().out
+    assert "ends with this process" in out
+    assert "rotate" not in out
 
 
 def test_the_first_start_shows_secrets_and_three_lines_to_paste_and_a_later_one_does_not(

@@ -27,6 +27,7 @@ def init(invocation: Invocation) -> None:
         facts,
         lambda: (
             f"A new region stands in {settings.data}.\n\n{welcome.credentials(facts)}\n\n"
+            f"{welcome.keep(facts)}\n\n"
             f"Start it with `coffre serve --data {settings.data}`."
         ),
     )
@@ -55,7 +56,12 @@ def serve(
         told = {key: value for key, value in facts.items() if key != "hosts"}
         first = "secret_key" in facts
         invocation.answer(
-            told, lambda: welcome.first_start(facts) if first else welcome.later_start(facts)
+            told,
+            lambda: (
+                welcome.first_start(facts, kept=engine != "memory")
+                if first
+                else welcome.later_start(facts)
+            ),
         )
 
     try:

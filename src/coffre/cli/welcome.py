@@ -14,18 +14,27 @@ def credentials(facts: Mapping[str, Any]) -> str:
   Secret key         {facts["secret_key"]}
   Owner              {facts["owner_name"]} ({facts["owner_id"]})
   Operator           {facts["operator"]}
-  Operator password  {facts["password"]}
-
-Keep these: they are shown this once. A lost secret key is replaced with
-`coffre user rotate {facts["access_key"]}`."""
+  Operator password  {facts["password"]}"""
 
 
-def first_start(facts: Mapping[str, Any]) -> str:
-    """The whole welcome. The three lines under "Try it" work as they are when pasted."""
+def keep(facts: Mapping[str, Any]) -> str:
+    """What to do with them."""
+    return (
+        "Keep these: they are shown this once. A lost secret key is replaced with\n"
+        f"`coffre user rotate {facts['access_key']}`."
+    )
+
+
+def first_start(facts: Mapping[str, Any], *, kept: bool) -> str:
+    """The whole welcome; `kept`: the region outlives this process.
+
+    The three lines under "Try it" work as they are when pasted.
+    """
     parts = [
         f"Coffre serves S3 at {facts['endpoint']} (region {facts['region']}).",
         credentials(facts),
-        "Try it, each line on its own:",
+        keep(facts) if kept else "All of it is in memory: it ends with this process.",
+        "Try it with aws-cli, mc, or Python with boto3, each line on its own:",
         "\n".join((aws_line(facts), mc_line(facts), python_line(facts))),
     ]
     if facts.get("hosts"):
