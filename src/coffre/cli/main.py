@@ -68,8 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         _log.debug("the command failed", exc_info=True)
         return _said(
-            f"unexpected {type(error).__name__}: {error}."
-            " Run it again with COFFRE_LOG_LEVEL=debug and report what it says",
+            f"unexpected {': '.join(filter(None, (type(error).__name__, str(error))))};"
+            " run it again with COFFRE_LOG_LEVEL=debug and report what it says",
             INTERNAL,
         )
     return result if isinstance(result, int) else 0
