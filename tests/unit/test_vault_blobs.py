@@ -168,7 +168,9 @@ async def test_an_abandoned_small_blob_has_nothing_to_count() -> None:
 
 async def test_a_full_store_is_told_to_the_writer_and_nothing_is_counted() -> None:
     class Full(MemoryChunkStore):
-        async def append_rows(self, pieces: Sequence[Buffer]) -> tuple[Extent, ...]:
+        async def append_rows(
+            self, pieces: Sequence[Buffer], holder: object = None
+        ) -> tuple[Extent, ...]:
             raise StorageFull("no drive has room for a chunk")
 
     bench = Bench(Full())

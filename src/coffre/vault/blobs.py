@@ -155,7 +155,10 @@ def _runs(extents: tuple[Extent, ...], low: int, high: int) -> Iterator[tuple[Ex
 
 
 class FramedWriter:
-    """The `BlobWriter`: seals frames into a row's buffer and hands full rows to the store."""
+    """The `BlobWriter`: seals frames into a row's buffer and hands full rows to the store.
+
+    Keep it until the commit that refers to its blob: it is what holds the blob's chunks open.
+    """
 
     def __init__(
         self,
@@ -210,7 +213,7 @@ class FramedWriter:
             return Staged(blob, (bytes(sealed),) if sealed else ())
         await self._settle()
         if sealed:
-            self._extents += await self._store.append_rows([sealed])
+            self._extents += await self._store.append_rows([sealed], self)
         return Staged(Blob(blob.id, blob.size, blob.key_id, blob.wrapped_key, tuple(self._extents)))
 
     async def abandon(self) -> None:
@@ -250,7 +253,7 @@ class FramedWriter:
     async def _hand_over(self) -> None:
         """Give the full row to the store, as soon as it is done with the one before."""
         await self._settle()
-        append = self._store.append_rows([memoryview(self._row)])
+        append = self._store.append_rows([memoryview(self._row)], self)
         self._appending = (asyncio.create_task(append), self._row)
         self._row = self._spare or bytearray(ROW_BYTES)
         self._spare = None

@@ -87,6 +87,7 @@ class DriveSet:
         self._drives = {drive.id: drive for drive in drives}
         self._chosen: Counter[bytes] = Counter()
         self._turn = 0
+        self._full_at: dict[bytes, int] = {}
 
     def all(self) -> list[Drive]:
         return list(self._drives.values())
@@ -110,6 +111,13 @@ class DriveSet:
         drive = self._drives[drive_id]
         drive.state, drive.reason = state, reason
         drive._chunk_dirs.clear()
+
+    def fill(self, drive_id: bytes) -> None:
+        """A write met no space: no new chunks until the drive has more free than now."""
+        try:
+            self._full_at[drive_id] = self.disk.free_bytes(self._drives[drive_id].path)
+        except OSError as error:
+            self.fail(drive_id, f"free space: {error}")
 
     def choose_mirrors(self, count: int) -> list[Drive]:
         """Up to `count` drives for a landing chunk: distinct racks when possible, else distinct
@@ -146,7 +154,7 @@ class DriveSet:
             except OSError as error:
                 self.fail(drive.id, f"free space: {error}")
                 continue
-            if free > self.reserve_bytes:
+            if free > max(self.reserve_bytes, self._full_at.get(drive.id, 0)):
                 room[drive.id] = free >> 30
         if not room:
             raise StorageFull("no drive has room for a chunk")

@@ -49,6 +49,15 @@ class BadHeader(Exception):
     """The bytes are no header of ours, or were damaged."""
 
 
+class Origin(Struct, frozen=True):
+    """Whose chunk it is: region, zone, the zone's number in ids, and the root key's id."""
+
+    region: str
+    zone: str
+    zone_number: int
+    key_id: bytes
+
+
 class ChunkHeader(Struct, frozen=True):
     """What one mirror or segment file says of itself. `members` are drive ids in index order."""
 

@@ -37,11 +37,14 @@ class ChunkStore(Protocol):
         """
         ...
 
-    async def append_rows(self, pieces: Sequence[Buffer]) -> tuple[Extent, ...]:
+    async def append_rows(
+        self, pieces: Sequence[Buffer], holder: object = None
+    ) -> tuple[Extent, ...]:
         """Write ciphertext as whole rows into this process's open striped chunk.
 
         Returns when what is synced survives any 2 drives or one rack. The extents, in order, hold
         the pieces' bytes in order. The pieces are the caller's again when this returns.
+        The chunk stays open (a commit may refer to it) as long as `holder` lives, and a while more.
         """
         ...
 

@@ -21,7 +21,9 @@ class MemoryChunkStore:
         """What the committer does with a body that travels with its mutation."""
         return self._append(pieces, unit=0)
 
-    async def append_rows(self, pieces: Sequence[Buffer]) -> tuple[Extent, ...]:
+    async def append_rows(
+        self, pieces: Sequence[Buffer], holder: object = None
+    ) -> tuple[Extent, ...]:
         return (self._append(pieces, unit=STRIPE_UNIT),)
 
     async def read(self, extent: Extent, start: int, length: int, attempt: int = 0) -> bytes:
