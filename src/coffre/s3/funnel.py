@@ -29,7 +29,11 @@ _SERVER: Final[Header] = (b"server", b"Coffre")
 
 
 class Disconnected(Exception):
-    """The client left before it had the whole answer."""
+    """The client left before it had the whole answer; `sent` body bytes were on their way."""
+
+    def __init__(self, sent: int) -> None:
+        self.sent = sent
+        super().__init__(sent)
 
 
 def as_error(failure: Exception, request_id: str) -> S3Error:
@@ -111,7 +115,7 @@ async def _stream(
             more = sent < response.length
             await send({"type": "http.response.body", "body": piece, "more_body": more})
             if more and gone.done():
-                raise Disconnected
+                raise Disconnected(sent)
     finally:
         gone.cancel()
         with suppress(asyncio.CancelledError):

@@ -103,8 +103,9 @@ class Gateway:
             return
         try:
             exchange.sent = await self._funnel.send(response, request_id, receive, sending)
-        except Disconnected:
+        except Disconnected as left:
             exchange.error = "ClientDisconnected"
+            exchange.sent = left.sent
         except Exception as failure:
             if started:
                 exchange.error = "ResponseInterrupted"

@@ -1,0 +1,59 @@
+"""A memory server for the whole run, and clients that speak to it: boto3 and bytes on the wire."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from coffre.testing.server import Credentials, MemoryServer
+from tests.protocol.wire_client import WireClient
+
+_names = itertools.count()
+
+
+def boto(server: MemoryServer, user: Credentials, **config: Any) -> Any:
+    """A boto3 client that never tries twice."""
+    settings = {"retries": {"max_attempts": 1}, "s3": {"addressing_style": "path"}, **config}
+    return boto3.client(
+        "s3",
+        endpoint_url=server.endpoint,
+        aws_access_key_id=user.access_key,
+        aws_secret_access_key=user.secret_key,
+        region_name="us-east-1",
+        config=Config(**settings),
+    )
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[MemoryServer]:
+    with MemoryServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def s3(server: MemoryServer) -> Any:
+    return boto(server, server.user)
+
+
+@pytest.fixture(scope="session")
+def wire(server: MemoryServer) -> WireClient:
+    return WireClient(server.port, server.user)
+
+
+@pytest.fixture(scope="session")
+def stranger(server: MemoryServer) -> Credentials:
+    """Another user of the same store."""
+    return server.create_user("main", "stranger")
+
+
+@pytest.fixture
+def bucket(s3: Any) -> str:
+    """A new, empty bucket of the first user's."""
+    name = f"bucket-{next(_names)}"
+    s3.create_bucket(Bucket=name)
+    return name
