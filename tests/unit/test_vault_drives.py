@@ -1,0 +1,175 @@
+"""Placement: racks first, then nodes, then free space; narrower when drives are away."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coffre.testing.disk import RecordingDisk
+from coffre.vault.drives import Drive, DriveSet, DriveState, ensure_chunk_dir
+from coffre.vault.interface import StorageFull
+from coffre.vault.records import GEOMETRIES, Geometry
+
+WIDEST = GEOMETRIES[0]
+GIB = 1 << 30
+
+
+def drive_set(
+    racks: int, nodes: int, each: int, disk: RecordingDisk | None = None
+) -> tuple[RecordingDisk, DriveSet]:
+    drives = [
+        Drive(f"{r}-{n}-{d}".encode().ljust(16, b"\0"), f"/z/r{r}n{n}d{d}", f"r{r}n{n}", f"r{r}")
+        for r in range(racks)
+        for n in range(nodes)
+        for d in range(each)
+    ]
+    disk = disk or RecordingDisk([drive.path for drive in drives])
+    return disk, DriveSet(disk, drives)
+
+
+def per_rack(drives: list[Drive]) -> list[int]:
+    return sorted(Counter(drive.rack for drive in drives).values())
+
+
+def test_sixteen_drives_in_four_racks_hold_four_segments_a_rack() -> None:
+    _, drives = drive_set(4, 2, 2)
+    geometry, chosen = drives.choose_segments(WIDEST)
+    assert geometry == Geometry(12, 4)
+    assert per_rack(chosen) == [4, 4, 4, 4]
+
+
+def test_a_missing_rack_makes_it_eight_and_four() -> None:
+    _, drives = drive_set(4, 2, 2)
+    for drive in drives.all()[:4]:
+        drives.mark(drive.id, DriveState.MISSING)
+    geometry, chosen = drives.choose_segments(WIDEST)
+    assert geometry == Geometry(8, 4)
+    assert per_rack(chosen) == [4, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((6, 1, 3), "12+4"),
+        ((4, 2, 2), "12+4"),
+        ((4, 3, 1), "8+4"),
+        ((4, 1, 2), "4+2"),
+        ((3, 2, 2), "8+4"),
+        ((3, 2, 1), "4+2"),
+        ((3, 1, 1), "2+1"),
+        # Fewer than three racks: any m drives may go, no rack.
+        ((2, 2, 4), "12+4"),
+        ((1, 4, 4), "12+4"),
+        ((2, 2, 2), "4+2"),
+        ((1, 1, 3), "2+1"),
+        ((2, 1, 1), "1+0"),
+        ((1, 1, 1), "1+0"),
+    ],
+)
+def test_the_widest_geometry_that_keeps_its_promise(
+    shape: tuple[int, int, int], expected: str
+) -> None:
+    _, drives = drive_set(*shape)
+    geometry, _ = drives.choose_segments(WIDEST)
+    assert str(geometry) == expected
+
+
+@given(
+    racks=st.integers(1, 6),
+    nodes=st.integers(1, 3),
+    each=st.integers(1, 4),
+    wanted=st.sampled_from(GEOMETRIES),
+    away=st.sets(st.integers(0, 71), max_size=20),
+)
+def test_whatever_is_chosen_is_safe(
+    racks: int, nodes: int, each: int, wanted: Geometry, away: set[int]
+) -> None:
+    _, drives = drive_set(racks, nodes, each)
+    for at in away:
+        if at < len(drives.all()):
+            drives.fail(drives.all()[at].id, "test")
+    if not drives.present():
+        with pytest.raises(StorageFull):
+            drives.choose_segments(wanted)
+        return
+    geometry, chosen = drives.choose_segments(wanted)
+    assert geometry in GEOMETRIES
+    assert geometry.width <= wanted.width
+    assert len({drive.id for drive in chosen}) == geometry.width
+    assert all(drive.state is DriveState.PRESENT for drive in chosen)
+    if len({drive.rack for drive in drives.present()}) >= 3 and wanted.m:
+        assert per_rack(chosen)[-1] <= geometry.m
+    mirrors = drives.choose_mirrors(3)
+    assert len(mirrors) == min(3, len(drives.present()))
+    assert len({drive.rack for drive in mirrors}) == min(
+        len(mirrors), len({drive.rack for drive in drives.present()})
+    )
+
+
+def test_mirrors_stand_in_racks_then_nodes_then_drives() -> None:
+    _, one_rack = drive_set(1, 3, 2)
+    assert len({drive.node for drive in one_rack.choose_mirrors(3)}) == 3
+    _, one_node = drive_set(1, 1, 4)
+    assert len({drive.id for drive in one_node.choose_mirrors(3)}) == 3
+
+
+def test_the_emptier_drive_is_chosen() -> None:
+    disk, drives = drive_set(3, 1, 3)
+    for drive in drives.all():
+        disk.full(drive.path, 10 * GIB)
+    empty = {"/z/r0n0d2", "/z/r1n0d0", "/z/r2n0d1"}
+    for path in empty:
+        disk.full(path, 100 * GIB)
+    assert {drive.path for drive in drives.choose_mirrors(3)} == empty
+
+
+def test_equals_take_turns_and_so_do_the_segments_that_serve_reads() -> None:
+    _, drives = drive_set(4, 2, 4)
+    used = Counter(drive.id for _ in range(8) for drive in drives.choose_segments(WIDEST)[1])
+    assert set(used.values()) == {4}
+    _, drives = drive_set(4, 2, 2)
+    first = Counter(drive.id for _ in range(16) for drive in drives.choose_segments(WIDEST)[1][:12])
+    assert set(first.values()) == {12}
+
+
+def test_a_drive_below_the_reserve_takes_nothing() -> None:
+    disk, drives = drive_set(1, 1, 2)
+    disk.full("/z/r0n0d0", GIB)
+    assert [drive.path for drive in drives.choose_mirrors(3)] == ["/z/r0n0d1"]
+    disk.full("/z/r0n0d1", GIB)
+    with pytest.raises(StorageFull):
+        drives.choose_mirrors(3)
+
+
+def test_a_drive_that_met_its_end_waits_for_more_space() -> None:
+    disk, drives = drive_set(1, 1, 1)
+    disk.full("/z/r0n0d0", 5 * GIB)
+    drives.fill(drives.all()[0].id)
+    with pytest.raises(StorageFull):
+        drives.choose_mirrors(1)
+    disk.full("/z/r0n0d0", 6 * GIB)
+    assert len(drives.choose_mirrors(1)) == 1
+
+
+def test_a_drive_that_cannot_say_its_space_is_failed() -> None:
+    disk, drives = drive_set(1, 1, 2)
+    disk.lose("/z/r0n0d0")
+    assert len(drives.choose_mirrors(2)) == 1
+    assert drives.all()[0].state is DriveState.FAILED
+    assert "free space" in drives.all()[0].reason
+
+
+def test_a_chunk_dir_is_made_durably_and_only_once() -> None:
+    disk, drives = drive_set(1, 1, 1)
+    (drive,) = drives.all()
+    for _ in range(2):
+        ensure_chunk_dir(disk, drive, b"\0" * 15 + b"\xab")
+    assert [(event.operation, event.path) for event in disk.journal] == [
+        ("mkdir", "/z/r0n0d0/chunks"),
+        ("sync_dir", "/z/r0n0d0"),
+        ("mkdir", "/z/r0n0d0/chunks/ab"),
+        ("sync_dir", "/z/r0n0d0/chunks"),
+    ]
