@@ -71,15 +71,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     bucket_limit: Annotated[int, Meta(ge=1)] = 999
     allow_v2: bool = True
-    clock_skew: Seconds = 900.0
 
     header_timeout: Seconds = 15.0
     body_timeout: Seconds = 60.0
-    idle_timeout: Seconds = 75.0
     drain_timeout: Seconds = 30.0
     queued_mutations: Annotated[int, Meta(ge=1)] = 1024
     queued_bytes: Annotated[int, Meta(ge=8 * MIB)] = 64 * MIB
-    catalog_cache: Annotated[int, Meta(ge=MIB)] = 16 * MIB
 
     @property
     def coding(self) -> Geometry:

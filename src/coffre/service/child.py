@@ -16,6 +16,7 @@ _BOOT_LIMIT = 1 << 20
 class Boot(msgspec.Struct, frozen=True):
     """What a child is told at birth, on its standard input.
 
+    `zone` is what the committer found at its start (`zone.ZoneFacts`), for all but itself;
     `owner` names the process in what it owns (striped chunks); `live_owners` are the workers that
     run, so that a new committer knows whose chunks nobody will append to any more; `listen_fd` is
     the listening socket that all workers accept from.
@@ -25,6 +26,7 @@ class Boot(msgspec.Struct, frozen=True):
     parent: int
     ready_fd: int
     settings: dict[str, Any]
+    zone: dict[str, Any] = {}
     owner: str = ""
     live_owners: tuple[str, ...] = ()
     listen_fd: int = -1
@@ -62,6 +64,7 @@ async def start_child(
     role: str,
     settings: dict[str, Any],
     *,
+    zone: dict[str, Any],
     owner: str = "",
     live_owners: tuple[str, ...] = (),
     listen_fd: int = -1,
@@ -82,6 +85,7 @@ async def start_child(
             parent=os.getpid(),
             ready_fd=write_fd,
             settings=settings,
+            zone=zone,
             owner=owner,
             live_owners=live_owners,
             listen_fd=listen_fd,

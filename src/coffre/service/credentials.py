@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import string
 
 from coffre.system.entropy import Entropy
 
+_LETTERS = string.ascii_letters + string.digits
+_SECRET_LENGTH = 40
 _SCRYPT = {"n": 1 << 15, "r": 8, "p": 1, "maxmem": 64 << 20}
 
 
@@ -17,8 +20,13 @@ def new_access_key(entropy: Entropy) -> str:
 
 
 def new_secret(entropy: Entropy) -> str:
-    """40 characters from 30 random bytes, URL-safe so that no client has to quote it."""
-    return base64.urlsafe_b64encode(entropy.bytes(30)).decode()
+    """40 letters and digits (238 bits): no client has to quote it, none takes it for a flag."""
+    secret = ""
+    while len(secret) < _SECRET_LENGTH:
+        # Bytes beyond the alphabet's last whole turn are dropped, so that all are as likely.
+        kept = (byte for byte in entropy.bytes(64) if byte < len(_LETTERS) * 4)
+        secret += "".join(_LETTERS[byte % len(_LETTERS)] for byte in kept)
+    return secret[:_SECRET_LENGTH]
 
 
 def new_owner_id(entropy: Entropy) -> str:

@@ -8,10 +8,11 @@ connections. Only the folder's owner (and root) can connect.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import socket
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -29,17 +30,35 @@ class Request(msgspec.Struct):
     arguments: dict[str, Any] = {}
 
 
-async def open_door(path: Path, call: Call) -> asyncio.Server:
-    """Listen on `path`, replacing what a killed node left there."""
-    path.unlink(missing_ok=True)
-    # The mode must hold from the first moment: bind makes the file under the umask.
-    before = os.umask(0o177)
+async def open_door(path: str, call: Call) -> asyncio.Server:
+    """Listen on `path` (at most 107 bytes: relative to the data folder), replacing what a killed
+    node left there: whoever calls holds the folder's lock."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # Before the bind, so that the socket never stands there with a wider mode.
+    os.fchmod(listening.fileno(), 0o600)
+    listening.bind(path)
+    return await asyncio.start_unix_server(
+        lambda reader, writer: _converse(reader, writer, call), sock=listening, limit=_LINE_LIMIT
+    )
+
+
+async def ask(path: str, operation: str, arguments: dict[str, Any]) -> Any:
+    """Call an operation at another process's door. Raises Invalid as it does, OSError."""
+    reader, writer = await asyncio.open_unix_connection(path, limit=_LINE_LIMIT)
     try:
-        return await asyncio.start_unix_server(
-            lambda reader, writer: _converse(reader, writer, call), path, limit=_LINE_LIMIT
-        )
+        writer.write(msgspec.json.encode(Request(operation, arguments)) + b"\n")
+        line = await reader.readline()
     finally:
-        os.umask(before)
+        writer.close()
+    if not line:
+        raise ConnectionResetError(f"{path} closed before it answered {operation}")
+    answer = msgspec.json.decode(line)
+    if answer["ok"]:
+        return answer["result"]
+    error = answer["error"]
+    raise Invalid(error["code"], error["message"], error["field"])
 
 
 async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, call: Call) -> None:

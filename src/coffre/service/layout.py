@@ -45,6 +45,11 @@ class DataFolder:
         return self.root / "committer.sock"
 
     @property
+    def steward_socket(self) -> Path:
+        """Where the committer's process asks the stewards."""
+        return self.root / "steward.sock"
+
+    @property
     def marker(self) -> Path:
         return self.root / MARKER
 
@@ -57,8 +62,7 @@ class DataFolder:
         if self.marker.exists():
             self._check_format()
             return "ours"
-        # A lock left by a start that was cut before it wrote anything else is no content.
-        names = [entry.name for entry in self.root.iterdir() if not entry.name.endswith(".lock")]
+        names = [entry.name for entry in self.root.iterdir() if not _is_no_content(entry.name)]
         if names and not self._is_half_made(names):
             raise StartRefused(
                 f"{self.root} holds files that are not Coffre's ({sorted(names)[0]}): "
@@ -82,6 +86,11 @@ class DataFolder:
                 f"{self.root} has format {text}, newer than this Coffre's {FORMAT}: "
                 "start it with the version that wrote it, or a newer one"
             )
+
+
+def _is_no_content(name: str) -> bool:
+    """A configuration laid ready, or a lock of a start that was cut before it wrote anything."""
+    return name == "coffre.toml" or name.endswith(".lock")
 
 
 class FolderLock:

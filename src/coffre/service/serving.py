@@ -7,6 +7,7 @@ finishes what it has when told to stop.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -36,9 +37,10 @@ class _OnSocket(Server):
         self._descriptor = descriptor
 
     def _init_shared_socket(self) -> None:
-        self._ssp = None
-        self._shd = SocketHolder(self._descriptor, False, self.backlog)
-        self._sfd = self._descriptor
+        # Granian closes the descriptor that it is given: it gets one of its own.
+        descriptor = os.dup(self._descriptor)
+        self._shd = SocketHolder(descriptor, False, self.backlog)  # type: ignore
+        self._sfd = descriptor  # type: ignore[assignment]
 
 
 async def serve_http(
@@ -51,7 +53,7 @@ async def serve_http(
     await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if not serving.done():
-        server.stop()
+        server.stop()  # type: ignore[no-untyped-call]
         await asyncio.wait((serving,), timeout=settings.drain_timeout)
     if serving.done():
         serving.result()

@@ -2,31 +2,193 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import asyncio
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import uvloop
 
 from coffre.config import Settings
+from coffre.service.administration import Administration
+from coffre.service.announcement import FirstKeys, Owner, announcement
+from coffre.service.drives import configured_folders, new_labels
+from coffre.service.engine import Engine, open_engine, with_engine
+from coffre.service.first import first_owner, populate
+from coffre.service.journal import configure_logging
+from coffre.service.layout import FORMAT, DataFolder, FolderLock, StartRefused
 from coffre.service.memory import serve_memory
+from coffre.service.supervisor import Supervisor, listen
+from coffre.service.zone import catalog_reader, real_world
+from coffre.stewards.sealer import Sealer
+from coffre.system.disk import Disk
+from coffre.vault.drives import Drive
+from coffre.vault.keys import create_root_key
+from coffre.vault.superblock import Superblock, SuperblockStore
+
+ZONE_NUMBER = 1
+Announce = Callable[[dict[str, Any]], None]
+
+
+def initialize(settings: Settings) -> dict[str, Any]:
+    """Make a region with one zone in a missing or empty folder; the facts, secrets included.
+
+    Raises StartRefused; a folder that is not new is left as it is.
+    """
+    folder = DataFolder(Path(settings.data))
+    if folder.state() != "new":
+        raise StartRefused(f"{folder.root} is initialized already: `coffre serve` starts it")
+    lock = FolderLock(folder, "node")
+    try:
+        owner, first = uvloop.run(_make(settings, folder))
+    finally:
+        lock.release()
+    return announcement(settings, settings.port, owner, first)
 
 
 def serve(
     settings: Settings,
-    announce: Callable[[dict[str, Any]], None],
+    announce: Announce,
     engine: Literal["drives", "memory"] = "drives",
 ) -> None:
     """Serve until told to stop. Raises StartRefused."""
+    configure_logging(settings.log_level, process="supervisor")
     if engine == "memory":
         uvloop.run(serve_memory(settings, announce))
-        return
-    raise RuntimeError
+    else:
+        asyncio.run(_serve(settings, announce))
 
 
-def initialize(settings: Settings) -> dict[str, Any]:
-    raise RuntimeError
+@contextmanager
+def offline(settings: Settings) -> Iterator[OfflineNode]:
+    """A node opened in this process, under the folder's lock. Raises StartRefused."""
+    folder = DataFolder(Path(settings.data))
+    if folder.state() != "ours":
+        raise StartRefused(f"{folder.root} is not initialized: `coffre init` makes a region there")
+    lock = FolderLock(folder, "node")
+    committer_lock = FolderLock(folder, "committer")
+    try:
+        yield OfflineNode(settings)
+    finally:
+        committer_lock.release()
+        lock.release()
 
 
-def offline(settings: Settings) -> AbstractContextManager[Any]:
-    raise RuntimeError
+class OfflineNode:
+    """Administration of a node that does not run: each call opens the engine and closes it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
+        """Raises StartRefused, `administration.Invalid`."""
+        return uvloop.run(self._call(operation, dict(arguments)))
+
+    async def _call(self, operation: str, arguments: dict[str, Any]) -> Any:
+        engine = await open_engine(self._settings, real_world())
+        node = engine.node
+        node.seal = Sealer(
+            node.reader, engine.committer, node.drives, self._settings.coding
+        ).seal_now
+        return await with_engine(engine, lambda: Administration(node).call(operation, arguments))
+
+
+async def _serve(settings: Settings, announce: Announce) -> None:
+    folder = DataFolder(Path(settings.data))
+    state = folder.state()
+    lock = FolderLock(folder, "node", patience_s=2.0)
+    try:
+        with listen(settings.host, settings.port) as listener:
+            port = listener.getsockname()[1]
+            first = None
+            if state == "new":
+                owner, first = await _make(settings, folder)
+            supervisor = Supervisor(settings, listener)
+            stop = _stop_on_signals()
+            try:
+                await supervisor.start()
+                known = first_owner(catalog_reader(folder)) if first is None else owner
+                if known is None:
+                    raise StartRefused(f"{folder.root} has no store: make one while it is stopped")
+                announce(announcement(settings, port, known, first))
+                await _until_stopped(supervisor, stop)
+            finally:
+                await supervisor.stop()
+    finally:
+        lock.release()
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _until_stopped(supervisor: Supervisor, stop: asyncio.Event) -> None:
+    stopped = asyncio.ensure_future(stop.wait())
+    failed = asyncio.ensure_future(supervisor.wait_failed())
+    done, pending = await asyncio.wait((stopped, failed), return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    if failed in done:
+        raise failed.result()
+
+
+async def _make(settings: Settings, folder: DataFolder) -> tuple[Owner, FirstKeys]:
+    """Everything that a new region needs; the marker that makes it count comes last."""
+    world = real_world()
+    making = folder.root / "making"
+    if making.exists():
+        shutil.rmtree(folder.drives, ignore_errors=True)
+        for left in folder.root.glob("catalog.sqlite*"):
+            left.unlink()
+        folder.root_key.unlink(missing_ok=True)
+    making.touch()
+    _make_drives(settings, folder, world.disk)
+    root_key = create_root_key(str(folder.root_key), world.entropy)
+    folders = configured_folders(settings)
+    labels = new_labels(folders, world.entropy, ZONE_NUMBER)
+    superblocks = SuperblockStore(world.disk, root_key, world.entropy)
+    failed = superblocks.write(
+        Superblock(
+            region=settings.region,
+            zone=settings.zone,
+            zone_number=ZONE_NUMBER,
+            epoch=0,
+            drives=tuple(labels),
+            geometry=settings.coding,
+            landing_copies=settings.landing_copies,
+            clean=True,
+        ),
+        [
+            Drive(label.id, one.path, one.node, one.rack)
+            for label, one in zip(labels, folders, strict=True)
+        ],
+    )
+    if failed:
+        raise StartRefused(f"{len(failed)} of {len(folders)} drives cannot be written")
+    engine = await open_engine(settings, world)
+    made: tuple[Owner, FirstKeys] = await with_engine(engine, lambda: _populate(settings, engine))
+    folder.marker.write_text(f"{FORMAT}\n")
+    world.disk.sync_dir(str(folder.root))
+    making.unlink()
+    return made
+
+
+async def _populate(settings: Settings, engine: Engine) -> tuple[Owner, FirstKeys]:
+    node = engine.node
+    return await populate(Administration(node), node.committer, node.entropy, settings, ZONE_NUMBER)
+
+
+def _make_drives(settings: Settings, folder: DataFolder, disk: Disk) -> None:
+    for one in configured_folders(settings):
+        Path(one.path).mkdir(parents=True, exist_ok=True, mode=0o700)
+        if any(Path(one.path).iterdir()):
+            raise StartRefused(f"{one.path} is not empty: a new region needs empty drives")
+        disk.sync_dir(str(Path(one.path).parent))
+    disk.sync_dir(str(folder.root))

@@ -61,6 +61,7 @@ class Supervisor:
         self._children: dict[str, Child] = {}
         self._keepers: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
+        self._zone: dict[str, Any] = {}
         self._failed: StartRefused | None = None
 
     async def start(self) -> dict[str, Any]:
@@ -96,6 +97,7 @@ class Supervisor:
         child, ready = await start_child(
             role,
             self._boot_settings,
+            zone={} if role == "committer" else self._zone,
             owner=owner,
             live_owners=live,
             listen_fd=self._listener.fileno() if role == "worker" else -1,
@@ -103,6 +105,8 @@ class Supervisor:
         if ready.refused is not None:
             raise StartRefused(ready.refused)
         self._children[name] = child
+        if role == "committer":
+            self._zone = ready.facts["zone"]
         return ready.facts
 
     async def _keep(self, name: str) -> None:
@@ -126,7 +130,7 @@ class Supervisor:
     async def _again(self, name: str, role: str) -> bool:
         while not self._stopping.is_set():
             try:
-                facts = await self._start(name, role)
+                await self._start(name, role)
             except StartRefused as refusal:
                 if role == "committer":
                     log.critical("the committer does not start again: %s", refusal)
@@ -135,7 +139,7 @@ class Supervisor:
                 log.error("%s does not start: %s", name, refusal)
                 await asyncio.sleep(_MAX_BACKOFF_S)
                 continue
-            if facts.get("rebuilt"):
+            if role == "committer" and self._zone["rebuilt"]:
                 for other in self._children.values():
                     if other.role != "committer":
                         other.signal(signal.SIGTERM)

@@ -1,0 +1,53 @@
+"""The committer's process: the one writer of the catalog and the log, and the operator's door."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from coffre.catalog.link import serve_link
+from coffre.config import Settings
+from coffre.service.administration import Administration
+from coffre.service.child import Boot
+from coffre.service.door import ask, open_door
+from coffre.service.engine import open_engine
+from coffre.service.layout import DataFolder, FolderLock
+from coffre.service.zone import real_world
+
+# A committer whose supervisor was killed ends within a moment; the next one waits for that.
+LOCK_PATIENCE_S = 5.0
+
+
+async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyncio.Event) -> None:
+    """Recover, then commit until `stop`."""
+    settings = msgspec.convert(boot.settings, Settings, strict=False)
+    folder = DataFolder(Path(settings.data))
+    lock = FolderLock(folder, "committer", patience_s=LOCK_PATIENCE_S)
+    os.chdir(folder.root)
+    engine = await open_engine(settings, real_world())
+    node = engine.node
+
+    async def seal() -> int:
+        answer = await ask(folder.steward_socket.name, "seal.now", {})
+        return int(answer["sealed"])
+
+    node.seal = seal
+    running = asyncio.ensure_future(engine.run())
+    await engine.close_left_chunks(boot.live_owners)
+    link = await serve_link(engine.committer, folder.link.name)
+    door = await open_door(folder.socket.name, Administration(node).call)
+    ready({"zone": msgspec.to_builtins(node.facts)})
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    door.close()
+    engine.stop()
+    try:
+        await running
+    finally:
+        link.close()
+        lock.release()

@@ -1,0 +1,220 @@
+"""The drives engine as the committing process opens it: recovery, the one committer, the node."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from coffre.catalog.checkpoint import Checkpointer
+from coffre.catalog.group import GroupCommitter, Limits
+from coffre.catalog.log_state import LogSettings
+from coffre.catalog.log_writer import LogWriter
+from coffre.catalog.mutations import CloseChunk
+from coffre.catalog.recovery import Recovered, RecoveryRefused, Way, recover
+from coffre.catalog.stamp import HybridClock
+from coffre.config import Settings
+from coffre.service.drives import configured_folders, find_drives, refuse_foreign
+from coffre.service.layout import DataFolder, StartRefused
+from coffre.service.node import Node
+from coffre.service.zone import World, ZoneFacts, catalog_reader, drive_set, open_root_key
+from coffre.vault.drives import DriveSet, DriveState
+from coffre.vault.keys import RootKey
+from coffre.vault.records import ChunkKind, ChunkState
+from coffre.vault.superblock import (
+    Loaded,
+    SuperblockNotWritten,
+    SuperblockStore,
+    TooFewSuperblocks,
+    superblock_path,
+)
+
+SealNow = Callable[[], Awaitable[int]]
+
+
+class DrivesNode(Node):
+    """The zone in the process that commits. `seal` is how everything open gets sealed."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        world: World,
+        root_key: RootKey,
+        drives: DriveSet,
+        facts: ZoneFacts,
+        committer: GroupCommitter,
+    ) -> None:
+        self.clock = world.clock
+        self.entropy = world.entropy
+        self.root_key = root_key
+        self.zone_number = facts.zone_number
+        self.reader = catalog_reader(DataFolder(Path(settings.data)))
+        self.committer: GroupCommitter = committer
+        self.drives = drives
+        self.facts = facts
+        self.seal: SealNow | None = None
+        self._world = world
+
+    def status(self) -> dict[str, Any]:
+        chunks = self.reader.chunks()
+        states = [drive["state"] for drive in self.drive_list()]
+        return {
+            "engine": "drives",
+            "region": self.facts.region,
+            "zone": self.facts.zone,
+            "epoch": self.facts.epoch,
+            "drives": {state: states.count(state) for state in sorted(set(states))},
+            "chunks": {
+                state.value: sum(chunk.state is state for chunk in chunks) for state in ChunkState
+            },
+            "bytes": {
+                "appended": sum(chunk.length for chunk in chunks),
+                "dead": sum(chunk.dead for chunk in chunks),
+            },
+            "recovery": self.facts.recovery,
+        }
+
+    def drive_list(self) -> list[dict[str, Any]]:
+        found = []
+        for drive in self.drives.all():
+            state, reason = drive.state, drive.reason
+            here = drive.path and self._world.disk.exists(superblock_path(drive.path))
+            if state is DriveState.PRESENT and not here:
+                state, reason = DriveState.MISSING, "its superblock is gone"
+            found.append(
+                {
+                    "id": drive.id.hex(),
+                    "path": drive.path,
+                    "node": drive.node,
+                    "rack": drive.rack,
+                    "state": state.value,
+                    "reason": reason,
+                    "free_bytes": self._world.disk.free_bytes(drive.path) if here else None,
+                }
+            )
+        return found
+
+    async def seal_now(self) -> dict[str, Any]:
+        if self.seal is None:
+            raise RuntimeError("nobody seals here")
+        return {"sealed": await self.seal()}
+
+
+class Engine:
+    """An open zone: `run` commits until `stop`; everything else goes through `node`."""
+
+    def __init__(self, node: DrivesNode, recovered: Recovered) -> None:
+        self.node = node
+        self.committer = node.committer
+        self._recovered = recovered
+
+    async def run(self) -> None:
+        """Commit until `stop`. Raises what the committer cannot go on from."""
+        await self.committer.run()
+        self._recovered.db.close()
+
+    def stop(self) -> None:
+        self.committer.stop()
+
+    async def close_left_chunks(self, live_owners: tuple[str, ...]) -> None:
+        """Seal, as they stand, the striped chunks of processes that are gone."""
+        for chunk in self.node.reader.chunks():
+            striped = chunk.kind is ChunkKind.STRIPED and chunk.state is ChunkState.OPEN
+            if striped and chunk.owner not in live_owners:
+                await self.committer.commit(CloseChunk(chunk.id))
+
+
+async def open_engine(settings: Settings, world: World) -> Engine:
+    """Find the zone's drives, recover, and make the committer. Raises StartRefused.
+
+    The caller holds the data folder's lock.
+    """
+    folder = DataFolder(Path(settings.data))
+    root_key = open_root_key(folder)
+    superblocks = SuperblockStore(world.disk, root_key, world.entropy)
+    loaded = _load(superblocks, settings)
+    best = loaded.best
+    facts = ZoneFacts(
+        epoch=best.epoch + 1,
+        region=best.region,
+        zone=best.zone,
+        zone_number=best.zone_number,
+        drives=find_drives(configured_folders(settings), best, loaded.per_path),
+    )
+    drives = drive_set(facts, world)
+    try:
+        recovered = await recover(
+            catalog=str(folder.catalog),
+            superblock=best,
+            drives=drives,
+            superblocks=superblocks,
+            root=root_key,
+            clock=world.clock,
+        )
+    except RecoveryRefused as refused:
+        raise StartRefused(str(refused)) from refused
+    except SuperblockNotWritten as error:
+        raise StartRefused(
+            f"{error}: bring back the drives that are missing ({_away(drives)})"
+        ) from error
+    facts = msgspec.structs.replace(
+        facts,
+        rebuilt=recovered.way is Way.REBUILT,
+        recovery={
+            "way": recovered.way.value,
+            "records": recovered.replayed,
+            "seconds": round(recovered.seconds, 3),
+        },
+    )
+    writer = LogWriter(
+        recovered.start,
+        root=root_key,
+        drives=drives,
+        superblocks=superblocks,
+        clock=world.clock,
+        entropy=world.entropy,
+        settings=LogSettings(seal_after=settings.seal_after, sync_deadline=settings.sync_deadline),
+    )
+    committer = GroupCommitter(
+        recovered.db,
+        writer,
+        HybridClock(world.clock, world.entropy, facts.zone_number, recovered.last_order),
+        limits=Limits(),
+    )
+    Checkpointer(recovered.db, str(folder.catalog))  # the connection keeps it
+    os.chmod(folder.catalog, 0o600)
+    return Engine(DrivesNode(settings, world, root_key, drives, facts, committer), recovered)
+
+
+def _load(superblocks: SuperblockStore, settings: Settings) -> Loaded:
+    folders = configured_folders(settings)
+    try:
+        return superblocks.load([folder.path for folder in folders])
+    except TooFewSuperblocks as error:
+        # A wrong key or a newer format makes all of them unreadable: say that, not "missing".
+        for folder in folders:
+            refuse_foreign(folder, error.per_path[folder.path])
+        away = [f.path for f in folders if error.per_path[f.path].superblock is None]
+        raise StartRefused(
+            f"only {error.found} of {len(folders)} drives can be read, {error.needed} are needed: "
+            f"bring back {', '.join(away[:4])}{' …' if len(away) > 4 else ''}"
+        ) from error
+
+
+def _away(drives: DriveSet) -> str:
+    gone = [drive.path for drive in drives.all() if drive.state is not DriveState.PRESENT]
+    return ", ".join(gone[:4]) + (" …" if len(gone) > 4 else "")
+
+
+async def with_engine(engine: Engine, work: Callable[[], Awaitable[Any]]) -> Any:
+    """Run `work` while the engine commits, then stop it clean."""
+    running = asyncio.ensure_future(engine.run())
+    try:
+        return await work()
+    finally:
+        engine.stop()
+        await running

@@ -1,0 +1,111 @@
+"""An HTTP worker: the S3 gateway over its own reader of the catalog, its own striped chunk, and
+the link to the committer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from coffre.catalog.interface import CommitterBusy
+from coffre.catalog.link import CommitterClient
+from coffre.catalog.mutations import CloseChunk, CountDead, ReserveChunk
+from coffre.config import Settings
+from coffre.service.child import Boot
+from coffre.service.layout import DataFolder
+from coffre.service.s3service import s3_gateway
+from coffre.service.serving import serve_http
+from coffre.service.zone import (
+    ZoneFacts,
+    catalog_reader,
+    drive_set,
+    open_root_key,
+    origin,
+    real_world,
+)
+from coffre.vault.blobs import FramedVault
+from coffre.vault.records import Chunk, Extent
+from coffre.vault.store import DriveChunkStore
+from coffre.vault.striped import StripedWriter
+
+
+async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyncio.Event) -> None:
+    """Serve S3 on the inherited socket until `stop`; then drain and close what is open."""
+    settings = msgspec.convert(boot.settings, Settings, strict=False)
+    facts = msgspec.convert(boot.zone, ZoneFacts)
+    folder = DataFolder(Path(settings.data))
+    os.chdir(folder.root)
+    world = real_world()
+    root_key = open_root_key(folder)
+    committer = CommitterClient(
+        folder.link.name,
+        most_calls=settings.queued_mutations,
+        most_bytes=settings.queued_bytes,
+    )
+    drives = drive_set(facts, world)
+    reader = catalog_reader(folder)
+
+    async def reserve(chunk: Chunk) -> None:
+        await committer.commit(
+            ReserveChunk(chunk.id, chunk.owner, chunk.epoch, chunk.k, chunk.m, chunk.members)
+        )
+
+    async def close(chunk_id: bytes) -> None:
+        await committer.commit(CloseChunk(chunk_id))
+
+    async def count_dead(extents: tuple[Extent, ...]) -> None:
+        await committer.commit(CountDead(extents))
+
+    striped = StripedWriter(
+        drives,
+        reserve,
+        close,
+        owner=boot.owner,
+        epoch=facts.epoch,
+        origin=origin(facts, root_key),
+        entropy=world.entropy,
+        clock=world.clock,
+        wanted=settings.coding,
+        sync_deadline=settings.sync_deadline,
+    )
+    chunks = DriveChunkStore(
+        drives,
+        world.disk,
+        reader,
+        world.clock,
+        striped=striped,
+        read_deadline=settings.read_deadline,
+    )
+    vault = FramedVault(
+        chunks,
+        world.entropy,
+        facts.zone_number,
+        count_dead=count_dead,
+        inline_limit=settings.inline_limit,
+    )
+
+    def admit(operation: str, client: str, bucket: str | None) -> None:
+        if committer.busy:
+            raise CommitterBusy("too much waits to be committed")
+
+    gateway = s3_gateway(
+        settings,
+        reader=reader,
+        committer=committer,
+        vault=vault,
+        root_key=root_key,
+        clock=world.clock,
+        entropy=world.entropy,
+        zone=facts.zone_number,
+        admit=admit,
+    )
+    listener = socket.socket(fileno=boot.listen_fd)
+    ready({})
+    await serve_http(gateway, listener, settings, stop)
+    await striped.drain()
+    committer.close()
+    chunks.close()

@@ -1,0 +1,87 @@
+"""What every process of a zone opens alike: root key, drives, the catalog's reader, chunks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import Struct
+
+from coffre.catalog.interface import Reader
+from coffre.catalog.reader import SqliteReader
+from coffre.catalog.schema import open_reader
+from coffre.service.layout import DataFolder, StartRefused
+from coffre.system.clock import Clock, SystemClock
+from coffre.system.disk import Disk, LocalDisk
+from coffre.system.entropy import Entropy, SystemEntropy
+from coffre.vault.drives import Drive, DriveSet, DriveState
+from coffre.vault.headers import Origin
+from coffre.vault.keys import RootKey, WrongKey, load_root_key
+
+
+class DriveFacts(Struct, frozen=True):
+    """A drive as the committer found it at its start."""
+
+    id: bytes
+    path: str
+    node: str
+    rack: str
+    state: DriveState
+    reason: str = ""
+
+
+class ZoneFacts(Struct, frozen=True):
+    """What the committer found and decided at its start; the other processes are told."""
+
+    epoch: int
+    region: str
+    zone: str
+    zone_number: int
+    drives: tuple[DriveFacts, ...]
+    rebuilt: bool = False
+    recovery: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class World:
+    """The machine as an argument."""
+
+    clock: Clock
+    entropy: Entropy
+    disk: Disk
+
+
+def real_world() -> World:
+    return World(SystemClock(), SystemEntropy(), LocalDisk())
+
+
+def open_root_key(folder: DataFolder) -> RootKey:
+    """The zone's root key. Raises StartRefused naming what to do."""
+    try:
+        return load_root_key(str(folder.root_key))
+    except FileNotFoundError:
+        raise StartRefused(
+            f"{folder.root_key} is missing: put back the copy that you keep; "
+            "without it nothing in this folder can be read"
+        ) from None
+    except WrongKey as error:
+        raise StartRefused(f"{error}: put back the copy that you keep") from None
+
+
+def origin(facts: ZoneFacts, root_key: RootKey) -> Origin:
+    return Origin(facts.region, facts.zone, facts.zone_number, root_key.id)
+
+
+def drive_set(facts: ZoneFacts, world: World) -> DriveSet:
+    return DriveSet(
+        world.disk,
+        (
+            Drive(one.id, one.path, one.node, one.rack, one.state, one.reason)
+            for one in facts.drives
+        ),
+    )
+
+
+def catalog_reader(folder: DataFolder) -> Reader:
+    """A reader of the committed rows, on a connection of this process's own."""
+    return SqliteReader(open_reader(str(folder.catalog)))

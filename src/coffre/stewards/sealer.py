@@ -1,0 +1,74 @@
+"""The sealer: landing chunks that take no more groups are re-laid as segments, mirrors removed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+from coffre.catalog.interface import Committer, Reader
+from coffre.catalog.mutations import SealChunk
+from coffre.vault.drives import DriveSet
+from coffre.vault.interface import DataLost
+from coffre.vault.records import Chunk, ChunkKind, ChunkState, Geometry
+from coffre.vault.seal import remove_mirrors, seal
+
+log = logging.getLogger("coffre.sealer")
+
+
+class SealingCommitter(Committer, Protocol):
+    """The committer as the sealer needs it (`catalog.group`, `catalog.link`)."""
+
+    async def close_all(self) -> tuple[Chunk, ...]: ...
+
+    async def record_sealed(self, seals: Sequence[SealChunk]) -> None: ...
+
+
+class Sealer:
+    """Seals in one process at a time; its two ways never run side by side."""
+
+    def __init__(
+        self, reader: Reader, committer: SealingCommitter, drives: DriveSet, wanted: Geometry
+    ) -> None:
+        self._reader = reader
+        self._committer = committer
+        self._drives = drives
+        self._wanted = wanted
+        self._turn = asyncio.Lock()
+
+    async def seal_waiting(self) -> int:
+        """Seal every chunk that was closed; how many. A chunk that cannot be read or placed now
+        keeps its mirrors and waits for the next call."""
+        async with self._turn:
+            waiting = [
+                chunk
+                for chunk in self._reader.chunks()
+                if chunk.kind is ChunkKind.LANDING and chunk.state is ChunkState.SEALING
+            ]
+            for chunk in waiting:
+                await self._committer.commit(await self._seal(chunk))
+                await asyncio.to_thread(remove_mirrors, self._drives, chunk.id)
+            return len(waiting)
+
+    async def seal_now(self) -> int:
+        """Seal everything that is open, the log's last chunk too; how many chunks that were.
+
+        Afterwards superblocks say that no chunk is open: any 4 drives and the catalog may go.
+        """
+        async with self._turn:
+            chunks = await self._committer.close_all()
+            seals = [await self._seal(chunk) for chunk in chunks]
+            await self._committer.record_sealed(seals)
+            for chunk in chunks:
+                await asyncio.to_thread(remove_mirrors, self._drives, chunk.id)
+            return len(chunks)
+
+    async def _seal(self, chunk: Chunk) -> SealChunk:
+        sealed = await asyncio.to_thread(seal, chunk, self._drives, wanted=self._wanted)
+        if sealed.length < chunk.length:
+            raise DataLost(
+                f"chunk {chunk.id.hex()}: mirrors hold {sealed.length} of {chunk.length} bytes"
+            )
+        log.info("chunk %s sealed as %d+%d", chunk.id.hex(), sealed.k, sealed.m)
+        return SealChunk(sealed.id, sealed.k, sealed.m, sealed.members, sealed.length)
