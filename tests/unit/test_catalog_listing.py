@@ -69,6 +69,7 @@ def test_pages_of_any_size_add_up_to_the_whole(
         assert len(page.objects) + len(page.common_prefixes) <= limit
         objects += [entry.key for entry in page.objects]
         prefixes += page.common_prefixes
+        assert not page.truncated or page.next_after != after
         after, more = page.next_after, page.truncated
     assert objects == [entry.key for entry in whole.objects]
     assert prefixes == list(whole.common_prefixes)

@@ -33,6 +33,7 @@ def check_catalog(make: Make, *, examples: int = 30, steps: int = 40) -> None:
         _stores_and_keys,
         _buckets_and_their_limit,
         _chunks_and_their_states,
+        _versions_of_every_state,
         _a_long_upload,
         _many_at_once,
     ):
@@ -221,6 +222,49 @@ async def _chunks_and_their_states(catalog: Catalog) -> None:
     assert (sealed.state, sealed.k, sealed.m, sealed.length) == (ChunkState.SEALED, 12, 4, 16384)
 
 
+async def _versions_of_every_state(catalog: Catalog) -> None:
+    """A null version from before versioning stays beneath, and is what suspension replaces."""
+    bucket = await _bucket(catalog)
+
+    async def put(size: int) -> bytes:
+        mutation = _put(bucket, b"key", _blob(size))
+        written = await catalog.commit(mutation, _body(mutation))
+        assert isinstance(written, m.Written)
+        return written.version_id
+
+    def size_of(version_id: bytes) -> int | None:
+        version = catalog.version(bucket, b"key", version_id)
+        return None if version is None else version.size
+
+    def current() -> tuple[bytes, bool]:
+        version = catalog.current(bucket, b"key")
+        assert version is not None
+        assert version.latest
+        return version.version_id, version.marker
+
+    assert await put(1) == await put(2) == b""
+    await catalog.commit(m.SetVersioning(bucket.id, "enabled"))
+    second = await put(3)
+    assert (len(second), size_of(b""), size_of(second)) == (16, 2, 3)
+    await catalog.commit(m.SetVersioning(bucket.id, "suspended"))
+    assert await put(4) == b""
+    assert (size_of(b""), size_of(second), current()) == (4, 3, (b"", False))
+    marked = await catalog.commit(m.DeleteVersion(bucket.id, b"key"))
+    assert (marked, current()) == (m.Deleted(None, True, b""), (b"", True))
+    await catalog.commit(m.SetVersioning(bucket.id, "enabled"))
+    third = await put(5)
+    await catalog.commit(m.SetVersioning(bucket.id, "suspended"))
+    await catalog.commit(m.DeleteVersion(bucket.id, b"key"))
+    await catalog.commit(m.DeleteVersion(bucket.id, b"key", b""))
+    assert (current(), size_of(b""), size_of(third)) == ((third, False), None, 5)
+    gone = await catalog.commit(m.DeleteVersion(bucket.id, b"key", third, if_match="etag"))
+    assert (gone, current()) == (m.Deleted(third), (second, False))
+    found = catalog.bucket(bucket.store_id, bucket.name)
+    assert found is not None
+    assert (found.versioning, found.objects, found.bytes) == ("suspended", 1, 3)
+    assert _live(catalog) == ciphertext_bytes(3)
+
+
 async def _a_long_upload(catalog: Catalog) -> None:
     """Deleting a long object is one small step; its parts are freed later, and counted once."""
     bucket = await _bucket(catalog)
@@ -246,6 +290,8 @@ async def _a_long_upload(catalog: Catalog) -> None:
     await _refused(catalog, m.CompleteUpload(upload.id, stale, index, facts), "InvalidPart")
     written = await catalog.commit(complete)
     assert await catalog.commit(complete) == written
+    fewer = m.CompleteUpload(upload.id, complete.chosen[1:], index[1:], facts)
+    await _refused(catalog, fewer, "InvalidPart")
     version = catalog.current(bucket, b"key")
     assert version is not None
     assert version.manifest is not None

@@ -234,11 +234,11 @@ class CatalogMachine(RuleBasedStateMachine):
         upload.parts[number] = ModelPart(part.blob.id, size)
 
     @precondition(lambda self: self.has_uploads(0) or self.has_uploads(1))
-    @rule(pick=_INDEX, take=st.sets(st.integers(1, 4)), kind=_conditions)
-    def complete(self, pick: int, take: set[int], kind: str) -> None:
+    @rule(pick=_INDEX, leave=st.sets(st.integers(1, 4), max_size=2), kind=_conditions, bad=_INDEX)
+    def complete(self, pick: int, leave: set[int], kind: str, bad: int) -> None:
         which = 0 if self.has_uploads(0) else 1
         upload_id, upload = self.pick_upload(which, pick)
-        numbers = sorted(take)
+        numbers = sorted((set(upload.parts) - leave) | ({5} if bad == 7 else set()))
         parts = [upload.parts.get(number, ModelPart(self.id(), 1)) for number in numbers]
         mutation = m.CompleteUpload(
             upload_id,
@@ -320,6 +320,7 @@ class CatalogMachine(RuleBasedStateMachine):
             )  # fmt: skip
             assert len(page.uploads) + len(page.common_prefixes) <= limit
             paged += [entry.id for entry in page.uploads]
+            assert not page.truncated or (key, upload) != (page.next_key, page.next_upload)
             key, upload, more = page.next_key, page.next_upload, page.truncated
         assert paged == [entry.id for entry in whole.uploads]
         if not delimiter:
