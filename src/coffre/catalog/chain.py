@@ -1,0 +1,132 @@
+"""The log as it lies on drives: records found in landing chunks, and the one chain through them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Protocol
+
+from msgspec import Struct
+
+from coffre.catalog.log import Position, Record, RecordCipher, RecordDamaged
+from coffre.system.disk import Disk
+from coffre.vault.headers import HEADER_BYTES, ChunkHeader
+from coffre.vault.interface import ChunkStore
+from coffre.vault.keys import RootKey
+from coffre.vault.landing import GROUP_HEADER_BYTES, decode_group_header, scan
+from coffre.vault.records import Chunk, Extent
+
+
+class Source(Protocol):
+    """One place where a chunk's logical bytes can be read."""
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Raises OSError, DataLost."""
+        ...
+
+
+class FoundRecord(Struct, frozen=True):
+    """A record that was opened once: its place in the chain and in its chunk. `end` is where its
+    group ends, `source` where it was read."""
+
+    chunk: bytes
+    epoch: int
+    previous: bytes
+    position: Position
+    offset: int
+    stored_bytes: int
+    source: Source
+
+    @property
+    def end(self) -> int:
+        return self.offset + self.stored_bytes
+
+
+class MirrorSource:
+    """A landing chunk's mirror."""
+
+    def __init__(self, disk: Disk, path: str, header: ChunkHeader, root: RootKey) -> None:
+        self._disk = disk
+        self._path = path
+        self._header = header
+        self._cipher = RecordCipher(root, header.chunk)
+
+    def records(self) -> list[FoundRecord]:
+        """The records of its valid prefix. Raises OSError, GroupTooNew, RecordTooNew."""
+        found: list[FoundRecord] = []
+        for group in scan(self._disk, self._path, self._header, verify_blobs=False):
+            head = group.header
+            try:
+                record, position = self._cipher.open(group.record, head.epoch, head.sequence)
+            except RecordDamaged:
+                break
+            at = group.blobs_offset + head.blob_bytes
+            found.append(_found(self._header.chunk, record, position, at, len(group.record), self))
+        return found
+
+    async def read(self, offset: int, length: int) -> bytes:
+        file = self._disk.open(self._path, "read")
+        try:
+            return file.pread(length, HEADER_BYTES + offset)
+        finally:
+            file.close()
+
+
+class SealedSource:
+    """A landing chunk that was re-laid, read through a chunk store."""
+
+    def __init__(self, store: ChunkStore, chunk: Chunk, root: RootKey) -> None:
+        self._store = store
+        self._extent = Extent(chunk.id, 0, chunk.length)
+        self._cipher = RecordCipher(root, chunk.id)
+
+    async def records(self) -> list[FoundRecord]:
+        """All its records. Raises DataLost; RecordDamaged and GroupTooNew, RecordTooNew."""
+        chunk, length = self._extent.chunk, self._extent.length
+        found: list[FoundRecord] = []
+        start = 0
+        while start + GROUP_HEADER_BYTES <= length:
+            head = decode_group_header(await self.read(start, GROUP_HEADER_BYTES), chunk)
+            if head is None:
+                raise RecordDamaged(f"chunk {chunk.hex()} holds no group at {start}")
+            at = start + GROUP_HEADER_BYTES + head.blob_bytes
+            sealed = await self.read(at, head.record_bytes)
+            record, position = self._cipher.open(sealed, head.epoch, head.sequence)
+            found.append(_found(chunk, record, position, at, len(sealed), self))
+            start += head.group_bytes
+        return found
+
+    async def read(self, offset: int, length: int) -> bytes:
+        return await self._store.read(self._extent, offset, length)
+
+
+def _found(
+    chunk: bytes, record: Record, position: Position, offset: int, stored: int, source: Source
+) -> FoundRecord:
+    return FoundRecord(chunk, record.epoch, record.previous, position, offset, stored, source)
+
+
+def chain_from(anchor: Position, records: Iterable[FoundRecord]) -> list[FoundRecord]:
+    """The one chain that follows `anchor`: at equal sequence the higher epoch wins."""
+    following: dict[bytes, list[FoundRecord]] = defaultdict(list)
+    for record in records:
+        following[record.previous].append(record)
+    chain: list[FoundRecord] = []
+    here = anchor
+    while True:
+        candidates = [
+            record
+            for record in following.get(here.hash, ())
+            if record.position.sequence == here.sequence + 1
+        ]
+        if not candidates:
+            return chain
+        chain.append(max(candidates, key=lambda record: record.epoch))
+        here = chain[-1].position
+
+
+async def fetch(found: FoundRecord, root: RootKey) -> tuple[Record, Position]:
+    """Read a found record again, whole. Raises RecordDamaged, OSError, DataLost."""
+    sealed = await found.source.read(found.offset, found.stored_bytes)
+    cipher = RecordCipher(root, found.chunk)
+    return cipher.open(sealed, found.epoch, found.position.sequence)

@@ -1,0 +1,461 @@
+"""Group commit: what waits is applied, logged, synced once a mirror, committed and answered.
+
+Only apply -> append and sync -> COMMIT is serial; while a group syncs, the loop goes on receiving
+the next. A mutation that is refused changes nothing (its savepoint is rolled back) and its body is
+not written; its answer waits for its group, because it may stem from an earlier mutation there. A
+group in which nothing changed is not logged.
+
+Failures, by where they strike:
+
+- Before the log: the transaction is rolled back and the group refused; nothing happened.
+- A mirror fails or is late: rolled back, the member ejected, applied again to a new chunk under the
+  next epoch (`LogWriter.supersede`).
+- Between the log's sync and COMMIT: the record is rolled forward into the rows as at a start. When
+  that fails too, `run` raises and every call under way is `CommitUnknown`: a restart recovers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+from msgspec import Struct
+
+from coffre.catalog.apply import apply, needs_body, place
+from coffre.catalog.interface import CommitterBusy, CommitUnknown
+from coffre.catalog.log import EncodedRecord, Record, RecordKind, decode, encode
+from coffre.catalog.log_state import ChunkGivenUp
+from coffre.catalog.log_writer import LogWriter
+from coffre.catalog.mutations import (
+    CloseChunk,
+    Mutation,
+    OpenLanding,
+    Refusal,
+    Refused,
+    ReplaceMember,
+    Result,
+    SealChunk,
+)
+from coffre.catalog.replay import (
+    ReplayStopped,
+    count_changes,
+    immediate,
+    replay,
+    roll_back,
+    taking_changeset,
+)
+from coffre.catalog.schema import SCHEMA_VERSION, LogPosition, column_counts, write_position
+from coffre.catalog.stamp import HybridClock
+from coffre.system.disk import Buffer
+from coffre.vault.interface import StorageFull
+from coffre.vault.records import Chunk, Extent
+from coffre.vault.superblock import SuperblockNotWritten, SuperblockTooLarge
+
+_journal = logging.getLogger(__name__)
+# What chunks' own states need; a chunk that holds nothing else may stay open for ever.
+_CHUNK_STATES = (OpenLanding, CloseChunk, ReplaceMember, SealChunk)
+_SET_LENGTH = "UPDATE chunks SET length = ? WHERE id = ?"
+_NOT_LOGGED = (StorageFull, SuperblockNotWritten, SuperblockTooLarge)
+Answers = list[Result | Refused]
+
+
+class CommitterBroken(Exception):
+    """The committer cannot go on: rows or drives are not what they must be. Start it again."""
+
+
+class Limits(Struct, frozen=True):
+    """How much one group takes at most, and how much may wait before callers are told so."""
+
+    group_mutations: int = 512
+    group_bytes: int = 16 * 1024 * 1024
+    queued_mutations: int = 16_384
+    queued_bytes: int = 128 * 1024 * 1024
+
+
+_DEFAULTS = Limits()
+
+
+@dataclass(eq=False)
+class _Call:
+    """What one caller sent and waits for; never split between groups."""
+
+    mutations: tuple[Mutation, ...]
+    body: tuple[Buffer, ...]
+    size: int
+    future: asyncio.Future[Any]
+    single: bool
+
+    def settle(self, answers: Answers) -> None:
+        if not self.future.done():
+            self.future.set_result(answers[0] if self.single else answers)
+
+    def fail(self) -> None:
+        if not self.future.done():
+            self.future.set_exception(CommitUnknown("the committer stopped"))
+
+
+@dataclass(eq=False)
+class _Group:
+    """A group applied inside the open transaction: what to log (None: nothing) and to answer."""
+
+    answers: list[Answers]
+    blobs: list[Buffer]
+    record: EncodedRecord | None = None
+
+
+class GroupCommitter:
+    """The one writer of `db` and of the log: a `coffre.catalog.interface.Committer`.
+
+    `db` is the writer's connection, at the log's own position (see `coffre.catalog.recovery`).
+    `run` does the work until `stop`.
+    """
+
+    def __init__(
+        self,
+        db: apsw.Connection,
+        writer: LogWriter,
+        stamps: HybridClock,
+        *,
+        limits: Limits = _DEFAULTS,
+    ) -> None:
+        self._db = db
+        self._writer = writer
+        self._stamps = stamps
+        self._limits = limits
+        self._columns = column_counts(db)
+        self._queue: deque[_Call] = deque()
+        self._queued_mutations = 0
+        self._queued_bytes = 0
+        self._under_way: list[_Call] = []
+        self._controls: deque[Callable[[], Awaitable[None]]] = deque()
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._over = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Would a mutation be refused now, for what waits already?"""
+        limits = self._limits
+        return (
+            self._over
+            or self._queued_mutations >= limits.queued_mutations
+            or self._queued_bytes >= limits.queued_bytes
+        )
+
+    def submit(
+        self, mutation: Mutation, body: Sequence[Buffer] = ()
+    ) -> asyncio.Future[Result | Refused]:
+        """Queue one mutation; its answer, or CommitUnknown. Raises CommitterBusy."""
+        return self._enqueue((mutation,), tuple(body), single=True)
+
+    def submit_all(self, mutations: Sequence[Mutation]) -> asyncio.Future[Answers]:
+        """Queue several as one piece of one group, in order. Raises CommitterBusy."""
+        return self._enqueue(tuple(mutations), (), single=False)
+
+    async def commit(self, mutation: Mutation, body: Sequence[Buffer] = ()) -> Result:
+        """See `coffre.catalog.interface.Committer`."""
+        answer = await self.submit(mutation, body)
+        if isinstance(answer, Refused):
+            raise answer.error()
+        return answer
+
+    async def commit_all(self, mutations: Sequence[Mutation]) -> Answers:
+        """See `coffre.catalog.interface.Committer`."""
+        return await self.submit_all(mutations)
+
+    async def close_all(self) -> tuple[Chunk, ...]:
+        """Close the open landing chunk; the next write opens another.
+
+        The log's chunks that now wait to be sealed, with their lengths, oldest first.
+        """
+        closed: tuple[Chunk, ...] = await self._between_groups(self._writer.close_all)
+        return closed
+
+    async def record_sealed(self, seals: Sequence[SealChunk]) -> None:
+        """The chunks that `close_all` named are re-laid: say so where a start looks first.
+
+        Nothing is appended, so that no chunk is open afterwards: superblocks and rows say it, and
+        the next group logs it. When a write came in between, it is logged at once. Raises Refusal,
+        SuperblockNotWritten.
+        """
+        for seal in seals:
+            self._check(seal)
+        if not await self._between_groups(lambda: self._writer.record_sealed(seals)):
+            for answer in await self.submit_all(seals):
+                if isinstance(answer, Refused):
+                    raise answer.error()
+
+    def stop(self) -> None:
+        """Let `run` finish what is queued and return."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Commit groups until `stop`. Raises what the committer cannot go on from."""
+        try:
+            while not self._stopping or self._queue or self._controls:
+                if self._controls:
+                    await self._controls.popleft()()
+                elif self._queue or self._writer.due:
+                    await self._commit_group(self._take())
+                else:
+                    await self._rest()
+            await asyncio.gather(*self._tasks)
+            await self._writer.finish()
+        finally:
+            self._over = True
+            roll_back(self._db)
+            for call in (*self._under_way, *self._queue):
+                call.fail()
+            self._queue.clear()
+
+    def _enqueue(
+        self, mutations: tuple[Mutation, ...], body: tuple[Buffer, ...], *, single: bool
+    ) -> asyncio.Future[Any]:
+        if self.busy:
+            raise CommitterBusy("too much waits for the next group")
+        size = sum(len(piece) for piece in body)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Call(mutations, body, size, future, single))
+        self._queued_mutations += len(mutations)
+        self._queued_bytes += size
+        self._wake.set()
+        return future
+
+    async def _between_groups(self, work: Callable[[], Awaitable[Any]]) -> Any:
+        if self._over:
+            raise CommitUnknown("the committer stopped")
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        async def do() -> None:
+            try:
+                result = await work()
+            except _NOT_LOGGED as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        self._controls.append(do)
+        self._wake.set()
+        return await future
+
+    async def _rest(self) -> None:
+        """Wait for calls, or until the open chunk is due to be closed."""
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(self._writer.seconds_until_due()):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    def _take(self) -> list[_Call]:
+        """The next group's calls: at least one if any waits, then as many as the limits allow."""
+        calls: list[_Call] = []
+        mutations = size = 0
+        while self._queue:
+            call = self._queue[0]
+            mutations += len(call.mutations)
+            size += call.size
+            full = mutations > self._limits.group_mutations or size > self._limits.group_bytes
+            if calls and full:
+                break
+            calls.append(self._queue.popleft())
+            self._queued_mutations -= len(call.mutations)
+            self._queued_bytes -= call.size
+        return calls
+
+    async def _commit_group(self, calls: list[_Call]) -> None:
+        self._under_way = calls
+        try:
+            group = await self._log_group(calls)
+        except StorageFull:
+            refused = [call for call in calls if call.body] or calls
+            self._refuse(refused, "InsufficientStorage")
+            if len(refused) < len(calls):
+                await self._commit_group([call for call in calls if not call.body])
+        except _NOT_LOGGED as error:
+            _journal.error("a group is refused, superblocks cannot be written: %s", error)
+            self._refuse(calls, "ServiceUnavailable")
+        else:
+            self._answer(calls, group)
+        self._under_way = []
+
+    async def _log_group(self, calls: list[_Call]) -> _Group:
+        """Apply, append, COMMIT. Raises one of _NOT_LOGGED when nothing of it can have happened;
+        anything else is fatal."""
+        size = sum(call.size for call in calls)
+        while True:
+            self._writer.plan(size)
+            group = self._apply(calls)
+            if group.record is None:
+                return group
+            try:
+                await self._writer.append(group.blobs, group.record)
+            except ChunkGivenUp as gone:
+                roll_back(self._db)
+                if gone.superseding:
+                    await self._supersede()
+                continue
+            self._commit(group.record)
+            by_client = any(
+                not isinstance(mutation, _CHUNK_STATES)
+                for call in calls
+                for mutation in call.mutations
+            )
+            self._writer.appended(group.record.position, by_client=by_client)
+            return group
+
+    def _apply(self, calls: list[_Call]) -> _Group:
+        """Open a transaction and apply the calls in it; it is over if there is nothing to log."""
+        db, writer = self._db, self._writer
+        db.execute("BEGIN IMMEDIATE")
+        session = taking_changeset(db)
+        try:
+            for mutation, length in writer.bookkeeping():
+                apply(db, mutation, self._stamps.stamp())
+                if length is not None:
+                    db.execute(_SET_LENGTH, (length, mutation.id))  # type: ignore[union-attr]
+            group, changed = self._apply_calls(calls)
+            if not changed and not writer.due:
+                roll_back(db)
+                return group
+            changeset = session.changeset()
+        finally:
+            session.close()
+        group.record = encode(
+            Record(
+                writer.epoch,
+                writer.position.sequence + 1,
+                writer.position.hash,
+                SCHEMA_VERSION,
+                RecordKind.CHANGESET,
+                self._columns,
+                count_changes(changeset),
+                changeset,
+            )
+        )
+        write_position(db, self._rows_position(group.record))
+        return group
+
+    def _apply_calls(self, calls: list[_Call]) -> tuple[_Group, bool]:
+        """Apply each mutation under its savepoint; (what came of it, did any row change)."""
+        group = _Group([], [])
+        offset = self._writer.blobs_offset
+        changed = False
+        for call in calls:
+            answers: Answers = []
+            for mutation in call.mutations:
+                if call.body and needs_body(mutation):
+                    extent = Extent(self._writer.chunk, offset, call.size)
+                    mutation = place(mutation, (extent,))
+                answer, touched = self._step(mutation)
+                answers.append(answer)
+                changed = changed or touched
+            if call.body and not isinstance(answers[0], Refused):
+                group.blobs.extend(call.body)
+                offset += call.size
+            group.answers.append(answers)
+        return group, changed
+
+    def _step(self, mutation: Mutation) -> tuple[Result | Refused, bool]:
+        """One mutation's answer, and whether it changed any row."""
+        db = self._db
+        db.execute("SAVEPOINT mutation")
+        before = db.total_changes()
+        answer: Result | Refused
+        try:
+            if isinstance(mutation, SealChunk):
+                self._check(mutation)
+            answer = apply(db, mutation, self._stamps.stamp())
+        except Refusal as refusal:
+            answer = Refused(refusal.code, refusal.message, refusal.fields)
+        except apsw.Error:
+            raise
+        except Exception:
+            # A fault of ours in one mutation must not take down everybody else's.
+            _journal.exception("%s could not be applied", type(mutation).__name__)
+            answer = Refused("InternalError", None, {})
+        refused = isinstance(answer, Refused)
+        if refused:
+            db.execute("ROLLBACK TO mutation")
+        db.execute("RELEASE mutation")
+        return answer, not refused and db.total_changes() != before
+
+    def _check(self, seal: SealChunk) -> None:
+        """The mirrors go next: refuse a seal that lost the end of what was acknowledged."""
+        if not self._writer.holds_all(seal):
+            raise Refusal("InternalError", f"chunk {seal.id.hex()} was sealed without its end")
+
+    def _commit(self, encoded: EncodedRecord) -> None:
+        """COMMIT what is logged; when that fails, roll it forward as a start would."""
+        try:
+            self._db.execute("COMMIT")
+        except apsw.Error as error:
+            _journal.error("COMMIT failed after the log's sync: %s; rolling forward", error)
+            roll_back(self._db)
+            try:
+                with immediate(self._db):
+                    replay(
+                        self._db,
+                        decode(encoded.plain),
+                        encoded.position,
+                        last_order=self._stamps.last_order,
+                    )
+            except (apsw.Error, ReplayStopped) as again:
+                raise CommitterBroken(f"the log cannot be rolled forward: {again}") from again
+
+    async def _supersede(self) -> None:
+        try:
+            position = await self._writer.supersede()
+        except _NOT_LOGGED as error:
+            # The group may lie on a mirror, and nothing stands that outlaws it.
+            raise CommitterBroken(f"a failed mirror could not be ejected: {error}") from error
+        with immediate(self._db):
+            last_order = self._stamps.last_order
+            write_position(
+                self._db,
+                LogPosition(self._writer.epoch, position.sequence, position.hash, last_order),
+            )
+
+    def _rows_position(self, record: EncodedRecord) -> LogPosition:
+        position = record.position
+        return LogPosition(record.epoch, position.sequence, position.hash, self._stamps.last_order)
+
+    def _refuse(self, calls: list[_Call], code: str) -> None:
+        roll_back(self._db)
+        self._writer.postpone()
+        for call in calls:
+            call.settle([Refused(code, None, {})] * len(call.mutations))
+
+    def _answer(self, calls: list[_Call], group: _Group) -> None:
+        """Answer every call; those that sealed chunks once superblocks stop naming the mirrors."""
+        for call, answers in zip(calls, group.answers, strict=True):
+            sealed = [
+                mutation.id
+                for mutation, answer in zip(call.mutations, answers, strict=True)
+                if isinstance(mutation, SealChunk) and not isinstance(answer, Refused)
+            ]
+            if sealed:
+                self._spawn(self._drop_sealed(call, answers, sealed))
+            else:
+                call.settle(answers)
+
+    async def _drop_sealed(self, call: _Call, answers: Answers, sealed: list[bytes]) -> None:
+        try:
+            await self._writer.drop_sealed(sealed)
+        except _NOT_LOGGED as error:
+            _journal.error("superblocks still name sealed chunks: %s", error)
+            call.fail()
+        else:
+            call.settle(answers)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,67 @@
+"""What recovery hands to the log's writer, and how the writer behaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from msgspec import Struct
+
+from coffre.catalog.log import Position
+from coffre.catalog.mutations import OpenLanding, ReplaceMember
+from coffre.vault.drives import DriveSet, mirror_path
+from coffre.vault.landing import AHEAD, SYNC_DEADLINE
+from coffre.vault.records import CHUNK_BYTES
+from coffre.vault.superblock import LandingRef, Superblock
+
+
+class ChunkGivenUp(Exception):
+    """The group is not in the log and its transaction must be rolled back; plan and apply again.
+
+    `superseding`: it may lie on some mirror, so `LogWriter.supersede` comes before anything else.
+    """
+
+    def __init__(self, reason: str, *, superseding: bool) -> None:
+        self.superseding = superseding
+        super().__init__(reason)
+
+
+class LogSettings(Struct, frozen=True):
+    """Seconds and bytes. `ahead`: zeros written before the end (see `coffre.vault.landing`)."""
+
+    seal_after: float = 60.0
+    capacity: int = CHUNK_BYTES
+    sync_deadline: float = SYNC_DEADLINE
+    ahead: int = AHEAD
+
+
+class Closing(Struct, frozen=True):
+    """What the rows have yet to hear of a chunk that takes no more groups."""
+
+    chunk: bytes
+    length: int
+    opened: OpenLanding | None = None
+    replaced: tuple[ReplaceMember, ...] = ()
+
+
+class LogStart(Struct, frozen=True):
+    """Where a writer takes over, as recovery found it.
+
+    `superblock` is the one that was just written, with this run's epoch; `lengths` are those of
+    the chunks that it names as unsealed.
+    """
+
+    superblock: Superblock
+    position: Position
+    lengths: dict[bytes, int] = {}
+    closing: tuple[Closing, ...] = ()
+
+
+def remove_mirrors(drives: DriveSet, refs: Sequence[LandingRef]) -> None:
+    """Unlink mirrors that no superblock names. What cannot be removed is only space."""
+    for ref in refs:
+        for member in ref.members:
+            drive = drives.member(member)
+            if drive is not None:
+                with suppress(OSError):
+                    drives.disk.unlink(mirror_path(drive, ref.chunk))

@@ -1,0 +1,506 @@
+"""Where the log's next group goes: landing chunks opened, rolled, given up and named.
+
+Superblocks name every landing chunk of the log that is not sealed, so that a start finds the log's
+end without looking elsewhere. A chunk's files are made, and superblocks name it, before its first
+group; usually ahead of need (the *spare*). A chunk is closed when it is full or `seal_after` its
+first client's byte; what the committer says of chunks themselves never starts that clock, so an
+idle node does not go on closing chunks.
+
+What the rows have yet to hear of chunks (opened, closed, sealed) are ordinary mutations that the
+next group starts with: see `bookkeeping`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from coffre.catalog.log import (
+    EncodedRecord,
+    Membership,
+    Position,
+    Record,
+    RecordCipher,
+    RecordKind,
+    encode,
+    encode_membership,
+)
+from coffre.catalog.log_state import (
+    ChunkGivenUp,
+    Closing,
+    LogSettings,
+    LogStart,
+    remove_mirrors,
+)
+from coffre.catalog.mutations import CloseChunk, Mutation, OpenLanding, ReplaceMember, SealChunk
+from coffre.catalog.schema import SCHEMA_VERSION
+from coffre.system.clock import Clock
+from coffre.system.disk import Buffer
+from coffre.system.entropy import Entropy, new_id
+from coffre.vault.drives import Drive, DriveSet
+from coffre.vault.headers import ChunkHeader
+from coffre.vault.interface import StorageFull
+from coffre.vault.keys import RootKey
+from coffre.vault.landing import (
+    GROUP_HEADER_BYTES,
+    Landing,
+    MembersFailed,
+    MembersFull,
+    frame_group,
+    offset_of_first_blob,
+)
+from coffre.vault.records import Chunk, ChunkKind, ChunkState
+from coffre.vault.superblock import (
+    LandingRef,
+    LogState,
+    SealedRef,
+    SuperblockNotWritten,
+    SuperblockStore,
+    SuperblockTooLarge,
+)
+
+_journal = logging.getLogger(__name__)
+_GROUP_KIND = 1
+_RECORD_ROOM = 1024 * 1024
+_RETRY_AFTER = 5.0
+_DEFAULTS = LogSettings()
+
+
+@dataclass(eq=False)
+class _Target:
+    """A chunk that groups go to, by its stages: its files are made (`landing`), superblocks name
+    it, a committed group says that it is open (`logged`)."""
+
+    ref: LandingRef
+    cipher: RecordCipher
+    landing: Landing | None = None
+    named: bool = False
+    logged: bool = False
+
+    @property
+    def end(self) -> int:
+        return self.landing.end if self.landing else 0
+
+
+class LogWriter:
+    """The log's end. One group at a time: `plan`, `append`, `appended`."""
+
+    def __init__(
+        self,
+        start: LogStart,
+        *,
+        root: RootKey,
+        drives: DriveSet,
+        superblocks: SuperblockStore,
+        clock: Clock,
+        entropy: Entropy,
+        settings: LogSettings = _DEFAULTS,
+    ) -> None:
+        self._zone = start.superblock
+        self._root = root
+        self._drives = drives
+        self._superblocks = superblocks
+        self._clock = clock
+        self._entropy = entropy
+        self._settings = settings
+        self.epoch = start.superblock.epoch
+        self.position = start.position
+        self._target: _Target | None = None
+        self._spare: _Target | None = None
+        self._making_spare: asyncio.Task[None] | None = None
+        self._unsealed = {ref.chunk: ref for ref in start.superblock.log.unsealed}
+        self._lengths = dict(start.lengths)
+        self._closing = list(start.closing)
+        self._sealed = list(start.superblock.log.sealed)
+        self._due_at: float | None = None
+        self._rolled = False
+        self._given_up: tuple[bytes, tuple[bytes, ...]] = (b"", ())
+        self._discarded: list[LandingRef] = []
+        self._superblock_turn = asyncio.Lock()
+        if self._closing:
+            self._due_at = clock.monotonic() + settings.seal_after
+
+    @property
+    def due(self) -> bool:
+        """Is there something to log although no caller waits: a chunk's time is over?"""
+        return self._rolled or self._late
+
+    @property
+    def _late(self) -> bool:
+        return self._due_at is not None and self._clock.monotonic() >= self._due_at
+
+    def seconds_until_due(self) -> float | None:
+        return None if self._due_at is None else max(0.0, self._due_at - self._clock.monotonic())
+
+    @property
+    def chunk(self) -> bytes:
+        """The chunk of the planned group."""
+        return self._planned.ref.chunk
+
+    @property
+    def blobs_offset(self) -> int:
+        """Where the planned group's first blob will lie in `chunk`."""
+        return offset_of_first_blob(self._planned.end)
+
+    @property
+    def _planned(self) -> _Target:
+        assert self._target is not None, "plan comes first"
+        return self._target
+
+    def plan(self, blob_bytes: int) -> None:
+        """Choose the chunk for the next group. Nothing is written yet: a group that turns out to
+        change nothing leaves no trace. Raises StorageFull (with no blobs, the reserve is used)."""
+        if self._late:
+            self._rolled, self._due_at = True, None
+            self._close_target()
+        elif self._target is not None and self._target.landing is not None:
+            room = self._target.landing.room - min(_RECORD_ROOM, self._settings.capacity // 8)
+            if self._target.end and GROUP_HEADER_BYTES + blob_bytes > room:
+                self._rolled, self._due_at = True, None
+                self._close_target()
+        if self._target is None and self._spare is not None:
+            self._promote_spare(self._spare)
+        if self._target is None or self._target.landing is None:
+            self._target = self._new_target(self._choose(blobs=blob_bytes > 0))
+
+    def holds_all(self, seal: SealChunk) -> bool:
+        """Does a re-laid chunk reach to the end of its last committed group?"""
+        return seal.length >= self._lengths.get(seal.id, 0)
+
+    def bookkeeping(self) -> list[tuple[Mutation, int | None]]:
+        """What the planned group says of chunks first; of a closed one, its length too."""
+        books: list[tuple[Mutation, int | None]] = []
+        for closing in self._closing:
+            if closing.opened is not None:
+                books.append((closing.opened, None))
+            books += [(replaced, None) for replaced in closing.replaced]
+            books.append((CloseChunk(closing.chunk), closing.length))
+        for seal in self._sealed:
+            books.append((SealChunk(seal.chunk, seal.k, seal.m, seal.members, seal.length), None))
+        if not self._planned.logged:
+            books.append((self._opening(self._planned), None))
+        return books
+
+    async def append(self, blobs: Sequence[Buffer], encoded: EncodedRecord) -> None:
+        """Write a group to the planned chunk; it is synced on every mirror when this returns.
+
+        Raises ChunkGivenUp; while nothing of the group was written: StorageFull,
+        SuperblockNotWritten, SuperblockTooLarge.
+        """
+        target = self._planned
+        record = target.cipher.seal(encoded)
+        pieces = frame_group(
+            target.ref.chunk,
+            _GROUP_KIND,
+            encoded.epoch,
+            encoded.position.sequence,
+            blobs,
+            record,
+        )
+        needed = sum(len(piece) for piece in pieces)
+        landing = target.landing or await self._create(target, needed)
+        if not target.named:
+            await self._write_superblock()
+            target.named = True
+        if needed > landing.room:
+            self._close_target()
+            raise ChunkGivenUp("the group does not fit any more", superseding=False)
+        try:
+            await landing.append(pieces)
+        except (MembersFailed, MembersFull) as error:
+            self._give_up(target, error)
+            raise ChunkGivenUp(str(error), superseding=True) from error
+
+    def appended(self, position: Position, *, by_client: bool) -> None:
+        """The group is logged and its transaction committed."""
+        self._advance(position)
+        self._planned.logged = True
+        self._closing.clear()
+        self._sealed.clear()
+        self._rolled = False
+        if by_client and self._due_at is None:
+            self._due_at = self._clock.monotonic() + self._settings.seal_after
+            if self._spare is None and self._making_spare is None:
+                self._making_spare = asyncio.get_running_loop().create_task(self._make_spare())
+
+    async def supersede(self) -> Position:
+        """After ChunkGivenUp: a membership record under the next epoch, in a new chunk, takes the
+        place of the group that may lie on some mirror. Its position. What it raises is fatal."""
+        while True:
+            self.epoch += 1
+            target = self._target = self._new_target(self._choose(blobs=False))
+            given_up, ejected = self._given_up
+            body = Membership(
+                given_up.hex(), target.ref.chunk.hex(), tuple(one.hex() for one in ejected)
+            )
+            record = encode(
+                Record(
+                    self.epoch,
+                    self.position.sequence + 1,
+                    self.position.hash,
+                    SCHEMA_VERSION,
+                    RecordKind.MEMBERSHIP,
+                    body=encode_membership(body),
+                )
+            )
+            try:
+                await self.append((), record)
+            except ChunkGivenUp as again:
+                _journal.warning("a new landing chunk was given up too: %s", again)
+                continue
+            self._advance(record.position)
+            return record.position
+
+    def postpone(self) -> None:
+        """What was due could not be logged: try again later."""
+        if self.due:
+            self._rolled = False
+            self._due_at = self._clock.monotonic() + min(self._settings.seal_after, _RETRY_AFTER)
+
+    async def close_all(self) -> tuple[Chunk, ...]:
+        """Close the open chunk, keep no spare; the log's chunks that are not sealed, oldest first.
+
+        If nobody seals them (`record_sealed`), they are logged as closed in `seal_after`.
+        Raises SuperblockNotWritten.
+        """
+        if self._making_spare is not None:
+            await asyncio.wait((self._making_spare,))
+        self._close_target()
+        if self._spare is not None:
+            self._discard(self._spare)
+            self._spare = None
+        self._rolled = False
+        if self._closing:
+            self._due_at = self._clock.monotonic() + self._settings.seal_after
+        await self._write_superblock()
+        return tuple(
+            Chunk(
+                id=ref.chunk,
+                kind=ChunkKind.LANDING,
+                state=ChunkState.SEALING,
+                owner="",
+                epoch=ref.epoch,
+                k=1,
+                m=len(ref.members) - 1,
+                members=ref.members,
+                length=self._lengths[ref.chunk],
+            )
+            for ref in sorted(self._unsealed.values(), key=lambda ref: ref.first_sequence)
+        )
+
+    async def record_sealed(self, seals: Sequence[SealChunk]) -> bool:
+        """Name chunks as sealed in the superblocks, to be logged by the next group; False (and
+        nothing done) if groups were logged since `close_all`. Raises SuperblockNotWritten."""
+        if self._target is not None and self._target.end:
+            return False
+        before = self._unsealed, self._sealed
+        refs = [SealedRef(s.id, s.k, s.m, s.members, s.length) for s in seals]
+        gone = {ref.chunk for ref in refs}
+        self._unsealed = {id: ref for id, ref in self._unsealed.items() if id not in gone}
+        self._sealed = [*self._sealed, *refs]
+        try:
+            await self._write_superblock()
+        except SuperblockNotWritten:
+            self._unsealed, self._sealed = before
+            raise
+        self._due_at = None
+        return True
+
+    async def drop_sealed(self, chunks: Sequence[bytes]) -> None:
+        """A committed group says that these are sealed: superblocks need not name them any more,
+        and once they do not, the mirrors may go. Raises SuperblockNotWritten."""
+        for chunk in chunks:
+            self._unsealed.pop(chunk, None)
+        await self._write_superblock()
+
+    async def finish(self) -> None:
+        """Mark a clean stop and let go of the files. Raises SuperblockNotWritten."""
+        if self._making_spare is not None:
+            await asyncio.wait((self._making_spare,))
+        for target in (self._target, self._spare):
+            if target is not None and target.landing is not None:
+                target.landing.close()
+        await self._write_superblock(clean=True)
+
+    def _advance(self, position: Position) -> None:
+        target = self._planned
+        self.position = position
+        self._unsealed[target.ref.chunk] = target.ref
+        self._lengths[target.ref.chunk] = target.end
+
+    def _opening(self, target: _Target) -> OpenLanding:
+        return OpenLanding(target.ref.chunk, target.ref.epoch, target.ref.members)
+
+    def _choose(self, *, blobs: bool) -> list[Drive]:
+        copies = self._zone.landing_copies
+        try:
+            return self._drives.choose_mirrors(copies)
+        except StorageFull:
+            if blobs:
+                raise
+            # Deletes must go on where bodies do not fit: they may use what is kept in reserve.
+            present = self._drives.present()
+            return DriveSet(self._drives.disk, present, reserve_bytes=0).choose_mirrors(copies)
+
+    def _new_target(self, members: Sequence[Drive]) -> _Target:
+        chunk = new_id(self._entropy, self._zone.zone_number)
+        ref = LandingRef(
+            chunk,
+            tuple(drive.id for drive in members),
+            self.epoch,
+            self.position.sequence + 1,
+            self.position.hash,
+        )
+        return _Target(ref, RecordCipher(self._root, chunk))
+
+    def _promote_spare(self, spare: _Target) -> None:
+        self._spare = None
+        if any(self._drives.member(member) is None for member in spare.ref.members):
+            self._discard(spare)
+            return
+        spare.ref = self._following(spare.ref)
+        self._target = spare
+
+    def _following(self, ref: LandingRef) -> LandingRef:
+        """A chunk that has no group yet comes after the last one there is."""
+        return replace(
+            ref, first_sequence=self.position.sequence + 1, previous_hash=self.position.hash
+        )
+
+    async def _create(self, target: _Target, needed: int) -> Landing:
+        """Make a chunk's files. Raises ChunkGivenUp, MembersFull."""
+        ref, zone = target.ref, self._zone
+        header = ChunkHeader(
+            region=zone.region,
+            zone=zone.zone,
+            chunk=ref.chunk,
+            kind=ChunkKind.LANDING,
+            role="mirror",
+            index=0,
+            k=1,
+            m=0,
+            members=ref.members,
+            epoch=ref.epoch,
+            key_id=self._root.id,
+            first_sequence=ref.first_sequence,
+        )
+        members = [drive for one in ref.members if (drive := self._drives.by_id(one)) is not None]
+        try:
+            target.landing = await Landing.create(
+                self._drives,
+                header,
+                members,
+                self._clock,
+                sync_deadline=self._settings.sync_deadline,
+                ahead=self._settings.ahead,
+                capacity=max(self._settings.capacity, needed),
+            )
+        except (MembersFailed, MembersFull) as error:
+            self._fail_drives(error)
+            self._discard(target)
+            if target is self._target:
+                self._target = None
+            if isinstance(error, MembersFull):
+                raise
+            raise ChunkGivenUp(str(error), superseding=False) from error
+        return target.landing
+
+    def _close_target(self) -> None:
+        """No more groups for the target; a chunk without any leaves no trace."""
+        target, self._target = self._target, None
+        if target is None or target.landing is None:
+            return
+        if target.end:
+            target.landing.close()
+            opened = None if target.logged else self._opening(target)
+            self._closing.append(Closing(target.ref.chunk, target.end, opened))
+        else:
+            self._discard(target)
+
+    def _give_up(self, target: _Target, error: MembersFailed | MembersFull) -> None:
+        """A mirror failed an append: what was committed stays, on the members that remain."""
+        self._fail_drives(error)
+        self._given_up = target.ref.chunk, error.ids
+        self._target = None
+        self._rolled, self._due_at = True, None
+        if not target.end:
+            self._discard(target)
+            return
+        assert target.landing is not None
+        target.landing.close()
+        ref = target.ref
+        left = tuple(one for one in ref.members if one not in error.ids)
+        replaced: tuple[ReplaceMember, ...] = ()
+        if left and isinstance(error, MembersFailed):
+            replaced = tuple(
+                ReplaceMember(ref.chunk, index, b"")
+                for index, one in enumerate(ref.members)
+                if one in error.ids
+            )
+            self._unsealed[ref.chunk] = replace(ref, members=left)
+        opened = None if target.logged else self._opening(target)
+        self._closing.append(Closing(ref.chunk, target.end, opened, replaced))
+
+    def _fail_drives(self, error: MembersFailed | MembersFull) -> None:
+        if isinstance(error, MembersFull):
+            for drive in error.ids:
+                self._drives.fill(drive)
+            return
+        for drive, reason in error.reasons.items():
+            _journal.error("drive %s failed: %s", drive.hex(), reason)
+            self._drives.fail(drive, reason)
+
+    def _discard(self, target: _Target) -> None:
+        """A chunk without groups: its files go once no superblock names it."""
+        if target.landing is not None:
+            target.landing.close()
+        self._unsealed.pop(target.ref.chunk, None)
+        self._discarded.append(target.ref)
+
+    async def _make_spare(self) -> None:
+        try:
+            spare = self._new_target(self._choose(blobs=True))
+            await self._create(spare, 0)
+            self._spare = spare
+            await self._write_superblock()
+            spare.named = True
+        except (ChunkGivenUp, StorageFull, SuperblockNotWritten, SuperblockTooLarge) as error:
+            _journal.warning("no landing chunk could be made ahead of need: %s", error)
+        finally:
+            self._making_spare = None
+
+    async def _write_superblock(self, *, clean: bool = False) -> None:
+        """Say where the log is on every drive that can be reached.
+
+        Raises SuperblockNotWritten, SuperblockTooLarge.
+        """
+        async with self._superblock_turn:
+            unsealed = dict(self._unsealed)
+            if self._spare is not None:
+                self._spare.ref = self._following(self._spare.ref)
+            for target in (self._target, self._spare):
+                if target is not None and target.landing is not None:
+                    unsealed[target.ref.chunk] = target.ref
+            superblock = replace(
+                self._zone,
+                epoch=self.epoch,
+                clean=clean,
+                log=LogState(
+                    tuple(unsealed.values()),
+                    tuple(self._sealed),
+                    self.position.sequence,
+                    self.position.hash,
+                ),
+            )
+            discarded = list(self._discarded)
+            failed = await asyncio.to_thread(
+                self._superblocks.write, superblock, self._drives.present()
+            )
+            del self._discarded[: len(discarded)]
+            for drive in failed:
+                self._drives.fail(drive, "its superblock could not be written")
+            remove_mirrors(self._drives, discarded)

@@ -1,0 +1,442 @@
+"""Every start, clean or not: the log's end is found, made whole, and the rows brought to it.
+
+1. The newest superblock names the landing chunks of the log that are not sealed, and their current
+   members. Each must have one present member, else the end of the log may be missing: refused.
+2. The records found there make one chain (at equal sequence the higher epoch wins). What of it a
+   current member lacks is copied to it, a member that is away is replaced; then superblocks with
+   the next epoch make that count. Only now may anything rely on the chain's end.
+3. The rows' own position is looked up in the chain:
+
+   | rows are                                         | so                                        |
+   |--------------------------------------------------|-------------------------------------------|
+   | at the end of the chain                          | go                                        |
+   | at an earlier record of the chain                | replay what is missing                    |
+   | absent, unreadable, damaged; or their hash is    | set the file aside, rebuild it from the   |
+   | not the chain's                                  | log's beginning                           |
+   | past the end of the chain, or the log has a gap  | refuse, and leave the rows as they are    |
+
+Each step can be cut anywhere and started again: copies are made under other names, superblocks
+count by number, rows and position move in one transaction.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from enum import StrEnum
+
+import apsw
+from msgspec import Struct
+from msgspec.structs import replace
+
+from coffre.catalog.chain import FoundRecord, MirrorSource, SealedSource, chain_from, fetch
+from coffre.catalog.checkpoint import EVERY_BYTES
+from coffre.catalog.log import GENESIS_HASH, Position, RecordDamaged, RecordTooNew
+from coffre.catalog.log_state import Closing, LogStart, remove_mirrors
+from coffre.catalog.mutations import OpenLanding, ReplaceMember
+from coffre.catalog.packing import unpack_members
+from coffre.catalog.replay import ReplayStopped, immediate, replay
+from coffre.catalog.schema import (
+    APPLICATION_ID,
+    SCHEMA_VERSION,
+    LogPosition,
+    SchemaMismatch,
+    highest_order,
+    open_writer,
+    read_position,
+    write_position,
+)
+from coffre.system.clock import Clock
+from coffre.vault.drives import Drive, DriveSet, mirror_path
+from coffre.vault.headers import BadHeader, ChunkHeader
+from coffre.vault.interface import DataLost, StorageFull
+from coffre.vault.keys import RootKey
+from coffre.vault.landing import GroupTooNew, MembersFailed, copy_prefix
+from coffre.vault.records import Chunk, ChunkKind, ChunkState
+from coffre.vault.segments import find_sealed, read_header
+from coffre.vault.store import DriveChunkStore
+from coffre.vault.superblock import LandingRef, LogState, SealedRef, Superblock, SuperblockStore
+
+_journal = logging.getLogger(__name__)
+_BATCH = 64
+_DAMAGE = (apsw.NotADBError, apsw.CorruptError, apsw.IOError, apsw.SQLError, SchemaMismatch)
+
+
+class RecoveryRefused(Exception):
+    """Starting could lose or hide acknowledged data. The message says what to do; nothing of the
+    rows was changed."""
+
+
+class Way(StrEnum):
+    """How the rows came to the log's end."""
+
+    EQUAL = "equal"
+    REPLAYED = "replayed"
+    REBUILT = "rebuilt"
+
+
+class Recovered(Struct, frozen=True):
+    """A catalog at the end of its log. `replayed` counts records, `seconds` the whole recovery."""
+
+    db: apsw.Connection
+    start: LogStart
+    last_order: int
+    way: Way
+    replayed: int
+    seconds: float
+
+
+class _Mirror(Struct, frozen=True):
+    """A readable mirror and the records of its valid prefix."""
+
+    drive: Drive
+    header: ChunkHeader
+    records: list[FoundRecord]
+
+    @property
+    def end(self) -> int:
+        return self.records[-1].end if self.records else 0
+
+
+class _Log(Struct, frozen=True):
+    """The chain after `anchor`, and how far each unsealed chunk belongs to it."""
+
+    anchor: Position
+    chain: list[FoundRecord]
+    lengths: dict[bytes, int]
+    mirrors: dict[bytes, list[_Mirror]]
+
+    @property
+    def tail(self) -> Position:
+        return self.chain[-1].position if self.chain else self.anchor
+
+
+async def recover(
+    *,
+    catalog: str,
+    superblock: Superblock,
+    drives: DriveSet,
+    superblocks: SuperblockStore,
+    root: RootKey,
+    clock: Clock,
+) -> Recovered:
+    """Bring the rows in `catalog` (a path) to the end of the log, under the next epoch.
+
+    `superblock` is the newest there is. Raises RecoveryRefused, SuperblockNotWritten, and what
+    SQLite raises when its file can be neither used nor replaced. Blocks the loop: nothing is
+    served before it is over.
+    """
+    began = clock.monotonic()
+    recovery = _Recovery(drives, root, clock)
+    _refuse_newer_rows(catalog)
+    try:
+        log = recovery.read_end(superblock)
+        started = recovery.mend(superblock, log)
+        failed = superblocks.write(started, drives.present())
+        for drive in failed:
+            drives.fail(drive, "its superblock could not be written")
+        remove_mirrors(
+            drives, [ref for ref in superblock.log.unsealed if not log.lengths[ref.chunk]]
+        )
+        db, way, replayed = await recovery.bring_rows(catalog, started, log, superblock.clean)
+    except (RecordTooNew, GroupTooNew) as error:
+        raise RecoveryRefused(f"the log is newer than this version: {error}") from error
+    except (DataLost, RecordDamaged, ReplayStopped) as error:
+        raise RecoveryRefused(f"the log has a gap: {error}. Bring back missing drives.") from error
+    finally:
+        recovery.close()
+    start = _start(db, started, log, drives)
+    seconds = clock.monotonic() - began
+    _journal.info("catalog %s: %d records replayed in %.3f s", way, replayed, seconds)
+    return Recovered(db, start, read_position(db).last_order, way, replayed, seconds)
+
+
+class _Recovery:
+    def __init__(self, drives: DriveSet, root: RootKey, clock: Clock) -> None:
+        self._drives = drives
+        self._disk = drives.disk
+        self._root = root
+        self._clock = clock
+        self._store: DriveChunkStore | None = None
+
+    def close(self) -> None:
+        """Let go of what was opened to read sealed chunks."""
+        if self._store is not None:
+            self._store.close()
+
+    def read_end(self, superblock: Superblock) -> _Log:
+        """The end of the log, from the chunks that superblocks name as unsealed."""
+        state = superblock.log
+        mirrors = {ref.chunk: self._mirrors(ref) for ref in state.unsealed}
+        anchor = Position(state.tail_sequence, state.tail_hash or GENESIS_HASH)
+        for ref in state.unsealed:
+            if ref.first_sequence <= anchor.sequence:
+                anchor = Position(ref.first_sequence - 1, ref.previous_hash)
+        found = [r for some in mirrors.values() for mirror in some for r in mirror.records]
+        chain = chain_from(anchor, found)
+        reached = chain[-1].position.sequence if chain else anchor.sequence
+        if reached < state.tail_sequence:
+            raise DataLost(f"it ends at {reached}, superblocks know of {state.tail_sequence}")
+        lengths = dict.fromkeys(mirrors, 0)
+        for record in chain:
+            lengths[record.chunk] = record.end
+        return _Log(anchor, chain, lengths, mirrors)
+
+    def _mirrors(self, ref: LandingRef) -> list[_Mirror]:
+        found: list[_Mirror] = []
+        for drive in self._present(ref.members):
+            path = mirror_path(drive, ref.chunk)
+            try:
+                header = read_header(self._disk, path)
+                records = MirrorSource(self._disk, path, header, self._root).records()
+            except (OSError, BadHeader) as error:
+                _journal.warning("mirror %s cannot be read: %s", path, error)
+            else:
+                found.append(_Mirror(drive, header, records))
+        if not found:
+            wanted = ", ".join(self._name(member) for member in ref.members)
+            raise RecoveryRefused(
+                f"the end of the log is on none of the drives that are present: bring back one of"
+                f" {wanted}"
+            )
+        return found
+
+    def _present(self, members: Sequence[bytes]) -> list[Drive]:
+        return [drive for one in members if (drive := self._drives.member(one)) is not None]
+
+    def _name(self, drive_id: bytes) -> str:
+        drive = self._drives.by_id(drive_id)
+        return drive_id.hex() if drive is None else drive.path
+
+    def mend(self, superblock: Superblock, log: _Log) -> Superblock:
+        """Give every unsealed chunk whole mirrors again; the superblock that makes them count."""
+        refs: list[LandingRef] = []
+        firsts = {record.chunk: record for record in reversed(log.chain)}
+        for ref in superblock.log.unsealed:
+            length = log.lengths[ref.chunk]
+            if length:  # Else no group of it counts, and it goes.
+                first = firsts[ref.chunk]
+                refs.append(
+                    replace(
+                        ref,
+                        members=self._re_mirror(
+                            log.mirrors[ref.chunk], length, superblock.landing_copies
+                        ),
+                        # Of a chunk made ahead of need, superblocks know only a lower bound.
+                        first_sequence=first.position.sequence,
+                        previous_hash=first.previous,
+                    )
+                )
+        tail = log.tail
+        state = LogState(tuple(refs), superblock.log.sealed, tail.sequence, tail.hash)
+        return replace(superblock, epoch=superblock.epoch + 1, clean=False, log=state)
+
+    def _re_mirror(self, mirrors: list[_Mirror], length: int, copies: int) -> tuple[bytes, ...]:
+        """Copy the chunk's first `length` bytes to where they are missing; the members then."""
+        whole = [mirror for mirror in mirrors if mirror.end >= length]
+        members = [mirror.drive for mirror in whole]
+        targets = [mirror.drive for mirror in mirrors if mirror.end < length]
+        targets += self._others([*members, *targets], copies)
+        if targets:
+            ids = tuple(drive.id for drive in (*members, *targets))
+            header = replace(whole[0].header, members=ids)
+            try:
+                copy_prefix(self._drives, header, whole[0].drive, targets, length)
+            except MembersFailed as error:
+                for drive_id, reason in error.reasons.items():
+                    self._drives.fail(drive_id, reason)
+                targets = [drive for drive in targets if drive.id not in error.ids]
+        return tuple(drive.id for drive in (*members, *targets))
+
+    def _others(self, members: list[Drive], copies: int) -> list[Drive]:
+        """Drives to make up the number of copies, in other racks than `members` if possible."""
+        missing = copies - len(members)
+        if missing <= 0:
+            return []
+        taken = {drive.id for drive in members}
+        racks = {drive.rack for drive in members}
+        free = [drive for drive in self._drives.present() if drive.id not in taken]
+        elsewhere = [drive for drive in free if drive.rack not in racks]
+        try:
+            return DriveSet(self._disk, elsewhere or free).choose_mirrors(missing)
+        except StorageFull:
+            return []
+
+    async def bring_rows(
+        self, path: str, superblock: Superblock, log: _Log, clean: bool
+    ) -> tuple[apsw.Connection, Way, int]:
+        """Open the rows and replay what they lack."""
+        opened = _open_rows(path, clean)
+        db, here = opened if opened is not None else (None, LogPosition())
+        if here.sequence > log.tail.sequence:
+            raise RecoveryRefused(
+                f"the catalog holds record {here.sequence}, the log on these drives ends at"
+                f" {log.tail.sequence}: drives are missing or older than the catalog. Bring them"
+                f" back; or move {path} away to go on from record {log.tail.sequence}."
+            )
+        anchor, chain = log.anchor, log.chain
+        if here.sequence < anchor.sequence or db is None:
+            anchor, chain = Position(), await self._whole_log(superblock, log)
+        if db is not None and not _stands_in(here, anchor, chain):
+            db.close()
+            db, here = None, LogPosition()
+            if anchor.sequence:
+                anchor, chain = Position(), await self._whole_log(superblock, log)
+        rebuilt = db is None or not here.sequence
+        if db is None:
+            _set_aside(path)
+            db = open_writer(path)
+        missing = chain[here.sequence - anchor.sequence :]
+        await self._replay(db, path, missing)
+        if not missing:
+            return db, Way.EQUAL, 0
+        return db, Way.REBUILT if rebuilt else Way.REPLAYED, len(missing)
+
+    async def _replay(self, db: apsw.Connection, path: str, missing: Sequence[FoundRecord]) -> None:
+        for first in range(0, len(missing), _BATCH):
+            records = [await fetch(one, self._root) for one in missing[first : first + _BATCH]]
+            with immediate(db):
+                for record, position in records:
+                    replay(db, record, position)
+            _keep_wal_short(db, path)
+        if missing:
+            with immediate(db):
+                write_position(db, replace(read_position(db), last_order=highest_order(db)))
+
+    async def _whole_log(self, superblock: Superblock, log: _Log) -> list[FoundRecord]:
+        """Every record since the first. Raises DataLost when one is missing."""
+        unsealed = {ref.chunk for ref in superblock.log.unsealed}
+        sealed = [chunk for chunk in self._sealed_chunks() if chunk.id not in unsealed]
+        store = self._store = DriveChunkStore(self._drives, self._disk, _Found(sealed), self._clock)
+        records = [r for some in log.mirrors.values() for mirror in some for r in mirror.records]
+        for chunk in sealed:
+            records += await SealedSource(store, chunk, self._root).records()
+        chain = chain_from(Position(), records)
+        reached = chain[-1].position if chain else Position()
+        if reached != log.tail:
+            raise DataLost(f"record {reached.sequence + 1} is on no drive that is present")
+        return chain
+
+    def _sealed_chunks(self) -> list[Chunk]:
+        """All re-laid landing chunks, from the headers of their segments."""
+        ids: set[bytes] = set()
+        for drive in self._drives.present():
+            root = f"{drive.path}/chunks"
+            for folder in self._disk.listdir(root) if self._disk.exists(root) else ():
+                for name in self._disk.listdir(f"{root}/{folder}"):
+                    if name.endswith(".segment"):
+                        with suppress(ValueError):
+                            ids.add(bytes.fromhex(name.split(".", 1)[0]))
+        found = [chunk for one in ids if (chunk := find_sealed(self._drives, one)) is not None]
+        return [chunk for chunk in found if chunk.kind is ChunkKind.LANDING]
+
+
+class _Found:
+    """Placement from what was found on drives."""
+
+    def __init__(self, chunks: Sequence[Chunk]) -> None:
+        self._chunks = {chunk.id: chunk for chunk in chunks}
+
+    def chunk(self, chunk_id: bytes) -> Chunk | None:
+        return self._chunks.get(chunk_id)
+
+
+def _stands_in(here: LogPosition, anchor: Position, chain: Sequence[FoundRecord]) -> bool:
+    """Is the rows' last record, which is not past the end, the chain's record of that number?"""
+    if here.sequence == anchor.sequence:
+        return here.hash == anchor.hash
+    return here.hash == chain[here.sequence - anchor.sequence - 1].position.hash
+
+
+def _open_rows(path: str, clean: bool) -> tuple[apsw.Connection, LogPosition] | None:
+    """The rows and their position; None when they are absent or cannot be trusted.
+
+    After a clean stop what is damaged shows when it is read; else all of it is read now.
+    """
+    if not os.path.exists(path):
+        return None
+    db: apsw.Connection | None = None
+    try:
+        db = open_writer(path)
+        if not clean and db.pragma("quick_check", 1) != "ok":
+            raise apsw.CorruptError("quick_check finds damage")
+        return db, read_position(db)
+    except _DAMAGE as error:
+        _journal.error("the catalog %s cannot be used: %s", path, error)
+        if db is not None:
+            db.close()
+        return None
+
+
+def _refuse_newer_rows(path: str) -> None:
+    """A later version's catalog is not damage. SQLite's header: user_version at 60, id at 68."""
+    with suppress(FileNotFoundError), open(path, "rb") as file:
+        head = file.read(72)
+        version = int.from_bytes(head[60:64], "big")
+        if int.from_bytes(head[68:72], "big") == APPLICATION_ID and version > SCHEMA_VERSION:
+            raise RecoveryRefused(f"{path} has schema {version}: a newer version is needed")
+
+
+def _set_aside(path: str) -> None:
+    """Make way for a rebuilt catalog; what was there is kept, once, for whoever wants to look."""
+    for name in (path, f"{path}-wal"):
+        with suppress(FileNotFoundError):
+            os.replace(name, f"{name}.set-aside")
+    with suppress(FileNotFoundError):
+        os.unlink(f"{path}-shm")
+
+
+def _keep_wal_short(db: apsw.Connection, path: str) -> None:
+    wal = f"{path}-wal"
+    if os.path.exists(wal) and os.path.getsize(wal) > EVERY_BYTES:
+        db.wal_checkpoint()
+
+
+def _start(db: apsw.Connection, superblock: Superblock, log: _Log, drives: DriveSet) -> LogStart:
+    """What the log's writer takes over, by comparing superblock and rows."""
+    refs: list[LandingRef] = []
+    closing: list[Closing] = []
+    for ref in superblock.log.unsealed:
+        row = _chunk_row(db, ref.chunk)
+        if row is not None and row[0] == ChunkState.SEALED:
+            continue  # The log says so already: its mirrors are leftovers.
+        refs.append(ref)
+        length = log.lengths[ref.chunk]
+        if row is None:
+            opening = OpenLanding(ref.chunk, ref.epoch, ref.members)
+            closing.append(Closing(ref.chunk, length, opening))
+        elif row[0] == ChunkState.OPEN or set(row[1]) - {b""} != set(ref.members):
+            closing.append(Closing(ref.chunk, length, None, _replacements(ref, row[1])))
+    sealed: list[SealedRef] = []
+    for seal in superblock.log.sealed:
+        row = _chunk_row(db, seal.chunk)
+        if row is not None and row[0] == ChunkState.SEALED:
+            continue
+        sealed.append(seal)
+        if row is None:
+            # Segments' checksums are seeded with the chunk's epoch: the row must name the same.
+            found = find_sealed(drives, seal.chunk)
+            epoch = superblock.epoch if found is None else found.epoch
+            opening = OpenLanding(seal.chunk, epoch, seal.members)
+            closing.append(Closing(seal.chunk, seal.length, opening))
+        elif row[0] == ChunkState.OPEN:
+            closing.append(Closing(seal.chunk, seal.length))
+    state = replace(superblock.log, unsealed=tuple(refs), sealed=tuple(sealed))
+    return LogStart(replace(superblock, log=state), log.tail, log.lengths, tuple(closing))
+
+
+def _chunk_row(db: apsw.Connection, chunk: bytes) -> tuple[str, tuple[bytes, ...]] | None:
+    row = db.execute("SELECT state, members FROM chunks WHERE id = ?", (chunk,)).get
+    return None if row is None else (row[0], unpack_members(row[1]))
+
+
+def _replacements(ref: LandingRef, row: tuple[bytes, ...]) -> tuple[ReplaceMember, ...]:
+    """What makes a row's members those of the superblock, place by place."""
+    new = [member for member in ref.members if member not in row]
+    return tuple(
+        ReplaceMember(ref.chunk, index, new.pop(0) if new else b"")
+        for index, member in enumerate(row)
+        if member not in ref.members and (member or new)
+    )
