@@ -98,3 +98,6 @@ CHUNK_BY_ID = _CHUNK + " WHERE id = ?"
 CHUNKS = _CHUNK + " ORDER BY id"
 
 LABEL = "SELECT label FROM users WHERE id = ?"
+
+HAS_ORPHANS = "SELECT EXISTS (SELECT 1 FROM orphans)"
+HAS_COMPLETIONS = "SELECT EXISTS (SELECT 1 FROM completions WHERE completed_ms < ?)"

@@ -214,6 +214,12 @@ class SqliteReader:
     def manifest_parts(self, manifest_id: bytes, first: int, last: int) -> list[Part]:
         return [_part(row) for row in self._all(q.PARTS_OF_MANIFEST, manifest_id, first, last)]
 
+    def has_orphans(self) -> bool:
+        return bool(self._one(q.HAS_ORPHANS))
+
+    def has_completions(self, before_ms: int) -> bool:
+        return bool(self._one(q.HAS_COMPLETIONS, before_ms))
+
     def chunk(self, chunk_id: bytes) -> Chunk | None:
         row = self._one(q.CHUNK_BY_ID, chunk_id)
         return row and _chunk(row)

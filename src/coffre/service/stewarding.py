@@ -25,6 +25,7 @@ from coffre.service.zone import (
     drive_set,
     real_world,
 )
+from coffre.stewards.reaper import Reaper
 from coffre.stewards.sealer import Sealer
 from coffre.vault.interface import DataLost, StorageFull
 
@@ -42,9 +43,10 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     folder = DataFolder(Path(settings.data))
     os.chdir(folder.root)
     committer = CommitterClient(folder.link.name)
-    sealer = Sealer(
-        catalog_reader(folder), committer, drive_set(facts, real_world()), settings.coding
-    )
+    world = real_world()
+    reader = catalog_reader(folder)
+    sealer = Sealer(reader, committer, drive_set(facts, world), settings.coding)
+    reaper = Reaper(reader, committer, world.clock)
 
     async def call(operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         if operation != "seal.now":
@@ -54,10 +56,11 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     door = await open_door(folder.steward_socket.name, call)
     ready({})
     while not stop.is_set():
-        try:
-            await sealer.seal_waiting()
-        except _PASSING as error:
-            log.warning("sealing waits: %s", error)
+        for steward in (sealer.seal_waiting, reaper.reap):
+            try:
+                await steward()
+            except _PASSING as error:
+                log.warning("%s waits: %s", steward.__qualname__, error)
         try:
             async with asyncio.timeout(ROUND_S):
                 await stop.wait()
