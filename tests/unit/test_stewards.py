@@ -37,7 +37,7 @@ async def test_what_an_abort_leaves_is_freed_and_counted_dead_by_the_reaper() ->
     await catalog.commit(AbortUpload(ids[4]))
     assert catalog.has_orphans()
 
-    assert await Reaper(catalog, catalog, clock).reap() > PARTS
+    assert await Reaper(catalog, catalog, clock).reap() > 200  # more than one step takes
 
     assert not catalog.has_orphans()
     assert sum(chunk.dead for chunk in catalog.chunks()) == PARTS * 17
