@@ -6,27 +6,13 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from coffre.testing.server import Credentials, MemoryServer
+from tests.protocol.boto_client import boto
 from tests.protocol.wire_client import WireClient
 
 _names = itertools.count()
-
-
-def boto(server: MemoryServer, user: Credentials, **config: Any) -> Any:
-    """A boto3 client that never tries twice."""
-    settings = {"retries": {"max_attempts": 1}, "s3": {"addressing_style": "path"}, **config}
-    return boto3.client(
-        "s3",
-        endpoint_url=server.endpoint,
-        aws_access_key_id=user.access_key,
-        aws_secret_access_key=user.secret_key,
-        region_name="us-east-1",
-        config=Config(**settings),
-    )
 
 
 @pytest.fixture(scope="session")

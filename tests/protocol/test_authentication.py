@@ -1,4 +1,4 @@
-"""Who may come in: signatures of every kind, stores and their hosts, strangers, secrets in grace."""
+"""Who may come in: signatures of every kind, stores and their hosts, secrets in grace."""
 
 from __future__ import annotations
 
@@ -8,21 +8,13 @@ from urllib.error import HTTPError
 
 import pytest
 import urllib3
-from botocore.exceptions import ClientError
 
 from coffre.catalog.mutations import RotateKey
 from coffre.s3.settings import Settings
 from coffre.system.clock import ManualClock, SystemClock
 from coffre.testing.server import Credentials, MemoryServer
-from tests.protocol.conftest import boto
+from tests.protocol.boto_client import boto, refused
 from tests.protocol.wire_client import WireClient
-
-
-def refused(call: Any, **arguments: Any) -> str:
-    with pytest.raises(ClientError) as error:
-        call(**arguments)
-    code: str = error.value.response["Error"]["Code"]
-    return code
 
 
 def upload(url: str, body: bytes, headers: dict[str, str] | None = None) -> None:
@@ -126,7 +118,9 @@ def test_hosts_name_stores_and_buckets(wire: WireClient, s3: Any, bucket: str) -
         assert (answer.status, answer.body) == (200, b"here"), host
 
 
-def test_a_virtual_host_is_signed_in_v2_too(server: MemoryServer, wire: WireClient, bucket: str) -> None:
+def test_a_virtual_host_is_signed_in_v2_too(
+    server: MemoryServer, wire: WireClient, bucket: str
+) -> None:
     answer = wire.send("PUT", "/k", b"v", host=f"{bucket}.localhost:{wire.port}")
     assert answer.status == 200
     headers = wire.signed_v2("GET", f"/{bucket}/k")
@@ -179,9 +173,7 @@ def test_a_configured_region_and_the_default_one_are_both_taken() -> None:
         for region in ("fr1", "us-east-1"):
             assert WireClient(server.port, server.user, region).send("GET", "/").status == 200
         client = boto(server, server.user)
-        client.create_bucket(
-            Bucket="abc", CreateBucketConfiguration={"LocationConstraint": "fr1"}
-        )
+        client.create_bucket(Bucket="abc", CreateBucketConfiguration={"LocationConstraint": "fr1"})
         headers = client.head_bucket(Bucket="abc")["ResponseMetadata"]["HTTPHeaders"]
         assert headers["x-amz-bucket-region"] == "fr1"
         assert client.get_bucket_location(Bucket="abc")["LocationConstraint"] == "fr1"
@@ -226,7 +218,10 @@ def test_a_rotated_secret_verifies_until_its_grace_ends() -> None:
         now = server.engine.clock.now_ms()
         secret = keyring.wrap_secret(new.secret_key)
         server.commit(RotateKey(user.access_key, secret, now + 3_600_000))
-        assert (old_client.send("GET", "/").status, new_client.send("GET", "/").status) == (200, 200)
+        assert (old_client.send("GET", "/").status, new_client.send("GET", "/").status) == (
+            200,
+            200,
+        )
         server.commit(RotateKey(user.access_key, keyring.wrap_secret("third"), now - 1))
         assert old_client.send("GET", "/").code == "SignatureDoesNotMatch"
         assert new_client.send("GET", "/").code == "SignatureDoesNotMatch"

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from coffre.testing.server import Credentials, MemoryServer
-from tests.protocol.conftest import boto
-from tests.protocol.test_authentication import refused
+from tests.protocol.boto_client import boto, refused
 from tests.protocol.wire_client import WireClient
 
 
@@ -109,7 +108,9 @@ def test_buckets_come_in_pages_by_marker(
     assert "<IsTruncated>true</IsTruncated>" in page
 
 
-@pytest.mark.parametrize("query", ["max-buckets=0", "max-buckets=x", "continuation-token=!", "limit=-1"])
+@pytest.mark.parametrize(
+    "query", ["max-buckets=0", "max-buckets=x", "continuation-token=!", "limit=-1"]
+)
 def test_bad_pages_of_buckets_are_refused(wire: WireClient, query: str) -> None:
     answer = wire.send("GET", f"/?{query}")
     assert (answer.status, answer.code) == (400, "InvalidArgument")

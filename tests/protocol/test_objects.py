@@ -11,14 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coffre.testing.server import MemoryServer
-from tests.protocol.test_authentication import refused
+from tests.protocol.boto_client import MIB, pattern, refused
 from tests.protocol.wire_client import WireClient
-
-MIB = 1 << 20
-
-
-def pattern(size: int) -> bytes:
-    return (bytes(range(251)) * (size // 251 + 1))[:size]
 
 
 @pytest.mark.parametrize("size", [0, 1, 65536, 65537, MIB - 1, MIB + 1, 13 * MIB + 5])
@@ -41,7 +35,16 @@ def test_bytes_come_back_as_they_went_in(s3: Any, bucket: str, size: int) -> Non
     "key",
     [
         *("a", "/leading", "a//b", "../up", "a/../b", ".", "..", "trailing/", " spaces ", "+plus"),
-        *("percent%41", "q?x=1&y", "#hash", "é", "\U0001f512", "line\nbreak", "\x01\x7f", "a" * 1024),
+        *(
+            "percent%41",
+            "q?x=1&y",
+            "#hash",
+            "é",
+            "\U0001f512",
+            "line\nbreak",
+            "\x01\x7f",
+            "a" * 1024,
+        ),
         "é" * 512,
     ],
 )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from coffre.s3 import reference
-from coffre.s3.operation import On
+from coffre.s3.operation import On, Operation
 from coffre.s3.operations import TABLE
 from coffre.s3.router import Router
 from coffre.s3.sub_resources import KNOWN
@@ -30,7 +31,7 @@ def test_the_page_of_operations_is_current() -> None:
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
-def test_every_row_is_found_by_what_recognises_it(row) -> None:  # type: ignore[no-untyped-def]
+def test_every_row_is_found_by_what_recognises_it(row: Operation) -> None:
     query = row.selector.sub_resource
     query = "list-type=2" if query == "list-type" else query
     found = ROUTER.find(head(row.method, query, copy=row.selector.copy), row.target)
@@ -103,7 +104,10 @@ def test_unbuilt_settings_of_a_bucket_answer_501(wire: WireClient, bucket: str, 
 
 @pytest.mark.parametrize("sub", ["retention", "legal-hold", "tagging", "acl", "renameObject"])
 def test_an_unbuilt_sub_resource_never_overwrites_the_object(
-    wire: WireClient, s3, bucket: str, sub: str  # type: ignore[no-untyped-def]
+    wire: WireClient,
+    s3: Any,
+    bucket: str,
+    sub: str,
 ) -> None:
     s3.put_object(Bucket=bucket, Key="key", Body=b"kept")
     assert wire.send("PUT", f"/{bucket}/key?{sub}", b"<x/>").status == 501

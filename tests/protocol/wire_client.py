@@ -35,6 +35,21 @@ class Answer(Struct, frozen=True):
         return root.findtext(name, "") if root.tag == "Error" else ""
 
 
+class _Signer(S3SigV4Auth):  # type: ignore[misc]
+    """Signs the payload mode that the request states, where it states one."""
+
+    def payload(self, request: AWSRequest) -> str:
+        stated: str | None = request.headers.get("X-Amz-Content-SHA256")
+        found: str = stated or super().payload(request)
+        return found
+
+    def _modify_request_before_signing(self, request: AWSRequest) -> None:
+        mode = self.payload(request)
+        super()._modify_request_before_signing(request)
+        del request.headers["X-Amz-Content-SHA256"]
+        request.headers["X-Amz-Content-SHA256"] = mode
+
+
 class WireClient:
     """Signs and sends requests for one user."""
 
@@ -64,9 +79,8 @@ class WireClient:
             data=body,
             headers={"Host": host or self.host, **(headers or {})},
         )
-        S3SigV4Auth(self._key, "s3", self._region).add_auth(request)
-        found: dict[str, str] = {**dict(request.headers.items())}
-        return found
+        _Signer(self._key, "s3", self._region).add_auth(request)
+        return dict(request.headers.items())
 
     def signed_v2(
         self, method: str, target: str, headers: Mapping[str, str] | None = None

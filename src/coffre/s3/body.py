@@ -38,6 +38,11 @@ class RequestBody:
         self._ended = False
         self.received = 0
 
+    @property
+    def ended(self) -> bool:
+        """Whether the last byte has come off the wire."""
+        return self._ended
+
     def decoder(self, *, require_length: bool = True) -> BodyDecoder:
         """The decoder that the request's headers ask for; S3Error where they contradict."""
         self._declared = content_length(self._head)

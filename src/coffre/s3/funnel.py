@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import suppress
@@ -25,6 +26,7 @@ log = logging.getLogger("coffre.s3")
 
 # What goes to the socket at a time; smaller pieces of an object are joined up to this.
 _SEND_BYTES: Final = 256 * 1024
+_CONTROL: Final = re.compile(rb"[\x00-\x1f]")
 _SERVER: Final[Header] = (b"server", b"Coffre")
 
 
@@ -77,7 +79,7 @@ class Funnel:
         if error.status != 304:
             response.headers.append(XML)
             if head.method != "HEAD":
-                resource = unquote_to_bytes(head.raw_path).decode(errors="replace")
+                resource = _resource(head.raw_path)
                 response.body = error_xml(error, resource, request_id, self.host_id)
         return response
 
@@ -98,6 +100,12 @@ class Funnel:
             await send({"type": "http.response.body", "body": body})
             return len(body)
         return await _stream(response, start, receive, send)
+
+
+def _resource(raw_path: bytes) -> str:
+    """The path as its sender means it; as it was sent where XML could not carry that."""
+    path = unquote_to_bytes(raw_path)
+    return (raw_path if _CONTROL.search(path) else path).decode(errors="replace")
 
 
 async def _stream(

@@ -96,6 +96,10 @@ class Gateway:
             started = True
             await send(message)
 
+        if b"expect" in exchange.head.by_name and not (exchange.body and exchange.body.ended):
+            # Who waits for "100 Continue" and is answered instead sends no body, or does: nobody
+            # can tell what the next bytes on this connection belong to (RFC 9110 §10.1.1).
+            response.headers.append((b"connection", b"close"))
         exchange.status = response.status
         request_id = exchange.request_id
         if response.stream is None:
