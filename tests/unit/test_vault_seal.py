@@ -145,7 +145,8 @@ async def test_power_loss_at_any_step_leaves_mirrors_or_segments(scene: Scene) -
     await scene.zone.seal(scene.chunk)
     end = len(scene.disk.journal)
     choose = random.Random(4)
-    for at in sorted({begin, end, *choose.sample(range(begin, end), 12), *range(end - 6, end)}):
+    steps = choose.sample(range(begin, end), 12)
+    for at in sorted({begin, *steps, *range(end - 6, end)}) + 8 * [end]:
         image = scene.disk.image(at, choose)
         after = DriveZone(image, "/z")
         # The catalog's own news may be lost: it knows the mirrors alone.

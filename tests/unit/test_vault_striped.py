@@ -13,6 +13,7 @@ import pytest
 
 from coffre.system.disk import LocalDisk
 from coffre.system.entropy import SeededEntropy
+from coffre.testing.content import Inode
 from coffre.testing.disk import Operation, RecordingDisk
 from coffre.testing.vault import DriveZone
 from coffre.vault.drives import Drive, DriveState
@@ -117,6 +118,69 @@ async def test_a_late_sync_is_not_waited_for_again() -> None:
         assert await read_all(zone.new_store(), extents) == b"1" * 1000 + b"2" * 1000
     finally:
         release.set()
+
+
+class StuckDisk(RecordingDisk):
+    """A disk on which writes below `stuck` wait for `release`."""
+
+    def __init__(self) -> None:
+        super().__init__(["/z"])
+        self.stuck = "nowhere"
+        self.release = threading.Event()
+
+    def _write(self, path: str, inode: Inode, data: bytes, offset: int) -> int:
+        if path.startswith(self.stuck):
+            self.release.wait(30)
+        return super()._write(path, inode, data, offset)
+
+
+async def test_a_write_that_gets_stuck_is_left_behind() -> None:
+    disk = StuckDisk()
+    _, zone = new_zone(disk, sync_deadline=0.1)
+    extents = [*await zone.store.append_rows([b"1" * 1000])]
+    stuck = first_member(zone, extents)
+    disk.stuck = stuck.path
+    try:
+        extents += await zone.store.append_rows([b"2" * 1000])
+        assert (stuck.state, stuck.reason) == (DriveState.FAILED, "late to write")
+        assert await read_all(zone.new_store(), extents) == b"1" * 1000 + b"2" * 1000
+    finally:
+        disk.release.set()
+
+
+async def test_a_chunk_that_could_not_be_closed_is_closed_later() -> None:
+    _, zone = new_zone(linger=0.01)
+    closed = asyncio.Event()
+    calls: list[bytes] = []
+
+    async def close(chunk_id: bytes) -> None:
+        calls.append(chunk_id)
+        if len(calls) == 1:
+            raise ConnectionError("no committer")
+        closed.set()
+
+    zone.writer._close = close
+    await zone.store.append_rows([b"x"])
+    assert zone.writer._current is not None
+    zone.writer._retire(zone.writer._current)
+    async with asyncio.timeout(5):
+        await closed.wait()
+    assert len(calls) == 2
+
+
+async def test_a_machine_that_stalls_is_waited_for_and_no_drive_is_blamed() -> None:
+    release = threading.Event()
+    disk, zone = new_zone(
+        RecordingDisk(["/z"], wait=lambda _: release.wait(30)), sync_deadline=0.05
+    )
+    disk.slow("/z", 1)
+    append = asyncio.create_task(zone.store.append_rows([b"1" * 1000]))
+    done, _ = await asyncio.wait({append}, timeout=0.5)
+    assert not done
+    release.set()
+    extents = await append
+    assert len(zone.drives.present()) == 16
+    assert zone.rows[extents[0].chunk].geometry == Geometry(12, 4)
 
 
 async def test_a_drive_without_space_takes_no_new_chunk_but_is_read() -> None:

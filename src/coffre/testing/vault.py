@@ -96,6 +96,7 @@ class DriveZone:
         drives_per_rack: int = 4,
         wanted: Geometry = GEOMETRIES[0],
         sync_deadline: float = 20.0,
+        stall_deadline: float = 20.0,
         read_deadline: float = 20.0,
         linger: float = 60.0,
     ) -> None:
@@ -117,7 +118,7 @@ class DriveZone:
             clock=self.clock,
             wanted=wanted,
             sync_deadline=sync_deadline,
-            stall_deadline=sync_deadline,
+            stall_deadline=stall_deadline,
             linger=linger,
         )
         self.store = self.new_store(read_deadline)
