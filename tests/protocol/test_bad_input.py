@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import socket
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from coffre.s3.settings import Limits, Patience, Settings
 from coffre.testing.server import MemoryServer
 from tests.protocol.boto_client import boto, refused
-from tests.protocol.wire_client import Answer, WireClient, read_answer, render
+from tests.protocol.wire_client import Answer, WireClient, read_answer, render, until
 
 
 def ask(wire: WireClient, request: bytes) -> Answer:
@@ -250,6 +251,40 @@ def test_a_silent_client_is_timed_out() -> None:
             answer = read_answer(connection)
         assert (answer.status, answer.code) == (400, "RequestTimeout")
         assert wire.send("HEAD", "/slow-bucket/k").status == 404
+
+
+def test_a_client_that_drips_is_timed_out() -> None:
+    patience = Patience(idle_s=30, grace_s=0.3, least_bytes_per_s=1_000_000)
+    with MemoryServer(Settings(patience=patience)) as server:
+        wire = WireClient(server.port, server.user)
+        wire.send("PUT", "/slow-bucket")
+        headers = {"Content-Length": "1000", "X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"}
+        target = "/slow-bucket/k"
+        with wire.connect() as connection:
+            connection.sendall(render("PUT", target, wire.signed("PUT", target, b"", headers)))
+            connection.settimeout(0.1)
+            for _ in range(900):
+                connection.sendall(b"x")
+                with suppress(TimeoutError):
+                    if connection.recv(1, socket.MSG_PEEK):
+                        break
+            connection.settimeout(10)
+            answer = read_answer(connection)
+        assert (answer.status, answer.code) == (400, "RequestTimeout")
+
+
+def test_a_client_that_takes_nothing_is_left() -> None:
+    with MemoryServer(Settings(patience=Patience(idle_s=0.3))) as server:
+        s3, wire = boto(server, server.user), WireClient(server.port, server.user)
+        s3.create_bucket(Bucket="taken")
+        s3.put_object(Bucket="taken", Key="k", Body=bytes(32 << 20))
+        with wire.connect() as connection:
+            connection.sendall(render("GET", "/taken/k", wire.signed("GET", "/taken/k")))
+            connection.recv(1000)
+            # The event comes once the server gave up; until then there is nothing to wait on.
+            told = until(lambda: [one for one in server.events if one.operation == "GetObject"])
+        assert told[0].error == "ResponseInterrupted"
+        assert told[0].bytes_out < 32 << 20
 
 
 def test_smaller_limits_hold() -> None:

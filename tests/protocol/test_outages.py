@@ -17,7 +17,7 @@ from coffre.system.disk import Buffer
 from coffre.testing.server import MemoryServer
 from coffre.vault.interface import DataLost, StorageFull
 from coffre.vault.records import Blob
-from tests.protocol.wire_client import WireClient, read_answer, render
+from tests.protocol.wire_client import WireClient, read_answer, render, until
 
 
 class FailingCommitter:
@@ -140,10 +140,6 @@ def test_a_client_that_leaves_stops_its_download(server: MemoryServer, s3: Any) 
         head = render("GET", "/left-alone/k", wire.signed("GET", "/left-alone/k"))
         connection.sendall(head)
         connection.recv(1000)
-    for _ in range(200):
-        wire.send("GET", "/")
-        left = [event for event in server.events if event.error == "ClientDisconnected"]
-        if left:
-            break
+    left = until(lambda: [one for one in server.events if one.error == "ClientDisconnected"])
     assert left[0].operation == "GetObject"
     assert left[0].bytes_out < 64 << 20

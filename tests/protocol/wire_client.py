@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from http.client import HTTPConnection, HTTPResponse
+from typing import Any
 from xml.etree import ElementTree
 
 from botocore.auth import HmacV1Auth, S3SigV4Auth, S3SigV4QueryAuth
@@ -150,6 +152,14 @@ def read_answer(connection: socket.socket, method: str = "GET") -> Answer:
     response = HTTPResponse(connection, method=method)
     response.begin()
     return _answer(response)
+
+
+def until(found: Callable[[], list[Any]]) -> list[Any]:
+    """What `found` finds, once it finds something."""
+    deadline = time.monotonic() + 10
+    while not (told := found()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return told
 
 
 def _answer(response: HTTPResponse) -> Answer:

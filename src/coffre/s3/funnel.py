@@ -63,10 +63,12 @@ def as_error(failure: Exception, request_id: str) -> S3Error:
 
 
 class Funnel:
-    """Sends answers. `host_id` names this process in every one of them."""
+    """Sends answers. `host_id` names this process in every one of them; `patience_s` is how long
+    a client may take none of the answer."""
 
-    def __init__(self, entropy: Entropy) -> None:
+    def __init__(self, entropy: Entropy, patience_s: float) -> None:
         self._entropy = entropy
+        self._patience_s = patience_s
         self.host_id = b64encode(entropy.bytes(24)).decode()
         self._host: Header = (b"x-amz-id-2", self.host_id.encode())
 
@@ -99,36 +101,38 @@ class Funnel:
             await send(start)
             await send({"type": "http.response.body", "body": body})
             return len(body)
-        return await _stream(response, start, receive, send)
+        return await self._stream(response, start, receive, send)
+
+    async def _stream(
+        self, response: Response, start: MutableMapping[str, Any], receive: Receive, send: Send
+    ) -> int:
+        assert response.stream is not None, "the caller looked"
+        loop = asyncio.get_running_loop()
+        gone = asyncio.ensure_future(_disconnect(receive))
+        sent = 0
+        try:
+            async with asyncio.timeout(self._patience_s) as limit:
+                async for piece in _joined(response.stream):
+                    if not sent:
+                        # Only now: what fails before the first byte can still be told.
+                        await send(start)
+                    sent += len(piece)
+                    more = sent < response.length
+                    await send({"type": "http.response.body", "body": piece, "more_body": more})
+                    if more and gone.done():
+                        raise Disconnected(sent)
+                    limit.reschedule(loop.time() + self._patience_s)
+        finally:
+            gone.cancel()
+            with suppress(asyncio.CancelledError):
+                await gone
+        return sent
 
 
 def _resource(raw_path: bytes) -> str:
     """The path as its sender means it; as it was sent where XML could not carry that."""
     path = unquote_to_bytes(raw_path)
     return (raw_path if _CONTROL.search(path) else path).decode(errors="replace")
-
-
-async def _stream(
-    response: Response, start: MutableMapping[str, Any], receive: Receive, send: Send
-) -> int:
-    assert response.stream is not None, "the caller looked"
-    gone = asyncio.ensure_future(_disconnect(receive))
-    sent = 0
-    try:
-        async for piece in _joined(response.stream):
-            if not sent:
-                # Only now: what fails before the first byte can still be told as an error.
-                await send(start)
-            sent += len(piece)
-            more = sent < response.length
-            await send({"type": "http.response.body", "body": piece, "more_body": more})
-            if more and gone.done():
-                raise Disconnected(sent)
-    finally:
-        gone.cancel()
-        with suppress(asyncio.CancelledError):
-            await gone
-    return sent
 
 
 async def _joined(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -56,7 +56,7 @@ class Gateway:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._funnel = Funnel(services.entropy)
+        self._funnel = Funnel(services.entropy, services.settings.patience.idle_s)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -15,16 +15,17 @@ _KEPT: Final = 4096
 
 
 class _Kept:
-    """The last `_KEPT` values by the bytes that they were opened from."""
+    """The last `limit` values by the bytes that they were opened from."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._values: OrderedDict[bytes, bytes] = OrderedDict()
 
     def get(self, name: bytes, make: Callable[[], bytes]) -> bytes:
         value = self._values.get(name)
         if value is None:
             value = self._values[name] = make()
-            if len(self._values) > _KEPT:
+            if len(self._values) > self._limit:
                 self._values.popitem(last=False)
         else:
             self._values.move_to_end(name)
@@ -34,10 +35,10 @@ class _Kept:
 class Keyring:
     """Unwraps with the root key. Wrapped bytes never change meaning, so nothing here goes stale."""
 
-    def __init__(self, root_key: RootKey) -> None:
+    def __init__(self, root_key: RootKey, limit: int = _KEPT) -> None:
         self._root_key = root_key
-        self._store_keys = _Kept()
-        self._secrets = _Kept()
+        self._store_keys = _Kept(limit)
+        self._secrets = _Kept(limit)
 
     def wrap_secret(self, secret: str, expires_ms: int | None = None) -> Secret:
         """A secret access key as the catalog keeps it."""

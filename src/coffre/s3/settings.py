@@ -26,7 +26,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How slow a client may send a body: silence and a least average rate after a head start."""
+    """How slow a client may be: silence while it sends a body or takes an answer, and a least
+    average rate of what it sends, after a head start."""
 
     idle_s: float = 30.0
     grace_s: float = 30.0
