@@ -15,6 +15,7 @@ from pathlib import Path
 
 from coffre.config import KEYS
 from tools.error_reference import page as error_page
+from tools.storage_format import page as storage_page
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.M | re.S)
@@ -75,6 +76,9 @@ def main() -> int:
     faults = [fault for page in pages for fault in broken_links(page)]
     faults += stale(Path("docs/errors.md"), error_page(), "python -m tools.error_reference")
     faults += stale(Path("docs/operations.md"), operations_page(), "python -m coffre.s3.reference")
+    faults += stale(
+        Path("docs/storage-format.md"), storage_page(), "python -m tools.storage_format"
+    )
     faults += unread_settings()
     faults += unlisted_decisions()
     print("\n".join(faults) or f"documents: {len(pages)} pages are whole and current")

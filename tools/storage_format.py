@@ -1,0 +1,58 @@
+"""Writes `docs/storage-format.md` from the docstrings of the modules that own each format:
+`python -m tools.storage_format`."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+
+HEAD = """\
+# Storage format
+
+What lies in a data folder and on its drives, byte by byte. Each section is written in the module
+that reads and writes the format, and gathered here; golden files of every format ever landed are
+kept in `tests/golden` and read by a test. A reader of version N reads all earlier ones; a newer one
+is refused, never guessed at.
+
+## The data folder
+
+| path | what |
+|------|------|
+| `coffre.format` | the number of the folder's format, written last when a region is made: 1 |
+| `root.key` | the root key (mode 0600): every other key is derived from it or wrapped by it |
+| `catalog.sqlite` (`-wal`, `-shm`) | the catalog: rows, with a checksum on every page |
+| `drives/rXnYdZ/superblock` | what the zone is and where its log stands, on every drive |
+| `drives/rXnYdZ/chunks/XX/<chunk>.mirror` | an open landing chunk: the log and small bodies |
+| `drives/rXnYdZ/chunks/XX/<chunk>.<index>.segment` | a segment of a sealed or striped chunk |
+| `*.tmp` | a file on its way to its name; left over by a crash, it counts for nothing |
+| `coffre.sock`, `committer.sock`, `steward.sock` | sockets of a running node (mode 0600) |
+| `node.lock`, `committer.lock` | held while a node runs |
+
+`XX` is the last two hex digits of the chunk's id. Ids have 16 bytes: the number of the zone that
+made them (2), then 14 random ones.
+"""
+
+SECTIONS = (
+    ("Superblock", "coffre.vault.superblock"),
+    ("Chunk header", "coffre.vault.headers"),
+    ("Landing chunk and group", "coffre.vault.landing"),
+    ("Record of the log", "coffre.catalog.log"),
+    ("Segment, block and row", "coffre.vault.blocks"),
+    ("Frame", "coffre.vault.frames"),
+    ("Keys", "coffre.vault.keys"),
+    ("Addresses", "coffre.vault.records"),
+    ("Catalog", "coffre.catalog.schema"),
+)
+
+
+def page() -> str:
+    """The page, a section for each format."""
+    parts = [HEAD]
+    for title, name in SECTIONS:
+        words = inspect.getdoc(importlib.import_module(name)) or ""
+        parts.append(f"\n## {title}\n\n`{name}`. {words}\n")
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    print(page(), end="")
