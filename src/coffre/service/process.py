@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from typing import NoReturn
 
 import msgspec
 import uvloop
@@ -64,7 +65,14 @@ def main() -> None:
         uvloop.run(_run(boot))
     except Exception:
         log.exception("the %s process failed", boot.role)
-        sys.exit(1)
+        _leave(1)
+    _leave(0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End without waiting for threads: one may be stuck on a drive that does not answer."""
+    logging.shutdown()
+    os._exit(code)
 
 
 if __name__ == "__main__":
