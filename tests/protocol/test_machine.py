@@ -167,7 +167,7 @@ def test_the_service_is_a_dictionary() -> None:
         run_state_machine_as_test(
             Service,
             settings=settings(
-                max_examples=25,
+                max_examples=15,
                 stateful_step_count=25,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

@@ -64,7 +64,7 @@ def _by_token(context: Context) -> tuple[int, str]:
     if not most:
         raise parameters.invalid("max-buckets", "0", "max-buckets must be between 1 and 10000")
     token = head.query.get("continuation-token")
-    after = tokens.decode(_KIND, token).decode() if token else ""
+    after = tokens.decode(_KIND, token).decode(errors="replace") if token else ""
     return most, after
 
 
@@ -119,6 +119,13 @@ async def get_bucket_location(context: Context) -> Response:
     check_expected_owner(context.head, context.bucket)
     region = context.bucket.region
     return xml(render_location(None if region == DEFAULT_REGION else region))
+
+
+async def get_bucket_policy(context: Context) -> Response:
+    """GetBucketPolicy: no bucket has one yet. Said outright, because clients take any other answer
+    for a policy that they may not read."""
+    check_expected_owner(context.head, context.bucket)
+    raise S3Error("NoSuchBucketPolicy", BucketName=context.bucket.name)
 
 
 async def get_bucket_acl(context: Context) -> Response:

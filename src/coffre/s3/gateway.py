@@ -16,6 +16,7 @@ from coffre.s3.context import Context
 from coffre.s3.funnel import Disconnected, Funnel, Send, as_error, log
 from coffre.s3.operation import BodyKind, On, Operation
 from coffre.s3.operations import TABLE
+from coffre.s3.parameters import check_query
 from coffre.s3.response import Response
 from coffre.s3.router import Router
 from coffre.s3.services import Event, Services
@@ -125,6 +126,8 @@ class Gateway:
         target = exchange.target = resolve(sent_head, settings.base_hosts, self._is_store)
         claim = exchange.claim = read_claim(sent_head)
         head = with_hoisted(claim, sent_head)
+        if head.raw_query:
+            check_query(head)
         on = _addressed(target)
         operation = exchange.operation = _ROUTER.find(head, on)
         services.network(operation.name, head.client, target.bucket)

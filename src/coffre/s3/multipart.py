@@ -108,7 +108,7 @@ async def list_parts(context: Context) -> Response:
     check_expected_owner(head, context.bucket)
     upload = require_upload(context)
     most = parameters.count(head, "max-parts", context.limits.page)
-    marker = parameters.part_marker(head.query.get("part-number-marker"), "part-number-marker")
+    marker = parameters.part_number_marker(head)
     found = context.reader.parts(upload.id, after=marker, limit=most + 1) if most else []
     page = found[:most]
     owner = Owner(upload.owner_id, upload.owner_label)

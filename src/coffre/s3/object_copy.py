@@ -26,8 +26,8 @@ async def copy_object(context: Context) -> Response:
     refuse_unbuilt(head)
     check_expected_owner(head, bucket)
     source, source_bucket, version = _source(context)
-    replace = parameters.directive(head, b"x-amz-metadata-directive")
-    retag = parameters.directive(head, b"x-amz-tagging-directive")
+    replace = parameters.replaces_metadata(head)
+    retag = parameters.replaces_tags(head)
     storage_class = parameters.storage_class(head)
     wanted = declared(head).algorithm
     same = source_bucket.id == bucket.id and source.key == context.key
@@ -118,7 +118,7 @@ async def upload_part_copy(context: Context) -> Response:
     check_expected_owner(head, context.bucket)
     number, upload = find_upload(context)
     _, source_bucket, version = _source(context)
-    asked = head.header(b"x-amz-copy-source-range")
+    asked = parameters.copy_source_range(head)
     found = copy_range(asked, version.size) or (0, version.size - 1)
     start, end = found[0], found[1] + 1
     if end - start > context.limits.part_bytes:

@@ -59,7 +59,7 @@ def _look(context: Context) -> tuple[Version, Response, int, int]:
     if head.raw_query:
         told = _overridden(context, told)
     number = parameters.part_number(head) if head.raw_query else None
-    asked = head.header(b"range")
+    asked = parameters.byte_range(head)
     size, checksum = version.size, version.checksum
     if number is None:
         found = resolve(asked, size) if asked is not None else None
@@ -149,10 +149,7 @@ async def get_object_attributes(context: Context) -> Response:
 def _parts_page(context: Context, version: Version) -> PartsAttributes | None:
     if not version.parts_count:
         return None
-    head = context.head
-    most = parameters.header_count(head, b"x-amz-max-parts", context.limits.page)
-    text = head.header(b"x-amz-part-number-marker")
-    marker = parameters.part_marker(text, "x-amz-part-number-marker")
+    most, marker = parameters.attributes_page(context.head, context.limits.page)
     rest = [part for part in versions.manifest(version).parts if part.number > marker]
     page = rest[:most]
     algorithm = version.checksum.algorithm if version.checksum is not None else ""

@@ -92,6 +92,15 @@ BUCKET_TABLE: Final = (
         Selector("acl"),
     ),
     Operation(
+        "GetBucketPolicy",
+        "GET",
+        On.BUCKET,
+        (Need("s3:GetBucketPolicy", On.BUCKET),),
+        buckets.get_bucket_policy,
+        Metering.READ,
+        Selector("policy"),
+    ),
+    Operation(
         "GetBucketVersioning",
         "GET",
         On.BUCKET,

@@ -27,6 +27,16 @@ def invalid(name: str, value: str, message: str) -> S3Error:
     return S3Error("InvalidArgument", message, ArgumentName=name, ArgumentValue=value)
 
 
+def check_query(head: RequestHead) -> None:
+    """InvalidArgument where a parameter is not UTF-8: from here on all of them are."""
+    for name, text in head.query.items():
+        if not (name.isascii() and text.isascii()):
+            try:
+                (name + text).encode()
+            except UnicodeEncodeError:
+                raise invalid(name, text, "Query parameters must be UTF-8") from None
+
+
 def count(head: RequestHead, name: str, most: int) -> int:
     """A page size of the query: `most` when absent or larger."""
     text = head.query.get(name, "")
@@ -40,7 +50,7 @@ def count(head: RequestHead, name: str, most: int) -> int:
 def raw(head: RequestHead, name: str) -> bytes | None:
     """A query parameter's decoded bytes; None when it is absent."""
     text = head.query.get(name)
-    return None if text is None else text.encode("utf-8", "surrogateescape")
+    return None if text is None else text.encode()
 
 
 def encoding_type(head: RequestHead) -> str | None:
@@ -63,8 +73,21 @@ def part_number(head: RequestHead) -> int | None:
     return number
 
 
-def part_marker(text: str | None, name: str) -> int:
-    """`part-number-marker`: parts after it are listed; 0 when absent."""
+def part_number_marker(head: RequestHead) -> int:
+    """`part-number-marker` of ListParts: parts after it are listed; 0 when absent."""
+    return _part_marker(head.query.get("part-number-marker"), "part-number-marker")
+
+
+def attributes_page(head: RequestHead, most: int) -> tuple[int, int]:
+    """Page size (at most `most`) and part marker of GetObjectAttributes, which are headers."""
+    size = head.header(b"x-amz-max-parts")
+    if size and not (size.isascii() and size.isdigit() and len(size) <= 10):
+        raise invalid("x-amz-max-parts", size, "Provided x-amz-max-parts is not an integer")
+    marker = head.header(b"x-amz-part-number-marker")
+    return min(int(size or most), most), _part_marker(marker, "x-amz-part-number-marker")
+
+
+def _part_marker(text: str | None, name: str) -> int:
     if not text:
         return 0
     if not (text.isascii() and text.isdigit() and len(text) <= 10):
@@ -194,12 +217,21 @@ def copy_source(head: RequestHead) -> CopySource:
     )
 
 
-def directive(head: RequestHead, name: bytes) -> bool:
-    """Whether a metadata or tagging directive says REPLACE (COPY is the default)."""
-    text = head.header(name) or "COPY"
+def replaces_metadata(head: RequestHead) -> bool:
+    """Whether a copy takes its metadata from the request, not from its source (the default)."""
+    return _replaces(head, "metadata")
+
+
+def replaces_tags(head: RequestHead) -> bool:
+    """Whether a copy takes its tags from the request, not from its source (the default)."""
+    return _replaces(head, "tagging")
+
+
+def _replaces(head: RequestHead, what: str) -> bool:
+    name = f"x-amz-{what}-directive"
+    text = head.header(name.encode()) or "COPY"
     if text not in _DIRECTIVES:
-        words = "metadata" if b"metadata" in name else "tagging"
-        raise invalid(name.decode(), text, f"Unknown {words} directive.")
+        raise invalid(name, text, f"Unknown {what} directive.")
     return text == "REPLACE"
 
 
@@ -214,14 +246,14 @@ def attributes(head: RequestHead) -> frozenset[str]:
     return asked
 
 
-def header_count(head: RequestHead, name: bytes, most: int) -> int:
-    """A page size in a header."""
-    text = head.header(name)
-    if not text:
-        return most
-    if not (text.isascii() and text.isdigit() and len(text) <= 10):
-        raise invalid(name.decode(), text, f"Provided {name.decode()} is not an integer")
-    return min(int(text), most)
+def byte_range(head: RequestHead) -> str | None:
+    """`Range`, for `wire.ranges.resolve`."""
+    return head.header(b"range")
+
+
+def copy_source_range(head: RequestHead) -> str | None:
+    """`x-amz-copy-source-range`, for `wire.ranges.copy_range`."""
+    return head.header(b"x-amz-copy-source-range")
 
 
 def wants_checksum(head: RequestHead) -> bool:

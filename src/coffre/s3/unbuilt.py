@@ -34,6 +34,7 @@ _UNBUILT: Final[dict[bytes, frozenset[bytes]]] = {
     b"x-amz-write-offset-bytes": frozenset(),
     b"x-amz-if-match-last-modified-time": frozenset(),
     b"x-amz-if-match-size": frozenset(),
+    b"x-amz-if-match-initiated-time": frozenset(),
     b"x-amz-mfa": frozenset(),
 }
 _UNBUILT_FAMILIES: Final = (
