@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _BUILD.mkdir(parents=True, exist_ok=True)
     if machine.free_bytes(_BUILD) < _ENOUGH_BYTES:
         return _complain(f"a run writes up to {_ENOUGH_BYTES >> 30} GiB: {_BUILD} has less")
-    outcome = Outcome(machine.describe(_BUILD), machine.load_average())
+    outcome = Outcome(machine.describe(_BUILD), machine.cores(), machine.load_average())
     with tempfile.TemporaryDirectory(dir=_BUILD, prefix="run-") as folder:
         try:
             _run(Path(folder), scale, scenarios, extras, outcome)

@@ -17,7 +17,7 @@ def describe(folder: Path) -> dict[str, str]:
     """Date, processor, versions and disk, as rows of a table."""
     return {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "cores": f"{len(os.sched_getaffinity(0))}, shared with the load generator",
+        "cores": f"{cores()}, shared with the load generator",
         "processor": _processor(),
         "system": f"Linux {platform.release()}, Python {platform.python_version()}",
         "file system": _file_system(folder),
@@ -25,6 +25,11 @@ def describe(folder: Path) -> dict[str, str]:
         "wrk": _wrk_version(),
         "commit": _commit(),
     }
+
+
+def cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0))
 
 
 def load_average() -> float:

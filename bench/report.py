@@ -22,6 +22,7 @@ class Outcome:
     """Everything that a run found."""
 
     machine: dict[str, str]
+    cores: int
     load_before: float
     load_after: float = 0.0
     scenarios: list[tuple[Scenario, Rounds]] = field(default_factory=list)
@@ -86,8 +87,14 @@ def _is_small(scenario: Scenario) -> bool:
 
 def _machine(outcome: Outcome) -> str:
     rows = list(outcome.machine.items())
+    warning = ""
+    if outcome.load_before > outcome.cores / 2:
+        warning = (
+            "**Other work ran on the machine when this run began: its figures say little,"
+            " ratios included.**\n\n"
+        )
     loads = f"{outcome.load_before:.1f} before, {outcome.load_after:.1f} after"
-    return table(("", ""), [*rows, ("load average (1 min)", loads)])
+    return warning + table(("", ""), [*rows, ("load average (1 min)", loads)])
 
 
 def _scenarios(chosen: Iterable[tuple[Scenario, Rounds]], unit: str) -> str:

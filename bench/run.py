@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.disk import md5_rate, sync_loop
+from bench.machine import cores
 from bench.measure import COFFRE, Measured, Rounds, alternate
 from bench.scenarios import Operation, Reference, Scale, Scenario, size_text
 from bench.servers import Coffre
@@ -56,7 +56,7 @@ class Bench:
             return bare
         seconds = self._scale.seconds
         if reference == "bare MD5":
-            streams = min(scenario.clients, len(os.sched_getaffinity(0)))
+            streams = min(scenario.clients, cores())
             return lambda: md5_rate(streams, seconds)
         size, group = scenario.body_bytes, scenario.clients
         return lambda: sync_loop(self._folder, size, group, seconds)

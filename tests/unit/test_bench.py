@@ -104,7 +104,7 @@ def test_tables_replace_what_stood_between_the_markers_and_nothing_else() -> Non
 
 def test_a_run_is_told_as_tables_and_kept_as_json() -> None:
     put = next(s for s in scenarios.SCENARIOS if s.name == "put-4KiB-c64")
-    outcome = Outcome({"date": "today"}, 0.5)
+    outcome = Outcome({"date": "today"}, 2, 0.5)
     outcome.scenarios.append(
         (put, {COFFRE: [Measured(4000, 10, 20, {"read": 1})], "bare answer": [Measured(20_000)]})
     )
@@ -117,3 +117,8 @@ def test_a_run_is_told_as_tables_and_kept_as_json() -> None:
     assert outcome.faults() == {"put-4KiB-c64": {"read": 1}}
     kept = json.loads(outcome.to_json())
     assert kept["scenarios"]["put-4KiB-c64"]["bare answer"][0]["rate"] == 20_000
+
+
+def test_a_run_beside_other_work_says_so_before_anything_else() -> None:
+    assert report.tables(Outcome({}, 2, 3.0)).startswith("**Other work ran")
+    assert report.tables(Outcome({}, 2, 0.4)).startswith("|")
