@@ -26,16 +26,21 @@ class Source(Protocol):
 
 
 class FoundRecord(Struct, frozen=True):
-    """A record that was opened once: its place in the chain and in its chunk. `end` is where its
-    group ends, `source` where it was read."""
+    """A record that was opened once: its place in the chain and in its chunk. Its group begins at
+    `start` and ends at `end`; `source` is where it was read."""
 
     chunk: bytes
     epoch: int
     previous: bytes
     position: Position
+    start: int
     offset: int
     stored_bytes: int
     source: Source
+
+    @property
+    def follows(self) -> Position:
+        return Position(self.position.sequence - 1, self.previous)
 
     @property
     def end(self) -> int:
@@ -61,7 +66,8 @@ class MirrorSource:
             except RecordDamaged:
                 break
             at = group.blobs_offset + head.blob_bytes
-            found.append(_found(self._header.chunk, record, position, at, len(group.record), self))
+            place = (group.offset, at, len(group.record))
+            found.append(_found(self._header.chunk, record, position, place, self))
         return found
 
     async def read(self, offset: int, length: int) -> bytes:
@@ -92,7 +98,8 @@ class SealedSource:
             at = start + GROUP_HEADER_BYTES + head.blob_bytes
             sealed = await self.read(at, head.record_bytes)
             record, position = self._cipher.open(sealed, head.epoch, head.sequence)
-            found.append(_found(chunk, record, position, at, len(sealed), self))
+            place = (start, at, len(sealed))
+            found.append(_found(chunk, record, position, place, self))
             start += head.group_bytes
         return found
 
@@ -101,9 +108,9 @@ class SealedSource:
 
 
 def _found(
-    chunk: bytes, record: Record, position: Position, offset: int, stored: int, source: Source
+    chunk: bytes, record: Record, position: Position, place: tuple[int, int, int], source: Source
 ) -> FoundRecord:
-    return FoundRecord(chunk, record.epoch, record.previous, position, offset, stored, source)
+    return FoundRecord(chunk, record.epoch, record.previous, position, *place, source)
 
 
 def chain_from(anchor: Position, records: Iterable[FoundRecord]) -> list[FoundRecord]:
@@ -123,6 +130,16 @@ def chain_from(anchor: Position, records: Iterable[FoundRecord]) -> list[FoundRe
             return chain
         chain.append(max(candidates, key=lambda record: record.epoch))
         here = chain[-1].position
+
+
+def chain_to(end: Position, records: Iterable[FoundRecord]) -> list[FoundRecord]:
+    """The records that lead to `end` (its own is the last), as far back as they are all there."""
+    by_position = {record.position: record for record in records}
+    chain: list[FoundRecord] = []
+    while (record := by_position.get(end)) is not None:
+        chain.append(record)
+        end = record.follows
+    return chain[::-1]
 
 
 async def fetch(found: FoundRecord, root: RootKey) -> tuple[Record, Position]:

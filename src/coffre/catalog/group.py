@@ -211,6 +211,7 @@ class GroupCommitter:
         finally:
             self._over = True
             roll_back(self._db)
+            self._writer.close()
             for call in (*self._under_way, *self._queue):
                 call.fail()
             self._queue.clear()

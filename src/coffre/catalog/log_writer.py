@@ -318,13 +318,18 @@ class LogWriter:
         await self._write_superblock()
 
     async def finish(self) -> None:
-        """Mark a clean stop and let go of the files. Raises SuperblockNotWritten."""
+        """Mark a clean stop. Raises SuperblockNotWritten."""
         if self._making_spare is not None:
             await asyncio.wait((self._making_spare,))
+        await self._write_superblock(clean=True)
+
+    def close(self) -> None:
+        """Let go of files and threads; what was appended stays."""
+        if self._making_spare is not None:
+            self._making_spare.cancel()
         for target in (self._target, self._spare):
             if target is not None and target.landing is not None:
                 target.landing.close()
-        await self._write_superblock(clean=True)
 
     def _advance(self, position: Position) -> None:
         target = self._planned
@@ -362,14 +367,12 @@ class LogWriter:
         if any(self._drives.member(member) is None for member in spare.ref.members):
             self._discard(spare)
             return
-        spare.ref = self._following(spare.ref)
-        self._target = spare
-
-    def _following(self, ref: LandingRef) -> LandingRef:
-        """A chunk that has no group yet comes after the last one there is."""
-        return replace(
-            ref, first_sequence=self.position.sequence + 1, previous_hash=self.position.hash
+        spare.ref = replace(
+            spare.ref,
+            first_sequence=self.position.sequence + 1,
+            previous_hash=self.position.hash,
         )
+        self._target = spare
 
     async def _create(self, target: _Target, needed: int) -> Landing:
         """Make a chunk's files. Raises ChunkGivenUp, MembersFull."""
@@ -480,8 +483,6 @@ class LogWriter:
         """
         async with self._superblock_turn:
             unsealed = dict(self._unsealed)
-            if self._spare is not None:
-                self._spare.ref = self._following(self._spare.ref)
             for target in (self._target, self._spare):
                 if target is not None and target.landing is not None:
                     unsealed[target.ref.chunk] = target.ref

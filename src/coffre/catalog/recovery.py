@@ -2,9 +2,11 @@
 
 1. The newest superblock names the landing chunks of the log that are not sealed, and their current
    members. Each must have one present member, else the end of the log may be missing: refused.
-2. The records found there make one chain (at equal sequence the higher epoch wins). What of it a
-   current member lacks is copied to it, a member that is away is replaced; then superblocks with
-   the next epoch make that count. Only now may anything rely on the chain's end.
+2. The records found there make one chain (at equal sequence the higher epoch wins). Its last group
+   is written and synced again where it stands: it is read from the page cache, which also shows
+   what was never synced or whose sync failed. What of the chain a current member lacks is copied
+   to it, a member that is away is replaced; then superblocks with the next epoch make that count.
+   Only now may anything rely on the chain's end.
 3. The rows' own position is looked up in the chain:
 
    | rows are                                         | so                                        |
@@ -31,7 +33,14 @@ import apsw
 from msgspec import Struct
 from msgspec.structs import replace
 
-from coffre.catalog.chain import FoundRecord, MirrorSource, SealedSource, chain_from, fetch
+from coffre.catalog.chain import (
+    FoundRecord,
+    MirrorSource,
+    SealedSource,
+    chain_from,
+    chain_to,
+    fetch,
+)
 from coffre.catalog.checkpoint import EVERY_BYTES
 from coffre.catalog.log import GENESIS_HASH, Position, RecordDamaged, RecordTooNew
 from coffre.catalog.log_state import Closing, LogStart, remove_mirrors
@@ -50,7 +59,7 @@ from coffre.catalog.schema import (
 )
 from coffre.system.clock import Clock
 from coffre.vault.drives import Drive, DriveSet, mirror_path
-from coffre.vault.headers import BadHeader, ChunkHeader
+from coffre.vault.headers import HEADER_BYTES, BadHeader, ChunkHeader
 from coffre.vault.interface import DataLost, StorageFull
 from coffre.vault.keys import RootKey
 from coffre.vault.landing import GroupTooNew, MembersFailed, copy_prefix
@@ -101,16 +110,21 @@ class _Mirror(Struct, frozen=True):
 
 
 class _Log(Struct, frozen=True):
-    """The chain after `anchor`, and how far each unsealed chunk belongs to it."""
+    """The chain after `anchor`, up to `known` as superblocks know it and beyond, and the mirrors
+    of each unsealed chunk."""
 
     anchor: Position
+    known: Position
     chain: list[FoundRecord]
-    lengths: dict[bytes, int]
     mirrors: dict[bytes, list[_Mirror]]
 
     @property
     def tail(self) -> Position:
         return self.chain[-1].position if self.chain else self.anchor
+
+    def length(self, chunk: bytes) -> int:
+        """Where a chunk's last whole group ends. (One that a later epoch outlawed harms nobody.)"""
+        return max(mirror.end for mirror in self.mirrors[chunk])
 
 
 async def recover(
@@ -138,7 +152,7 @@ async def recover(
         for drive in failed:
             drives.fail(drive, "its superblock could not be written")
         remove_mirrors(
-            drives, [ref for ref in superblock.log.unsealed if not log.lengths[ref.chunk]]
+            drives, [ref for ref in superblock.log.unsealed if not log.length(ref.chunk)]
         )
         db, way, replayed = await recovery.bring_rows(catalog, started, log, superblock.clean)
     except (RecordTooNew, GroupTooNew) as error:
@@ -168,21 +182,14 @@ class _Recovery:
 
     def read_end(self, superblock: Superblock) -> _Log:
         """The end of the log, from the chunks that superblocks name as unsealed."""
-        state = superblock.log
-        mirrors = {ref.chunk: self._mirrors(ref) for ref in state.unsealed}
-        anchor = Position(state.tail_sequence, state.tail_hash or GENESIS_HASH)
-        for ref in state.unsealed:
-            if ref.first_sequence <= anchor.sequence:
-                anchor = Position(ref.first_sequence - 1, ref.previous_hash)
+        mirrors = {ref.chunk: self._mirrors(ref) for ref in superblock.log.unsealed}
         found = [r for some in mirrors.values() for mirror in some for r in mirror.records]
-        chain = chain_from(anchor, found)
-        reached = chain[-1].position.sequence if chain else anchor.sequence
-        if reached < state.tail_sequence:
-            raise DataLost(f"it ends at {reached}, superblocks know of {state.tail_sequence}")
-        lengths = dict.fromkeys(mirrors, 0)
-        for record in chain:
-            lengths[record.chunk] = record.end
-        return _Log(anchor, chain, lengths, mirrors)
+        known = Position(superblock.log.tail_sequence, superblock.log.tail_hash or GENESIS_HASH)
+        # What came after superblocks were written is in chunks that they name; of what came
+        # before, chunks sealed since may hold some.
+        before = chain_to(known, found)
+        anchor = before[0].follows if before else known
+        return _Log(anchor, known, [*before, *chain_from(known, found)], mirrors)
 
     def _mirrors(self, ref: LandingRef) -> list[_Mirror]:
         found: list[_Mirror] = []
@@ -213,31 +220,49 @@ class _Recovery:
     def mend(self, superblock: Superblock, log: _Log) -> Superblock:
         """Give every unsealed chunk whole mirrors again; the superblock that makes them count."""
         refs: list[LandingRef] = []
-        firsts = {record.chunk: record for record in reversed(log.chain)}
         for ref in superblock.log.unsealed:
-            length = log.lengths[ref.chunk]
-            if length:  # Else no group of it counts, and it goes.
-                first = firsts[ref.chunk]
-                refs.append(
-                    replace(
-                        ref,
-                        members=self._re_mirror(
-                            log.mirrors[ref.chunk], length, superblock.landing_copies
-                        ),
-                        # Of a chunk made ahead of need, superblocks know only a lower bound.
-                        first_sequence=first.position.sequence,
-                        previous_hash=first.previous,
-                    )
-                )
+            if length := log.length(ref.chunk):  # Else no group is in it, and it goes.
+                whole, mirrors = self._whole(log, ref.chunk), log.mirrors[ref.chunk]
+                members = self._re_mirror(whole, mirrors, length, superblock.landing_copies)
+                refs.append(replace(ref, members=members))
         tail = log.tail
         state = LogState(tuple(refs), superblock.log.sealed, tail.sequence, tail.hash)
         return replace(superblock, epoch=superblock.epoch + 1, clean=False, log=state)
 
-    def _re_mirror(self, mirrors: list[_Mirror], length: int, copies: int) -> tuple[bytes, ...]:
-        """Copy the chunk's first `length` bytes to where they are missing; the members then."""
-        whole = [mirror for mirror in mirrors if mirror.end >= length]
+    def _whole(self, log: _Log, chunk: bytes) -> list[_Mirror]:
+        """The mirrors of a chunk that hold all of it that counts, for sure. Raises DataLost."""
+        whole = [mirror for mirror in log.mirrors[chunk] if mirror.end == log.length(chunk)]
+        if log.tail != log.known and (last := log.chain[-1]).chunk == chunk:
+            whole = [mirror for mirror in whole if self._settled(mirror, last)]
+        if not whole:
+            raise DataLost(f"no drive takes the end of the log in chunk {chunk.hex()}")
+        return whole
+
+    def _settled(self, mirror: _Mirror, last: FoundRecord) -> bool:
+        """Write the log's last group again in place and sync it; False if the drive fails."""
+        at, length = HEADER_BYTES + last.start, last.end - last.start
+        try:
+            file = self._disk.open(mirror_path(mirror.drive, last.chunk), "edit")
+            try:
+                file.pwritev([file.pread(length, at)], at)
+                file.sync()
+            finally:
+                file.close()
+        except OSError as error:
+            self._drives.fail(mirror.drive.id, str(error))
+            return False
+        return True
+
+    def _re_mirror(
+        self, whole: list[_Mirror], mirrors: list[_Mirror], length: int, copies: int
+    ) -> tuple[bytes, ...]:
+        """Copy a chunk's first `length` bytes to where they are missing; the members then."""
         members = [mirror.drive for mirror in whole]
-        targets = [mirror.drive for mirror in mirrors if mirror.end < length]
+        targets = [
+            mirror.drive
+            for mirror in mirrors
+            if mirror not in whole and self._drives.member(mirror.drive.id) is not None
+        ]
         targets += self._others([*members, *targets], copies)
         if targets:
             ids = tuple(drive.id for drive in (*members, *targets))
@@ -398,12 +423,13 @@ def _start(db: apsw.Connection, superblock: Superblock, log: _Log, drives: Drive
     """What the log's writer takes over, by comparing superblock and rows."""
     refs: list[LandingRef] = []
     closing: list[Closing] = []
+    lengths: dict[bytes, int] = {}
     for ref in superblock.log.unsealed:
         row = _chunk_row(db, ref.chunk)
         if row is not None and row[0] == ChunkState.SEALED:
             continue  # The log says so already: its mirrors are leftovers.
         refs.append(ref)
-        length = log.lengths[ref.chunk]
+        length = lengths[ref.chunk] = log.length(ref.chunk)
         if row is None:
             opening = OpenLanding(ref.chunk, ref.epoch, ref.members)
             closing.append(Closing(ref.chunk, length, opening))
@@ -424,7 +450,7 @@ def _start(db: apsw.Connection, superblock: Superblock, log: _Log, drives: Drive
         elif row[0] == ChunkState.OPEN:
             closing.append(Closing(seal.chunk, seal.length))
     state = replace(superblock.log, unsealed=tuple(refs), sealed=tuple(sealed))
-    return LogStart(replace(superblock, log=state), log.tail, log.lengths, tuple(closing))
+    return LogStart(replace(superblock, log=state), log.tail, lengths, tuple(closing))
 
 
 def _chunk_row(db: apsw.Connection, chunk: bytes) -> tuple[str, tuple[bytes, ...]] | None:
