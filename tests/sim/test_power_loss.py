@@ -80,8 +80,6 @@ class Writer:
         self.bucket = self.name.encode().ljust(16, b".")
         self.state = State()
         self.steps: list[Step] = []
-        self.manifests: dict[bytes, bytes] = {}
-        self.blobs: dict[tuple[bytes, int], Blob] = {}
 
     async def work(self) -> None:
         for _ in range(STEPS):
@@ -118,9 +116,8 @@ class Writer:
             return self.go_on_with(rng.choice(list(state.uploads)))
         key = b"key %d" % rng.randrange(8)
         if way < 0.5:
-            upload, manifest = self.run.id(), self.run.id()
-            self.manifests[upload] = manifest
-            create = m.CreateUpload(upload, self.bucket, key, manifest, "owner")
+            upload = self.run.id()
+            create = m.CreateUpload(upload, self.bucket, key, self.run.id(), "owner")
             return create, [], state.with_upload(upload, {})
         if way < 0.65:
             return m.DeleteVersion(self.bucket, key), [], state.with_object(key, None)
@@ -136,20 +133,18 @@ class Writer:
         if way < 0.65 or not parts:
             number = rng.randint(1, 5)
             blob, body = self.run.blob()
-            self.blobs[upload, number] = blob
             after = self.state.with_upload(upload, {**parts, number: body})
             return m.PutPart(upload, number, "etag", blob), [body], after
-        numbers = sorted(parts)
-        blobs = [self.blobs[upload, number] for number in numbers]
+        reader = self.run.node.reader
+        found, stored = reader.upload(upload), reader.parts(upload, after=0, limit=1000)
+        assert found is not None
         complete = m.CompleteUpload(
             upload,
-            tuple(m.ChosenPart(n, blob.id) for n, blob in zip(numbers, blobs, strict=True)),
-            tuple(PartIndex(n, blob.size) for n, blob in zip(numbers, blobs, strict=True)),
+            tuple(m.ChosenPart(part.number, part.blob.id) for part in stored),
+            tuple(PartIndex(part.number, part.size) for part in stored),
             m.ObjectFacts("etag", "owner"),
         )
-        found = self.run.node.reader.upload(upload)
-        assert found is not None
-        body = b"".join(parts[number] for number in numbers)
+        body = b"".join(parts[number] for number in sorted(parts))
         after = self.state.with_upload(upload, None).with_object(found.key, body)
         return complete, [], after
 

@@ -68,7 +68,9 @@ def test_a_sealed_record_opens_in_its_own_place_only(record: Record, chunk: byte
     encoded = encode(record)
     sealed = RecordCipher(ROOT, chunk).seal(encoded)
     cipher = RecordCipher(ROOT, chunk)
-    assert cipher.open(sealed, record.epoch, record.sequence) == (record, encoded.position)
+    place = record.epoch, record.sequence
+    assert cipher.open(sealed, *place) == (record, encoded.position)
+    assert cipher.link(sealed, *place) == (record.previous, encoded.position)
     other_place = (record.epoch ^ 1, record.sequence), (record.epoch, record.sequence ^ 1)
     for epoch, sequence in other_place:
         with pytest.raises(RecordDamaged):

@@ -13,8 +13,10 @@ from coffre.system.disk import Disk
 from coffre.vault.headers import HEADER_BYTES, ChunkHeader
 from coffre.vault.interface import ChunkStore
 from coffre.vault.keys import RootKey
-from coffre.vault.landing import GROUP_HEADER_BYTES, decode_group_header, scan
+from coffre.vault.landing import GROUP_HEADER_BYTES, GroupHeader, decode_group_header, scan
 from coffre.vault.records import Chunk, Extent
+
+ScannedHead = tuple[int, GroupHeader]
 
 
 class Source(Protocol):
@@ -56,18 +58,26 @@ class MirrorSource:
         self._header = header
         self._cipher = RecordCipher(root, header.chunk)
 
-    def records(self) -> list[FoundRecord]:
-        """The records of its valid prefix. Raises OSError, GroupTooNew, RecordTooNew."""
+    def records(self, seen: dict[ScannedHead, FoundRecord]) -> list[FoundRecord]:
+        """The records of its valid prefix. Raises OSError, GroupTooNew, RecordTooNew.
+
+        `seen`: what other mirrors of the chunk were found to hold, added to. The same group in the
+        same place need not be opened again.
+        """
         found: list[FoundRecord] = []
         for group in scan(self._disk, self._path, self._header, verify_blobs=False):
             head = group.header
-            try:
-                record, position = self._cipher.open(group.record, head.epoch, head.sequence)
-            except RecordDamaged:
-                break
-            at = group.blobs_offset + head.blob_bytes
-            place = (group.offset, at, len(group.record))
-            found.append(_found(self._header.chunk, record, position, place, self))
+            record = seen.get((group.offset, head))
+            if record is None:
+                try:
+                    link = self._cipher.link(group.record, head.epoch, head.sequence)
+                except RecordDamaged:
+                    break
+                at = group.blobs_offset + head.blob_bytes
+                place = (group.offset, at, len(group.record))
+                record = _found(self._header.chunk, head.epoch, link, place, self)
+                seen[group.offset, head] = record
+            found.append(record)
         return found
 
     async def read(self, offset: int, length: int) -> bytes:
@@ -97,9 +107,9 @@ class SealedSource:
                 raise RecordDamaged(f"chunk {chunk.hex()} holds no group at {start}")
             at = start + GROUP_HEADER_BYTES + head.blob_bytes
             sealed = await self.read(at, head.record_bytes)
-            record, position = self._cipher.open(sealed, head.epoch, head.sequence)
+            link = self._cipher.link(sealed, head.epoch, head.sequence)
             place = (start, at, len(sealed))
-            found.append(_found(chunk, record, position, place, self))
+            found.append(_found(chunk, head.epoch, link, place, self))
             start += head.group_bytes
         return found
 
@@ -108,9 +118,13 @@ class SealedSource:
 
 
 def _found(
-    chunk: bytes, record: Record, position: Position, place: tuple[int, int, int], source: Source
+    chunk: bytes,
+    epoch: int,
+    link: tuple[bytes, Position],
+    place: tuple[int, int, int],
+    source: Source,
 ) -> FoundRecord:
-    return FoundRecord(chunk, record.epoch, record.previous, position, *place, source)
+    return FoundRecord(chunk, epoch, *link, *place, source)
 
 
 def chain_from(anchor: Position, records: Iterable[FoundRecord]) -> list[FoundRecord]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from msgspec import Struct
 
-from coffre.catalog.log import Position
+from coffre.catalog.log import Position, RecordCipher
 from coffre.catalog.mutations import OpenLanding, ReplaceMember
 from coffre.vault.drives import DriveSet, mirror_path
-from coffre.vault.landing import AHEAD, SYNC_DEADLINE
+from coffre.vault.landing import AHEAD, SYNC_DEADLINE, Landing
 from coffre.vault.records import CHUNK_BYTES
 from coffre.vault.superblock import LandingRef, Superblock
 
@@ -55,6 +56,22 @@ class LogStart(Struct, frozen=True):
     position: Position
     lengths: dict[bytes, int] = {}
     closing: tuple[Closing, ...] = ()
+
+
+@dataclass(eq=False)
+class Target:
+    """A chunk that groups go to, by its stages: its files are made (`landing`), superblocks name
+    it, a committed group says that it is open (`logged`)."""
+
+    ref: LandingRef
+    cipher: RecordCipher
+    landing: Landing | None = None
+    named: bool = False
+    logged: bool = False
+
+    @property
+    def end(self) -> int:
+        return self.landing.end if self.landing else 0
 
 
 def remove_mirrors(drives: DriveSet, refs: Sequence[LandingRef]) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from msgspec.structs import replace
 
@@ -34,6 +33,7 @@ from coffre.catalog.log_state import (
     Closing,
     LogSettings,
     LogStart,
+    Target,
     remove_mirrors,
 )
 from coffre.catalog.mutations import CloseChunk, Mutation, OpenLanding, ReplaceMember, SealChunk
@@ -70,22 +70,6 @@ _RETRY_AFTER = 5.0
 _DEFAULTS = LogSettings()
 
 
-@dataclass(eq=False)
-class _Target:
-    """A chunk that groups go to, by its stages: its files are made (`landing`), superblocks name
-    it, a committed group says that it is open (`logged`)."""
-
-    ref: LandingRef
-    cipher: RecordCipher
-    landing: Landing | None = None
-    named: bool = False
-    logged: bool = False
-
-    @property
-    def end(self) -> int:
-        return self.landing.end if self.landing else 0
-
-
 class LogWriter:
     """The log's end. One group at a time: `plan`, `append`, `appended`."""
 
@@ -109,8 +93,8 @@ class LogWriter:
         self._settings = settings
         self.epoch = start.superblock.epoch
         self.position = start.position
-        self._target: _Target | None = None
-        self._spare: _Target | None = None
+        self._target: Target | None = None
+        self._spare: Target | None = None
         self._making_spare: asyncio.Task[None] | None = None
         self._unsealed = {ref.chunk: ref for ref in start.superblock.log.unsealed}
         self._lengths = dict(start.lengths)
@@ -147,7 +131,7 @@ class LogWriter:
         return offset_of_first_blob(self._planned.end)
 
     @property
-    def _planned(self) -> _Target:
+    def _planned(self) -> Target:
         assert self._target is not None, "plan comes first"
         return self._target
 
@@ -337,7 +321,7 @@ class LogWriter:
         self._unsealed[target.ref.chunk] = target.ref
         self._lengths[target.ref.chunk] = target.end
 
-    def _opening(self, target: _Target) -> OpenLanding:
+    def _opening(self, target: Target) -> OpenLanding:
         return OpenLanding(target.ref.chunk, target.ref.epoch, target.ref.members)
 
     def _choose(self, *, blobs: bool) -> list[Drive]:
@@ -351,7 +335,7 @@ class LogWriter:
             present = self._drives.present()
             return DriveSet(self._drives.disk, present, reserve_bytes=0).choose_mirrors(copies)
 
-    def _new_target(self, members: Sequence[Drive]) -> _Target:
+    def _new_target(self, members: Sequence[Drive]) -> Target:
         chunk = new_id(self._entropy, self._zone.zone_number)
         ref = LandingRef(
             chunk,
@@ -360,9 +344,9 @@ class LogWriter:
             self.position.sequence + 1,
             self.position.hash,
         )
-        return _Target(ref, RecordCipher(self._root, chunk))
+        return Target(ref, RecordCipher(self._root, chunk))
 
-    def _promote_spare(self, spare: _Target) -> None:
+    def _promote_spare(self, spare: Target) -> None:
         self._spare = None
         if any(self._drives.member(member) is None for member in spare.ref.members):
             self._discard(spare)
@@ -374,7 +358,7 @@ class LogWriter:
         )
         self._target = spare
 
-    async def _create(self, target: _Target, needed: int) -> Landing:
+    async def _create(self, target: Target, needed: int) -> Landing:
         """Make a chunk's files. Raises ChunkGivenUp, MembersFull."""
         ref, zone = target.ref, self._zone
         header = ChunkHeader(
@@ -424,7 +408,7 @@ class LogWriter:
         else:
             self._discard(target)
 
-    def _give_up(self, target: _Target, error: MembersFailed | MembersFull) -> None:
+    def _give_up(self, target: Target, error: MembersFailed | MembersFull) -> None:
         """A mirror failed an append: what was committed stays, on the members that remain."""
         self._fail_drives(error)
         self._given_up = target.ref.chunk, error.ids
@@ -457,7 +441,7 @@ class LogWriter:
             _journal.error("drive %s failed: %s", drive.hex(), reason)
             self._drives.fail(drive, reason)
 
-    def _discard(self, target: _Target) -> None:
+    def _discard(self, target: Target) -> None:
         """A chunk without groups: its files go once no superblock names it."""
         if target.landing is not None:
             target.landing.close()

@@ -36,6 +36,7 @@ from msgspec.structs import replace
 from coffre.catalog.chain import (
     FoundRecord,
     MirrorSource,
+    ScannedHead,
     SealedSource,
     chain_from,
     chain_to,
@@ -193,11 +194,13 @@ class _Recovery:
 
     def _mirrors(self, ref: LandingRef) -> list[_Mirror]:
         found: list[_Mirror] = []
+        seen: dict[ScannedHead, FoundRecord] = {}
         for drive in self._present(ref.members):
             path = mirror_path(drive, ref.chunk)
             try:
                 header = read_header(self._disk, path)
-                records = MirrorSource(self._disk, path, header, self._root).records()
+                source = MirrorSource(self._disk, path, header, self._root)
+                records = source.records(seen)
             except (OSError, BadHeader) as error:
                 _journal.warning("mirror %s cannot be read: %s", path, error)
             else:

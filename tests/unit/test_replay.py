@@ -1,0 +1,171 @@
+"""Rolling forward: a record that does not fit the rows exactly stops the replay, rows untouched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+import pytest
+from msgspec.structs import replace
+
+from coffre.catalog.apply import apply
+from coffre.catalog.checkpoint import Checkpointer
+from coffre.catalog.log import EncodedRecord, Record, RecordKind, encode
+from coffre.catalog.mutations import CreateTenant
+from coffre.catalog.replay import (
+    ReplayStopped,
+    count_changes,
+    immediate,
+    replay,
+    taking_changeset,
+)
+from coffre.catalog.schema import (
+    SCHEMA_VERSION,
+    LogPosition,
+    column_counts,
+    open_writer,
+    read_position,
+)
+from coffre.catalog.stamp import HybridClock
+from coffre.system.clock import ManualClock
+from coffre.system.entropy import SeededEntropy
+
+STAMPS = HybridClock(ManualClock(), SeededEntropy(1), 1)
+
+
+def record_of(db: apsw.Connection, *names: str) -> Record:
+    """The record of a group that makes tenants, which `db` then has (its position stays)."""
+    with immediate(db):
+        session = taking_changeset(db)
+        for name in names:
+            apply(db, CreateTenant(name.encode().ljust(16), name), STAMPS.stamp())
+        changeset = session.changeset()
+        session.close()
+    here = read_position(db)
+    return Record(
+        1,
+        here.sequence + 1,
+        here.hash,
+        SCHEMA_VERSION,
+        RecordKind.CHANGESET,
+        column_counts(db),
+        count_changes(changeset),
+        changeset,
+    )
+
+
+@pytest.fixture
+def record() -> Record:
+    return record_of(open_writer(":memory:"), "one", "two")
+
+
+@pytest.fixture
+def db() -> apsw.Connection:
+    return open_writer(":memory:")
+
+
+def roll(db: apsw.Connection, record: Record) -> EncodedRecord:
+    encoded = encode(record)
+    with immediate(db):
+        replay(db, record, encoded.position)
+    return encoded
+
+
+def tenants(db: apsw.Connection) -> list[str]:
+    return [str(name) for (name,) in db.execute("SELECT name FROM tenants ORDER BY name")]
+
+
+def test_a_fitting_record_brings_rows_and_position(db: apsw.Connection, record: Record) -> None:
+    position = roll(db, record).position
+    assert tenants(db) == ["one", "two"]
+    assert read_position(db) == LogPosition(1, 1, position.hash, 0)
+
+
+def test_records_without_rows_only_move_the_position(db: apsw.Connection, record: Record) -> None:
+    for kind in (RecordKind.MEMBERSHIP, RecordKind.AUDIT, RecordKind.VOID):
+        here = read_position(db)
+        roll(db, Record(1, here.sequence + 1, here.hash, SCHEMA_VERSION, kind))
+    assert read_position(db).sequence == 3
+    assert tenants(db) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sequence": 2},
+        {"previous": b"x" * 32},
+        {"schema_version": SCHEMA_VERSION + 1},
+        {"kind": "of a later version"},
+        {"kind": RecordKind.MIGRATE},
+        {"columns": {"tenants": 4}},
+        {"changes": 1},
+        {"changes": 3},
+    ],
+)
+def test_a_record_that_does_not_fit_stops_and_changes_nothing(
+    db: apsw.Connection, record: Record, change: dict[str, object]
+) -> None:
+    with pytest.raises(ReplayStopped):
+        roll(db, replace(record, **change))
+    assert tenants(db) == []
+    assert read_position(db) == LogPosition()
+
+
+def test_a_table_with_another_number_of_columns_stops(db: apsw.Connection, record: Record) -> None:
+    db.execute("ALTER TABLE tenants ADD COLUMN later INTEGER NOT NULL DEFAULT 0")
+    with pytest.raises(ReplayStopped, match="columns"):
+        roll(db, record)
+
+
+def test_a_change_that_conflicts_with_the_rows_stops_all_of_it(
+    db: apsw.Connection, record: Record
+) -> None:
+    record_of(db, "two")
+    with pytest.raises(ReplayStopped, match="conflicts"):
+        roll(db, record)
+    assert tenants(db) == ["two"]
+
+
+def test_an_unknown_table_stops_although_sqlite_would_pass_over_it(db: apsw.Connection) -> None:
+    other = apsw.Connection(":memory:")
+    other.execute("CREATE TABLE strange (id INTEGER NOT NULL PRIMARY KEY)")
+    session = apsw.Session(other, "main")
+    session.attach()
+    other.execute("INSERT INTO strange VALUES (1)")
+    body = session.changeset()
+    record = Record(
+        1, 1, bytes(32), SCHEMA_VERSION, RecordKind.CHANGESET, column_counts(db), 1, body
+    )
+    with pytest.raises(ReplayStopped, match="strange"):
+        roll(db, record)
+
+
+def test_checkpoints_follow_growth_one_at_a_time_and_a_held_wal_is_said_loudly(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = str(tmp_path / "catalog.sqlite")
+    db = open_writer(path)
+    waiting: list[Callable[[], None]] = []
+    watch = Checkpointer(db, path, every_bytes=40_000, alarm_bytes=1_000_000, run=waiting.append)
+    number = 0
+
+    def grow_until(enough: int) -> None:
+        nonlocal number
+        for _ in range(enough):
+            number += 1
+            record_of(db, f"tenant {number}")
+
+    grow_until(30)
+    assert len(waiting) == 1
+    grow_until(30)
+    assert len(waiting) == 1, "the first has not ended"
+    assert not caplog.records
+    grow_until(150)
+    assert "some reader holds it" in caplog.text
+    waiting.pop()()
+    grow_until(1)
+    assert waiting == [], "everything was copied, and the WAL began again"
+    grow_until(30)
+    assert len(waiting) == 1
+    assert watch is not None
