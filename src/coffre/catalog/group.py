@@ -95,8 +95,12 @@ class _Call:
             self.future.set_result(answers[0] if self.single else answers)
 
     def fail(self) -> None:
-        if not self.future.done():
-            self.future.set_exception(CommitUnknown("the committer stopped"))
+        _fail(self.future)
+
+
+def _fail(future: asyncio.Future[Any]) -> None:
+    if not future.done():
+        future.set_exception(CommitUnknown("the committer stopped"))
 
 
 @dataclass(eq=False)
@@ -132,7 +136,7 @@ class GroupCommitter:
         self._queued_mutations = 0
         self._queued_bytes = 0
         self._under_way: list[_Call] = []
-        self._controls: deque[Callable[[], Awaitable[None]]] = deque()
+        self._controls: deque[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = deque()
         self._wake = asyncio.Event()
         self._stopping = False
         self._over = False
@@ -201,7 +205,8 @@ class GroupCommitter:
         try:
             while not self._stopping or self._queue or self._controls:
                 if self._controls:
-                    await self._controls.popleft()()
+                    await self._control(*self._controls[0])
+                    self._controls.popleft()
                 elif self._queue or self._writer.due:
                     await self._commit_group(self._take())
                 else:
@@ -212,8 +217,12 @@ class GroupCommitter:
             self._over = True
             roll_back(self._db)
             self._writer.close()
+            for task in self._tasks:
+                task.cancel()
             for call in (*self._under_way, *self._queue):
                 call.fail()
+            for _, future in self._controls:
+                _fail(future)
             self._queue.clear()
 
     def _enqueue(
@@ -233,18 +242,21 @@ class GroupCommitter:
         if self._over:
             raise CommitUnknown("the committer stopped")
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-        async def do() -> None:
-            try:
-                result = await work()
-            except _NOT_LOGGED as error:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-
-        self._controls.append(do)
+        self._controls.append((work, future))
         self._wake.set()
         return await future
+
+    async def _control(
+        self, work: Callable[[], Awaitable[Any]], future: asyncio.Future[Any]
+    ) -> None:
+        try:
+            result = await work()
+        except _NOT_LOGGED as error:
+            if not future.done():
+                future.set_exception(error)
+        else:
+            if not future.done():
+                future.set_result(result)
 
     async def _rest(self) -> None:
         """Wait for calls, or until the open chunk is due to be closed."""
@@ -452,9 +464,10 @@ class GroupCommitter:
             await self._writer.drop_sealed(sealed)
         except _NOT_LOGGED as error:
             _journal.error("superblocks still name sealed chunks: %s", error)
-            call.fail()
         else:
             call.settle(answers)
+        finally:
+            call.fail()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

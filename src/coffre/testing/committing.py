@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 
 import apsw
 
+from coffre.catalog import mutations as m
 from coffre.catalog.checkpoint import Checkpointer
 from coffre.catalog.group import GroupCommitter, Limits
 from coffre.catalog.log_state import LogSettings
@@ -15,12 +17,13 @@ from coffre.catalog.reader import SqliteReader
 from coffre.catalog.recovery import Recovered, recover
 from coffre.catalog.schema import open_reader
 from coffre.catalog.stamp import HybridClock
-from coffre.system.clock import Clock
+from coffre.system.clock import Clock, ManualClock
 from coffre.system.disk import Disk
-from coffre.system.entropy import Entropy
+from coffre.system.entropy import Entropy, SeededEntropy
+from coffre.testing.disk import RecordingDisk
 from coffre.vault.drives import Drive, DriveSet, DriveState
 from coffre.vault.keys import RootKey
-from coffre.vault.records import Geometry
+from coffre.vault.records import Blob, ChunkState, Geometry, ciphertext_bytes
 from coffre.vault.store import DriveChunkStore
 from coffre.vault.superblock import DriveLabel, Superblock, SuperblockStore
 
@@ -131,3 +134,89 @@ class Node:
         self.store.close()
         self.rows.close()
         self.recovered.db.close()
+
+
+BUCKET = b"bucket".ljust(16, b".")
+
+
+def put(
+    key: bytes, body: bytes, *, if_none_match: bool = False
+) -> tuple[m.PutVersion, list[bytes]]:
+    """A put whose ciphertext is `body` and as many bytes more as its tags would be."""
+    name = (key + body)[:16].ljust(16, b"#")
+    blob = Blob(name, len(body), b"key id".ljust(16), b"wrapped")
+    tags = b"t" * (ciphertext_bytes(len(body)) - len(body))
+    condition = m.WriteCondition(if_none_match=if_none_match)
+    facts = m.ObjectFacts("etag", "owner")
+    return m.PutVersion(BUCKET, key, name, blob, facts, condition), [body, tags]
+
+
+class RecordedZone:
+    """A recorded zone that nodes come and go on."""
+
+    def __init__(self, folder: Path, *, seed: int = 1) -> None:
+        self.disk = RecordingDisk(folders("/drives"))
+        self.clock = ManualClock()
+        self.entropy = SeededEntropy(seed)
+        self.catalog = str(folder / "catalog.sqlite")
+        self.settings = LogSettings(capacity=64 * 1024, ahead=4096, sync_deadline=1.0)
+        self.limits = Limits()
+        self.nodes: list[Node] = []
+        initialize(self.disk, "/drives", self.entropy)
+
+    async def node(self) -> Node:
+        node = await Node.start(
+            self.disk,
+            "/drives",
+            self.catalog,
+            self.clock,
+            self.entropy,
+            settings=self.settings,
+            limits=self.limits,
+        )
+        self.nodes.append(node)
+        return node
+
+    async def founded(self) -> Node:
+        """A node whose zone has the bucket."""
+        node = await self.node()
+        commit = node.committer.commit
+        store, tenant = b"store".ljust(16), b"tenant".ljust(16)
+        await commit(m.CreateTenant(tenant, "tenant"))
+        await commit(
+            m.CreateStore(store, "store", tenant, b"key id".ljust(16), b"root", b"wrapped")
+        )
+        await commit(m.CreateBucket(BUCKET, store, "bucket", "owner", "us-east-1"))
+        return node
+
+    def lose_catalog(self) -> None:
+        for name in (self.catalog, f"{self.catalog}-wal", f"{self.catalog}-shm"):
+            Path(name).unlink(missing_ok=True)
+
+    def flip_a_bit_of_the_catalog(self) -> None:
+        path = Path(self.catalog)
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+
+    def catalog_bytes(self) -> bytes:
+        return Path(self.catalog).read_bytes()
+
+
+async def stored_body(node: Node, key: bytes) -> bytes | None:
+    """The plain part of an object's stored bytes; None where there is none."""
+    bucket = node.reader.bucket(b"store".ljust(16), "bucket")
+    assert bucket is not None
+    version = node.reader.current(bucket, key)
+    if version is None:
+        return None
+    assert version.manifest is not None
+    assert version.manifest.blob is not None
+    blob = version.manifest.blob
+    parts = [await node.store.read(one, 0, one.length) for one in blob.extents]
+    return b"".join(parts)[: blob.size]
+
+
+async def open_mirrors(node: Node) -> list[Drive]:
+    (chunk,) = [c for c in node.reader.chunks() if c.state is ChunkState.OPEN]
+    return [drive for one in chunk.members if (drive := node.drives.by_id(one))]
