@@ -62,6 +62,8 @@ def test_both_signature_versions_work_in_header_and_url(
     server: MemoryServer, bucket: str, version: str
 ) -> None:
     client = boto(server, server.user, signature_version=version)
+    client.create_bucket(Bucket=bucket)
+    assert client.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
     client.put_object(Bucket=bucket, Key="a b+c", Body=b"text")
     assert client.get_object(Bucket=bucket, Key="a b+c")["Body"].read() == b"text"
     url = client.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "a b+c"})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from http.client import IncompleteRead
 from typing import Any
@@ -21,27 +21,26 @@ from tests.protocol.wire_client import WireClient, read_answer, render, until
 
 
 class FailingCommitter:
-    """Commits buckets, and fails with `failure` at everything else."""
+    """Commits buckets, and fails with what `failure` makes at everything else."""
 
-    def __init__(self, services: Services, failure: Exception) -> None:
+    def __init__(self, services: Services, failure: Callable[[], Exception]) -> None:
         self._committer = services.committer
         self._failure = failure
 
     async def commit(self, mutation: Mutation, body: Sequence[Buffer] = ()) -> Result:
         if isinstance(mutation, CreateBucket):
             return await self._committer.commit(mutation, body)
-        raise self._failure
+        raise self._failure()
 
     async def commit_all(self, mutations: Sequence[Mutation]) -> list[Any]:
-        raise self._failure
+        raise self._failure()
 
 
 class FailingVault:
-    """Reads `served` bytes of an object and then fails; writers are the real ones."""
+    """Reads `served` bytes of an object and then meets lost data; writers are the real ones."""
 
-    def __init__(self, services: Services, failure: Exception, served: int) -> None:
+    def __init__(self, services: Services, served: int) -> None:
         self._vault = services.vault
-        self._failure = failure
         self._served = served
 
     def writer(self, key_id: bytes, data_key: bytes, *, size_hint: int | None) -> Any:
@@ -50,22 +49,22 @@ class FailingVault:
     async def read(self, blob: Blob, data_key: bytes, start: int, end: int) -> AsyncIterator[bytes]:
         if self._served:
             yield bytes(self._served)
-        raise self._failure
+        raise DataLost("5 of 16 segments are gone")
 
 
 @pytest.mark.parametrize(
     ("failure", "status", "code"),
     [
-        (CommitUnknown(), 503, "ServiceUnavailable"),
-        (CommitterBusy(), 503, "SlowDown"),
-        (StorageFull("no drive has room"), 507, "InsufficientStorage"),
-        (Refusal("NoSuchBucket"), 404, "NoSuchBucket"),
-        (Refusal("SomethingNew"), 500, "InternalError"),
-        (RuntimeError("a secret detail"), 500, "InternalError"),
+        (CommitUnknown, 503, "ServiceUnavailable"),
+        (CommitterBusy, 503, "SlowDown"),
+        (lambda: StorageFull("no drive has room"), 507, "InsufficientStorage"),
+        (lambda: Refusal("NoSuchBucket"), 404, "NoSuchBucket"),
+        (lambda: Refusal("SomethingNew"), 500, "InternalError"),
+        (lambda: RuntimeError("a secret detail"), 500, "InternalError"),
     ],
 )
 def test_a_failed_commit_is_answered(
-    failure: Exception, status: int, code: str, caplog: pytest.LogCaptureFixture
+    failure: Callable[[], Exception], status: int, code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.ERROR, "coffre.s3")
 
@@ -85,15 +84,15 @@ def test_a_failed_commit_is_answered(
         assert wire.send("HEAD", "/bucket/k").status == 404
 
 
-def lost(failure: Exception, served: int) -> MemoryServer:
+def lost(served: int) -> MemoryServer:
     return MemoryServer(
-        change=lambda services: replace(services, vault=FailingVault(services, failure, served))
+        change=lambda services: replace(services, vault=FailingVault(services, served))
     )
 
 
 @pytest.mark.parametrize("size", [10, 3 << 20])
 def test_lost_data_is_an_outage_and_says_which(size: int) -> None:
-    with lost(DataLost("5 of 16 segments are gone"), 0) as server:
+    with lost(0) as server:
         wire = WireClient(server.port, server.user)
         wire.send("PUT", "/bucket")
         wire.send("PUT", "/bucket/k", bytes(size))
@@ -104,7 +103,7 @@ def test_lost_data_is_an_outage_and_says_which(size: int) -> None:
 
 
 def test_an_answer_that_breaks_off_ends_short() -> None:
-    with lost(DataLost("gone"), 1 << 20) as server:
+    with lost(1 << 20) as server:
         wire = WireClient(server.port, server.user)
         wire.send("PUT", "/bucket")
         wire.send("PUT", "/bucket/k", bytes(3 << 20))

@@ -44,8 +44,29 @@ def authenticate(
         raise S3Error("InvalidAccessKeyId", AWSAccessKeyId=claim.access_key)
     if not (claim.scheme.is_v4 or identity.store.allow_v2):
         read_claim(head, allow_v2=False)  # raises, in AWS's words
+    try:
+        verified = _verify(services, claim, head, target, secrets, now_ms)
+    except S3Error as error:
+        slashed = _with_slash(claim, head, target)
+        if error.code != "SignatureDoesNotMatch" or slashed is None:
+            raise
+        verified = _verify(services, claim, slashed, target, secrets, now_ms)
+    if target.store is not None and target.store != identity.store.name:
+        raise S3Error("AccessDenied")
+    user = identity.user
+    return Principal(user.id, user.label, user.locked), identity.store, verified
+
+
+def _verify(
+    services: Services,
+    claim: Claim,
+    head: RequestHead,
+    target: Target,
+    secrets: Sequence[str],
+    now_ms: int,
+) -> Verified:
     settings = services.settings
-    verified = verify(
+    return verify(
         claim,
         head,
         secrets,
@@ -54,10 +75,22 @@ def authenticate(
         now_ms=now_ms,
         bucket_path=f"/{target.bucket}".encode() if target.virtual else None,
     )
-    if target.store is not None and target.store != identity.store.name:
-        raise S3Error("AccessDenied")
-    user = identity.user
-    return Principal(user.id, user.label, user.locked), identity.store, verified
+
+
+def _with_slash(claim: Claim, head: RequestHead, target: Target) -> RequestHead | None:
+    """The head as V2 signers in use mean it that send `/bucket` and sign `/bucket/`, botocore's
+    among them; None where that is not the case. Both name the bucket and nothing else."""
+    path = head.raw_path
+    if claim.scheme.is_v4 or target.virtual or target.key is not None or path.endswith(b"/"):
+        return None
+    return RequestHead(
+        head.method,
+        path + b"/",
+        head.raw_query,
+        head.headers,
+        scheme=head.scheme,
+        client=head.client,
+    )
 
 
 def _secrets(services: Services, identity: Identity, now_ms: int) -> Sequence[str]:

@@ -8,6 +8,7 @@ import re
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import suppress
+from traceback import format_exception
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -38,6 +39,10 @@ class Disconnected(Exception):
         super().__init__(sent)
 
 
+class Interrupted(Exception):
+    """An answer that broke off: raised to the HTTP server, which ends the connection short."""
+
+
 def as_error(failure: Exception, request_id: str) -> S3Error:
     """What the client is told. Only what we did not foresee leaves a traceback, in our log."""
     match failure:
@@ -50,16 +55,24 @@ def as_error(failure: Exception, request_id: str) -> S3Error:
         case CommitterBusy():
             return S3Error("SlowDown", headers=((b"retry-after", b"1"),))
         case DataLost():
-            log.error("request %s met lost data: %s", request_id, failure)
+            log.error("request %s met lost data: %s", request_id, str(failure))
             return S3Error(
                 "ServiceUnavailable",
                 "Too many drives that hold this object are away; it can be read once they return.",
             )
         case StorageFull():
-            log.error("request %s met full storage: %s", request_id, failure)
+            log.error("request %s met full storage: %s", request_id, str(failure))
             return S3Error("InsufficientStorage")
-    log.error("request %s failed", request_id, exc_info=failure)
+    log_failure("failed", request_id, failure)
     return S3Error("InternalError")
+
+
+def log_failure(what: str, request_id: str, failure: Exception) -> None:
+    """Log a failure and its traceback as text: a record that kept the traceback itself would keep
+    the connection's objects, and with them the connection, for as long as anybody keeps it."""
+    trace = "".join(format_exception(failure))
+    failure.__traceback__ = None
+    log.error("request %s %s\n%s", request_id, what, trace)
 
 
 class Funnel:

@@ -13,7 +13,7 @@ from coffre.catalog.records import Bucket
 from coffre.s3.authenticate import authenticate, with_hoisted
 from coffre.s3.body import Receive, RequestBody
 from coffre.s3.context import Context
-from coffre.s3.funnel import Disconnected, Funnel, Send, as_error, log
+from coffre.s3.funnel import Disconnected, Funnel, Interrupted, Send, as_error, log_failure
 from coffre.s3.operation import BodyKind, On, Operation
 from coffre.s3.operations import TABLE
 from coffre.s3.parameters import check_query
@@ -114,8 +114,8 @@ class Gateway:
         except Exception as failure:
             if started:
                 exchange.error = "ResponseInterrupted"
-                log.error("request %s broke off its answer", request_id, exc_info=failure)
-                raise
+                log_failure("broke off its answer", request_id, failure)
+                raise Interrupted(request_id) from None
             response = self._failed(exchange, failure)
             exchange.status = response.status
             exchange.sent = await self._funnel.send(response, request_id, receive, send)

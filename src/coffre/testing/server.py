@@ -9,8 +9,10 @@ The gateway is the real one behind the real HTTP server; catalog and vault are t
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -157,6 +159,7 @@ class MemoryServer:
         self._thread = threading.Thread(target=self._serve, name="coffre-memory", daemon=True)
         self._failure: BaseException | None = None
         self._server: Server | None = None
+        self._native: frozenset[str] = frozenset()
 
     @property
     def endpoint(self) -> str:
@@ -188,8 +191,10 @@ class MemoryServer:
         return self.call(self.engine.create_user(store, label))
 
     def __enter__(self) -> Self:
+        before = _native_threads()
         self._thread.start()
         self._await_port()
+        self._native = _native_threads() - before
         self.user = self.create_store("main")
         return self
 
@@ -202,6 +207,7 @@ class MemoryServer:
         if self._server is not None:
             self._loop.call_soon_threadsafe(self._server.stop)
         self._thread.join(_START_S)
+        self._await_native_threads()
 
     def _serve(self) -> None:
         try:
@@ -225,6 +231,14 @@ class MemoryServer:
         )
         await self._server.serve()
 
+    def _await_native_threads(self) -> None:
+        """Wait until granian's own threads have ended: they outlive its `serve`, tell nobody when
+        they end, and abort the process if they still run when the interpreter goes."""
+        clock = SystemClock()
+        deadline = clock.monotonic() + _START_S
+        while self._native & _native_threads() and clock.monotonic() < deadline:
+            time.sleep(0.01)
+
     def _await_port(self) -> None:
         """Wait until the port answers: granian tells nobody when it listens."""
         clock = SystemClock()
@@ -233,10 +247,15 @@ class MemoryServer:
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
             except ConnectionRefusedError:
-                self._thread.join(0.01)
+                time.sleep(0.01)
             else:
                 return
         raise RuntimeError(f"the server did not start: {self._failure!r}")
+
+
+def _native_threads() -> frozenset[str]:
+    """Ids of all threads of this process, Python's and others'."""
+    return frozenset(os.listdir("/proc/self/task"))
 
 
 def _free_port() -> int:
