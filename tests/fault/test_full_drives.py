@@ -1,0 +1,195 @@
+"""A full drive refuses what needs room, in S3's words; everything else goes on.
+
+The drives are on a file system of their own in memory, whose size is changed while it is in use.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .client import Answer, Client
+from .ledger import BUCKET, Ledger, check, value_of
+from .node import Node, copy_of, wait_until
+
+MIB = 1 << 20
+# Above what `coffre.vault.drives` keeps free on each drive.
+ROOMY = 8 << 30
+_SMALL, _LARGE = 40_000, 3 * MIB
+
+
+class Volume:
+    """A file system in memory; a size costs nothing until it is used."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def size(self, size: int) -> None:
+        _mount("-o", f"remount,size={size}", self._folder)
+
+    def leave(self, free: int) -> None:
+        """Make it as small as what is used and `free` more."""
+        facts = os.statvfs(self._folder)
+        self.size((facts.f_blocks - facts.f_bfree) * facts.f_frsize + free)
+
+
+@contextmanager
+def volume(folder: Path) -> Iterator[Volume]:
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        _mount("-t", "tmpfs", "-o", f"size={ROOMY}", "tmpfs", folder)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no file system can be mounted here: {error}")
+    try:
+        yield Volume(folder)
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def _mount(*arguments: Any) -> None:
+    if os.geteuid() != 0:
+        raise PermissionError(errno.EPERM, "only root mounts")
+    subprocess.run(["mount", *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture(params=["drives", "everything"])
+def full_node(
+    request: pytest.FixtureRequest, tmp_path: Path, template: Any, seed: int
+) -> Iterator[tuple[Node, Volume]]:
+    """A node whose drives, or whose whole data folder, are on a volume of their own."""
+    where = tmp_path / "volume" if request.param == "everything" else tmp_path / "data" / "drives"
+    with volume(where) as space:
+        data = where / "data" if request.param == "everything" else tmp_path / "data"
+        copy_of_into(template[0], data)
+        node = Node(data, template[1], seal_after="600")
+        node.log = tmp_path / "node.log"
+        try:
+            yield node, space
+        finally:
+            node.kill()
+
+
+def copy_of_into(template: Path, data: Path) -> None:
+    """A copy whose `drives` folder may be a mount already."""
+    for part in template.iterdir():
+        target = data / part.name
+        if part.name == "drives":
+            for drive in part.iterdir():
+                copy_of(drive, target / drive.name)
+        elif not part.is_socket():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(part.read_bytes())
+            target.chmod(part.stat().st_mode)
+
+
+def test_with_less_than_the_reserve_bodies_are_refused_and_the_rest_goes_on(
+    full_node: tuple[Node, Volume], chance: random.Random
+) -> None:
+    node, space = full_node
+    ledger = _some_objects(node.start(), chance)
+    # A chunk that stands open may be filled: this closes it.
+    node.command("seal", "--now")
+    space.leave(100 * MIB)
+    client = Client(node)
+    for _ in range(2):
+        for size in (_SMALL, _LARGE):
+            _refused_for_space(client.put(BUCKET, "more", bytes(size)))
+        # What deletes may use of the reserve is not there for the bodies that follow.
+        _the_rest_goes_on(node, ledger)
+    space.size(ROOMY)
+    _writes_go_on(node, ledger, chance)
+
+
+def test_with_no_space_at_all_bodies_are_refused_and_the_rest_goes_on(
+    full_node: tuple[Node, Volume], chance: random.Random
+) -> None:
+    node, space = full_node
+    ledger = _some_objects(node.start(), chance)
+    space.leave(0)
+    client = Client(node)
+    refused: list[Answer] = []
+    turns = iter(range(60))
+    while len(refused) < 4 and (turn := next(turns, None)) is not None:
+        body = chance.randbytes(_LARGE if turn % 4 == 0 else _SMALL)
+        key = f"filling/{turn}"
+        ledger.begin(key, value_of(body))
+        answer = client.put(BUCKET, key, body)
+        if answer.status == 200:
+            ledger.acknowledge(key, value_of(body))
+        else:
+            refused.append(answer)
+    assert refused, "sixty bodies fitted where nothing was free"
+    for answer in refused:
+        _refused_for_space(answer)
+    assert node.running, node.tail()
+    check(node, ledger)
+    space.size(ROOMY)
+    _writes_go_on(node, ledger, chance)
+
+
+def test_a_start_with_less_than_the_reserve_leaves_it_to_deletes(
+    full_node: tuple[Node, Volume], chance: random.Random
+) -> None:
+    node, space = full_node
+    ledger = _some_objects(node.start(), chance)
+    node.kill()
+    space.leave(200 * MIB)
+    node.start()
+    _refused_for_space(Client(node).put(BUCKET, "more", bytes(_SMALL)))
+    _the_rest_goes_on(node, ledger)
+    space.size(ROOMY)
+    _writes_go_on(node, ledger, chance)
+
+
+def _some_objects(node: Node, chance: random.Random) -> Ledger:
+    ledger = Ledger()
+    client = Client(node)
+    for turn in range(40):
+        _put(client, ledger, f"before/{turn}", chance.randbytes(_LARGE if turn < 3 else _SMALL))
+    return ledger
+
+
+def _put(client: Client, ledger: Ledger, key: str, body: bytes) -> None:
+    ledger.begin(key, value_of(body))
+    answer = client.put(BUCKET, key, body)
+    assert answer.status == 200, (key, answer)
+    ledger.acknowledge(key, value_of(body))
+
+
+def _refused_for_space(answer: Answer) -> None:
+    assert answer.status in (503, 507), answer
+    assert answer.code in ("InsufficientStorage", "ServiceUnavailable", "SlowDown"), answer
+    assert answer.headers["content-type"] == "application/xml", answer
+
+
+def _the_rest_goes_on(node: Node, ledger: Ledger) -> None:
+    """Reads, listing and deletes."""
+    check(node, ledger)
+    client = Client(node)
+    for key in [key for key in ledger.known() if ledger.possible(key) != {None}][:10]:
+        ledger.begin(key, None)
+        answer = client.delete(BUCKET, key)
+        assert answer.status == 204, (answer, node.tail())
+        ledger.acknowledge(key, None)
+    check(node, ledger)
+
+
+def _writes_go_on(node: Node, ledger: Ledger, chance: random.Random) -> None:
+    """In the running node, without anyone's help; and a start finds all of it."""
+    client = Client(node)
+    wait_until(lambda: client.put(BUCKET, "probe", b"is there room").status == 200, "room is seen")
+    ledger.acknowledge("probe", value_of(b"is there room"))
+    for turn in range(10):
+        _put(client, ledger, f"after/{turn}", chance.randbytes(_LARGE if turn < 2 else _SMALL))
+    check(node, ledger)
+    node.kill()
+    node.start()
+    check(node, ledger)

@@ -1,0 +1,119 @@
+"""Bits that flip on a drive are never served: reads are made from what is whole."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+from .client import Client
+from .ledger import BUCKET, Ledger, check, value_of
+from .node import Node
+
+_FLIPS = 40
+
+
+def test_flipped_bytes_in_four_segments_of_every_sealed_chunk(
+    make_node: Callable[..., Node], chance: random.Random
+) -> None:
+    node = make_node().start()
+    ledger = _objects(node, chance)
+    node.command("seal", "--now")
+    assert not list(node.data.rglob("*.mirror"))
+    for segments in _files_by_chunk(node, "*.segment"):
+        assert len(segments) == 16
+        for path in chance.sample(segments, 4):
+            _flip(path, chance)
+    check(node, ledger)
+    # A start that has to read the log back meets the same rot.
+    node.kill()
+    node.forget_catalog()
+    node.start()
+    check(node, ledger)
+    _put(node, ledger, "after", b"and it goes on")
+    check(node, ledger)
+
+
+def test_flipped_bytes_in_one_mirror_of_an_open_chunk(
+    make_node: Callable[..., Node], chance: random.Random
+) -> None:
+    node = make_node(seal_after="600").start()
+    ledger = _objects(node, chance)
+    for mirrors in _files_by_chunk(node, "*.mirror"):
+        _flip(chance.choice(mirrors), chance)
+    check(node, ledger)
+    # Sealing takes every group from a mirror that has it whole.
+    node.command("seal", "--now")
+    check(node, ledger)
+    node.kill()
+    node.start()
+    check(node, ledger)
+
+
+def test_flipped_bytes_in_one_mirror_before_a_start(
+    make_node: Callable[..., Node], chance: random.Random
+) -> None:
+    node = make_node(seal_after="600").start()
+    ledger = _objects(node, chance)
+    node.kill()
+    for mirrors in _files_by_chunk(node, "*.mirror"):
+        _flip(chance.choice(mirrors), chance)
+    node.forget_catalog()
+    node.start()
+    check(node, ledger)
+    node.command("seal", "--now")
+    node.kill()
+    node.forget_catalog()
+    node.start()
+    check(node, ledger)
+
+
+def test_a_flipped_byte_in_the_catalog_is_found_and_the_log_brings_it_back(
+    make_node: Callable[..., Node], chance: random.Random
+) -> None:
+    node = make_node().start()
+    ledger = _objects(node, chance)
+    node.kill()
+    for _ in range(3):
+        # Of the file and what is to go into it: SQLite ignores neither.
+        for path in (node.data / "catalog.sqlite", node.data / "catalog.sqlite-wal"):
+            if path.exists() and path.stat().st_size:
+                _flip(path, chance, 3)
+        node.start()
+        check(node, ledger)
+        node.kill()
+
+
+def _objects(node: Node, chance: random.Random) -> Ledger:
+    ledger = Ledger()
+    sizes = [chance.randint(1, 65536) for _ in range(60)]
+    sizes += [chance.randint(100_000, 1_000_000) for _ in range(6)]
+    sizes += [chance.randint(2 << 20, 8 << 20) for _ in range(4)]
+    for number, size in enumerate(sizes):
+        _put(node, ledger, f"object {number}", chance.randbytes(size))
+    return ledger
+
+
+def _put(node: Node, ledger: Ledger, key: str, body: bytes) -> None:
+    ledger.begin(key, value_of(body))
+    assert Client(node).put(BUCKET, key, body).status == 200
+    ledger.acknowledge(key, value_of(body))
+
+
+def _files_by_chunk(node: Node, pattern: str) -> list[list[Path]]:
+    found = defaultdict(list)
+    for path in sorted(node.data.rglob(pattern)):
+        found[path.name.split(".")[0]].append(path)
+    return list(found.values())
+
+
+def _flip(path: Path, chance: random.Random, flips: int = _FLIPS) -> None:
+    """Change bytes at random places in the part that holds anything."""
+    data = bytearray(path.read_bytes())
+    used = len(data.rstrip(b"\0"))
+    with path.open("r+b") as file:
+        for _ in range(flips):
+            at = chance.randrange(used)
+            file.seek(at)
+            file.write(bytes([data[at] ^ chance.randint(1, 255)]))
