@@ -23,6 +23,7 @@ COFFRE = Path(sys.executable).with_name("coffre")
 PATH = os.pathsep.join(
     (str(CLIENTS / "bin"), str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))
 )
+ENGINE = os.environ.get("COFFRE_TEST_ENGINE", "drives")
 START_S = 60
 STOP_S = 60
 PROGRAM_S = 120
@@ -122,9 +123,8 @@ def running(folder: Path) -> Iterator[Server]:
 
     `COFFRE_TEST_ENGINE=memory` takes the memory engine; the log is `folder/stderr`.
     """
-    engine = os.environ.get("COFFRE_TEST_ENGINE", "drives")
     errors = folder / "stderr"
-    process = coffre("--json", "--engine", engine, data=folder / "data", errors=errors)
+    process = coffre("--json", "--engine", ENGINE, data=folder / "data", errors=errors)
     try:
         try:
             facts = json.loads(first_lines(process, "{")[-1])
@@ -201,3 +201,17 @@ def find(name: str) -> str:
     if found is None:
         pytest.skip(f"{name} is not installed")
     return found
+
+
+def find_sdk_for_javascript() -> Path:
+    """The folder where node finds the SDK; skips the test where it is not installed."""
+    folder = CLIENTS / "js"
+    if not (folder / "node_modules" / "@aws-sdk").is_dir():
+        pytest.skip("the AWS SDK for JavaScript is not installed")
+    return folder
+
+
+def needs_drives(why: str) -> None:
+    """Skip what the memory engine is not made for."""
+    if ENGINE == "memory":
+        pytest.skip(f"the memory engine {why}")

@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from .server import CLIENTS, REPOSITORY, Program, Server, coffre, find, first_lines, stop
+from .server import (
+    REPOSITORY,
+    Program,
+    Server,
+    coffre,
+    find,
+    find_sdk_for_javascript,
+    first_lines,
+    stop,
+)
 
 GUIDE = REPOSITORY / "docs" / "guide-programs.md"
 
@@ -192,9 +201,7 @@ def test_the_guide_in_javascript(
     guide: Guide, program: Callable[..., Program], s3: Any, photos: str
 ) -> None:
     node = program("node", "--input-type=module")
-    installed = CLIENTS / "js"
-    if not (installed / "node_modules" / "@aws-sdk").is_dir():
-        pytest.skip("the AWS SDK for JavaScript is not installed")
+    installed = find_sdk_for_javascript()
     s3.create_bucket(Bucket=photos)
     code = guide.code("AWS SDK for JavaScript", "js").encode()
     Program(node.command, node.environment, installed)(stdin=code)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .server import CLIENTS, PROGRAM_S, Server, find
+from .server import PROGRAM_S, Server, find, find_sdk_for_javascript
 
 SCRIPT = Path(__file__).with_name("js") / "steps.mjs"
 STEPS = re.findall(r'^  "([^"]+)": async', SCRIPT.read_text(), re.MULTILINE)
@@ -20,9 +20,7 @@ STEPS = re.findall(r'^  "([^"]+)": async', SCRIPT.read_text(), re.MULTILINE)
 def errors(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
     """What went wrong in each step; None: nothing did."""
     node = find("node")
-    installed = CLIENTS / "js"
-    if not (installed / "node_modules" / "@aws-sdk").is_dir():
-        pytest.skip("the AWS SDK for JavaScript is not installed")
+    installed = find_sdk_for_javascript()
     environment = {
         **server.environment(tmp_path_factory.mktemp("js")),
         "ENDPOINT": server.endpoint,
