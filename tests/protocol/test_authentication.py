@@ -94,6 +94,16 @@ def test_a_presigned_copy_source_in_the_query_copies(
     assert s3.get_object(Bucket=bucket, Key="to")["Body"].read() == b"source"
 
 
+def test_the_checksum_of_nothing_in_a_url_is_not_held_against_the_body(
+    wire: WireClient, bucket: str
+) -> None:
+    query = "x-amz-checksum-crc32=AAAAAA%3D%3D&x-amz-sdk-checksum-algorithm=CRC32"
+    target = wire.presigned("PUT", f"/{bucket}/k?{query}")
+    answer = wire.raw("PUT", target, b"body", {"Host": wire.host, "Content-Length": "4"})
+    assert answer.status == 200
+    assert wire.send("GET", f"/{bucket}/k").body == b"body"
+
+
 def test_strangers_are_refused_everywhere(server: MemoryServer, bucket: str) -> None:
     for path in ("/", f"/{bucket}", f"/{bucket}/key"):
         with pytest.raises(HTTPError) as error:

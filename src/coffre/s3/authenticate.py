@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from coffre.access.decision import ANONYMOUS, Principal
 from coffre.catalog.records import Identity, Store
 from coffre.s3.services import Services
 from coffre.wire.auth import Claim, Verified, hoisted, read_claim, verify
+from coffre.wire.checksums import Algorithm
 from coffre.wire.errors import S3Error
 from coffre.wire.request import RequestHead
 from coffre.wire.target import Target
 
 
+_SUMS_OF_NOTHING: Final = frozenset(
+    (b"x-amz-sdk-checksum-algorithm", *(algorithm.header.encode() for algorithm in Algorithm))
+)
+
+
 def with_hoisted(claim: Claim | None, head: RequestHead) -> RequestHead:
-    """The head with the headers that a presigned URL carries as parameters among its headers."""
+    """The head with the headers that a presigned URL carries as parameters among its headers.
+
+    Not so a checksum's value: whoever signs a URL has no body yet, and SDKs then sign the checksum
+    of nothing into it, which S3 does not look at.
+    """
     moved = () if claim is None else hoisted(claim, head)
+    moved = tuple(one for one in moved if one[0] not in _SUMS_OF_NOTHING)
     if not moved:
         return head
     return RequestHead(
