@@ -26,6 +26,7 @@ is refused, never guessed at.
 | `drives/rXnYdZ/chunks/XX/<chunk>.<index>.segment` | a segment of a sealed or striped chunk |
 | `*.tmp` | a file on its way to its name; left over by a crash, it counts for nothing |
 | `coffre.sock`, `committer.sock`, `steward.sock` | sockets of a running node (mode 0600) |
+| `generation` | shared memory of a running node: rises when a right may have changed |
 | `node.lock`, `committer.lock` | held while a node runs |
 
 `XX` is the last two hex digits of the chunk's id. Ids have 16 bytes: the number of the zone that

@@ -27,6 +27,7 @@ import apsw
 from msgspec import Struct
 
 from coffre.catalog.apply import apply, needs_body, place
+from coffre.catalog.generation import changes_rights
 from coffre.catalog.interface import CommitterBusy, CommitUnknown
 from coffre.catalog.log import EncodedRecord, Record, RecordKind, decode, encode
 from coffre.catalog.log_state import ChunkGivenUp
@@ -112,6 +113,10 @@ class _Group:
     record: EncodedRecord | None = None
 
 
+def _nobody_caches() -> None:
+    """For a committer whose readers remember nothing."""
+
+
 class GroupCommitter:
     """The one writer of `db` and of the log: a `coffre.catalog.interface.Committer`.
 
@@ -126,11 +131,13 @@ class GroupCommitter:
         stamps: HybridClock,
         *,
         limits: Limits = _DEFAULTS,
+        rights_changed: Callable[[], None] = _nobody_caches,
     ) -> None:
         self._db = db
         self._writer = writer
         self._stamps = stamps
         self._limits = limits
+        self._rights_changed = rights_changed
         self._columns = column_counts(db)
         self._queue: deque[_Call] = deque()
         self._queued_mutations = 0
@@ -316,6 +323,8 @@ class GroupCommitter:
                     await self._supersede()
                 continue
             self._commit(group.record)
+            if any(changes_rights(mutation) for call in calls for mutation in call.mutations):
+                self._rights_changed()
             by_client = any(
                 not isinstance(mutation, _CHUNK_STATES)
                 for call in calls

@@ -101,7 +101,8 @@ class LogWriter:
         self._closing = list(start.closing)
         self._sealed = list(start.superblock.log.sealed)
         self._due_at: float | None = None
-        self._rolled = False
+        # Rows that name a mirror which is none any more are set right at once.
+        self._rolled = any(closing.replaced for closing in start.closing)
         self._given_up: tuple[bytes, tuple[bytes, ...]] = (b"", ())
         self._discarded: list[LandingRef] = []
         self._superblock_turn = asyncio.Lock()

@@ -292,6 +292,16 @@ class _Recovery:
         except StorageFull:
             return []
 
+    def remove_stale(self, superblock: Superblock) -> None:
+        """Unlink mirrors on drives that are members no more but were: rows may still name them,
+        and what they lack reads as zeros."""
+        for ref in superblock.log.unsealed:
+            for drive in self._drives.present():
+                path = mirror_path(drive, ref.chunk)
+                if drive.id not in ref.members and self._disk.exists(path):
+                    with suppress(OSError):
+                        self._disk.unlink(path)
+
     async def bring_rows(
         self, path: str, superblock: Superblock, log: _Log, clean: bool
     ) -> tuple[apsw.Connection, Way, int]:

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from coffre.catalog.checkpoint import Checkpointer
-from coffre.catalog.group import GroupCommitter, Limits
+from coffre.catalog.generation import Generation
+from coffre.catalog.group import GroupCommitter
 from coffre.catalog.log_state import LogSettings
 from coffre.catalog.log_writer import LogWriter
 from coffre.catalog.mutations import CloseChunk
@@ -179,11 +180,13 @@ async def open_engine(settings: Settings, world: World) -> Engine:
         entropy=world.entropy,
         settings=LogSettings(seal_after=settings.seal_after, sync_deadline=settings.sync_deadline),
     )
+    generation = Generation(str(folder.generation))
+    generation.rise()
     committer = GroupCommitter(
         recovered.db,
         writer,
         HybridClock(world.clock, world.entropy, facts.zone_number, recovered.last_order),
-        limits=Limits(),
+        rights_changed=generation.rise,
     )
     Checkpointer(recovered.db, str(folder.catalog))  # the connection keeps it
     os.chmod(folder.catalog, 0o600)

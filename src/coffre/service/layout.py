@@ -50,6 +50,11 @@ class DataFolder:
         return self.root / "steward.sock"
 
     @property
+    def generation(self) -> Path:
+        """Shared memory of a running node (`catalog.generation`)."""
+        return self.root / "generation"
+
+    @property
     def marker(self) -> Path:
         return self.root / MARKER
 
@@ -72,10 +77,9 @@ class DataFolder:
 
     def _is_half_made(self, names: list[str]) -> bool:
         """An initialization that was cut: what it makes, but not the marker that comes last."""
-        return (
-            set(names) <= {"drives", "root.key", "catalog.sqlite", "making"}
-            and (self.root / "making").exists()
-        )
+        made = {"drives", "root.key", "generation", "making"}
+        known = all(name in made or name.startswith("catalog.sqlite") for name in names)
+        return known and "making" in names
 
     def _check_format(self) -> None:
         text = self.marker.read_text().strip()

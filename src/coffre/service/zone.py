@@ -7,8 +7,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from coffre.catalog.cached import CachedReader
+from coffre.catalog.generation import Generation
 from coffre.catalog.interface import Reader
-from coffre.catalog.reader import SqliteReader
 from coffre.catalog.schema import open_reader
 from coffre.service.layout import DataFolder, StartRefused
 from coffre.system.clock import Clock, SystemClock
@@ -84,4 +85,5 @@ def drive_set(facts: ZoneFacts, world: World) -> DriveSet:
 
 def catalog_reader(folder: DataFolder) -> Reader:
     """A reader of the committed rows, on a connection of this process's own."""
-    return SqliteReader(open_reader(str(folder.catalog)))
+    generation = Generation(str(folder.generation))
+    return CachedReader(open_reader(str(folder.catalog)), generation)
