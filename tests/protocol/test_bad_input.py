@@ -69,6 +69,18 @@ def test_chunked_without_a_length_needs_one(wire: WireClient, bucket: str) -> No
     assert (answer.status, answer.code) == (411, "MissingContentLength")
 
 
+def test_the_ecs_dialect_takes_chunked_bodies_and_repeated_buckets(server: MemoryServer) -> None:
+    wire = WireClient(server.port, server.create_store("ecs-store", "ecs"))
+    for _ in range(2):
+        assert wire.send("PUT", "/Ecs_Bucket").status == 200
+    headers = {"Transfer-Encoding": "chunked", "X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"}
+    target = "/Ecs_Bucket/k"
+    head = render("PUT", target, wire.signed("PUT", target, b"", headers))
+    assert ask(wire, head + b"5\r\nhello\r\n0\r\n\r\n").status == 200
+    assert wire.send("GET", target).body == b"hello"
+    assert wire.send("GET", "/Ecs_Bucket?prefix=h").status == 200
+
+
 def test_a_put_without_any_length_needs_one(wire: WireClient, bucket: str) -> None:
     answer = ask(wire, render("PUT", f"/{bucket}/k", wire.signed("PUT", f"/{bucket}/k")))
     assert (answer.status, answer.code) == (411, "MissingContentLength")

@@ -14,7 +14,6 @@ from coffre.wire.errors import S3Error
 from coffre.wire.request import RequestHead
 from coffre.wire.target import Target
 
-
 _SUMS_OF_NOTHING: Final = frozenset(
     (b"x-amz-sdk-checksum-algorithm", *(algorithm.header.encode() for algorithm in Algorithm))
 )

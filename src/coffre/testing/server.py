@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
@@ -43,6 +43,7 @@ from coffre.vault.memory import MemoryChunkStore
 from coffre.vault.records import Extent
 
 _T = TypeVar("_T")
+Dialect = Literal["aws", "ecs"]
 _START_S = 10.0
 
 
@@ -97,12 +98,21 @@ class MemoryEngine:
         await self.catalog.commit(CreateTenant(tenant_id, name, bucket_limit))
         return tenant_id
 
-    async def create_store(self, name: str, tenant_id: bytes) -> bytes:
+    async def create_store(self, name: str, tenant_id: bytes, dialect: Dialect = "aws") -> bytes:
         """A store with a key of its own; its id."""
         store_id, key = self._id(), self.entropy.bytes(KEY_BYTES)
         wrapped = self._root_key.wrap(key)
         await self.catalog.commit(
-            CreateStore(store_id, name, tenant_id, self._id(), self._root_key.id, wrapped)
+            CreateStore(
+                store_id,
+                name,
+                tenant_id,
+                self._id(),
+                self._root_key.id,
+                wrapped,
+                key_order="utf-16be" if dialect == "ecs" else "utf-8",
+                dialect=dialect,
+            )
         )
         return store_id
 
@@ -177,12 +187,12 @@ class MemoryServer:
     def commit(self, mutation: Mutation) -> Result:
         return self.call(self.engine.catalog.commit(mutation))
 
-    def create_store(self, name: str) -> Credentials:
+    def create_store(self, name: str, dialect: Dialect = "aws") -> Credentials:
         """A store of its own tenant, with its first user."""
 
         async def made() -> Credentials:
             tenant_id = await self.engine.create_tenant(name, self._bucket_limit)
-            await self.engine.create_store(name, tenant_id)
+            await self.engine.create_store(name, tenant_id, dialect)
             return await self.engine.create_user(name, "Initial S3 user")
 
         return self.call(made())
