@@ -38,7 +38,7 @@ class CachedReader(SqliteReader):
         return self._once((store_id, name), super().bucket, store_id, name)
 
     def _once(
-        self, question: Hashable, read: Callable[..., _T | None], *about: object
+        self, asked: Hashable, read: Callable[..., _T | None], *about: str | bytes
     ) -> _T | None:
         # The generation is read before the row: one that rises in between is noticed next time.
         now = self._generation()
