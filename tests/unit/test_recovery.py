@@ -205,3 +205,22 @@ async def test_a_clean_stop_is_marked_and_the_next_start_has_nothing_to_do(
     again = await zone.node()
     assert (again.recovered.way, again.recovered.replayed) == (Way.EQUAL, 0)
     assert await stored_body(again, b"a") == b"hello"
+
+
+async def test_a_drive_that_comes_back_with_a_stale_mirror_is_not_read(zone: RecordedZone) -> None:
+    node = await zone.founded()
+    stale = (await open_mirrors(node))[0]
+    await node.kill()
+    zone.disk.lose(stale.path)
+    node = await zone.node()
+    await node.kill()
+    zone.disk.heal(stale.path)
+    again = await zone.node()
+    assert not any(
+        zone.disk.exists(mirror_path(stale, ref.chunk))
+        for ref in again.recovered.start.superblock.log.unsealed
+    )
+    await again.committer.commit(*put(b"a", b"hello"))
+    for chunk in again.reader.chunks():
+        named = again.recovered.start.superblock.log.unsealed[0]
+        assert chunk.id != named.chunk or stale.id not in chunk.members

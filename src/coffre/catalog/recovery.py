@@ -152,6 +152,7 @@ async def recover(
         failed = superblocks.write(started, drives.present())
         for drive in failed:
             drives.fail(drive, "its superblock could not be written")
+        recovery.remove_stale(started)
         remove_mirrors(
             drives, [ref for ref in superblock.log.unsealed if not log.length(ref.chunk)]
         )
