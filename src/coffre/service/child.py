@@ -18,8 +18,9 @@ class Boot(msgspec.Struct, frozen=True):
 
     `zone` is what the committer found at its start (`zone.ZoneFacts`), for all but itself;
     `owner` names the process in what it owns (striped chunks); `live_owners` are the workers that
-    run, so that a new committer knows whose chunks nobody will append to any more; `listen_fd` is
-    the listening socket that all workers accept from.
+    run, so that a new committer knows whose chunks nobody will append to any more; `gone_owner` is
+    the worker that a new one takes the place of; `listen_fd` is
+    the listening socket that a worker accepts from.
     """
 
     role: str
@@ -29,6 +30,7 @@ class Boot(msgspec.Struct, frozen=True):
     zone: dict[str, Any] = {}
     owner: str = ""
     live_owners: tuple[str, ...] = ()
+    gone_owner: str = ""
     listen_fd: int = -1
 
 
@@ -67,6 +69,7 @@ async def start_child(
     zone: dict[str, Any],
     owner: str = "",
     live_owners: tuple[str, ...] = (),
+    gone_owner: str = "",
     listen_fd: int = -1,
 ) -> tuple[Child, Ready]:
     """Start a process of ours and wait until it says that it is ready, refuses, or dies."""
@@ -78,6 +81,8 @@ async def start_child(
             "coffre.service.process",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
+            # Else each thread's arena keeps the rows of large uploads that it has freed.
+            env={**os.environ, "MALLOC_ARENA_MAX": "2"},
             pass_fds=(write_fd,) if listen_fd < 0 else (write_fd, listen_fd),
         )
         boot = Boot(
@@ -88,6 +93,7 @@ async def start_child(
             zone=zone,
             owner=owner,
             live_owners=live_owners,
+            gone_owner=gone_owner,
             listen_fd=listen_fd,
         )
     finally:

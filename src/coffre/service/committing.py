@@ -16,7 +16,7 @@ from coffre.service.child import Boot
 from coffre.service.door import ask, open_door
 from coffre.service.engine import open_engine
 from coffre.service.layout import DataFolder, FolderLock
-from coffre.service.zone import real_world
+from coffre.service.zone import close_left_chunks, real_world
 
 # A committer whose supervisor was killed ends within a moment; the next one waits for that.
 LOCK_PATIENCE_S = 5.0
@@ -37,7 +37,9 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
 
     node.seal = seal
     running = asyncio.ensure_future(engine.run())
-    await engine.close_left_chunks(boot.live_owners)
+    await close_left_chunks(
+        node.reader, engine.committer, lambda owner: owner not in boot.live_owners
+    )
     link = await serve_link(engine.committer, folder.link.name)
     door = await open_door(folder.socket.name, Administration(node).call)
     ready({"zone": msgspec.to_builtins(node.facts)})

@@ -15,7 +15,6 @@ from coffre.catalog.generation import Generation
 from coffre.catalog.group import GroupCommitter
 from coffre.catalog.log_state import LogSettings
 from coffre.catalog.log_writer import LogWriter
-from coffre.catalog.mutations import CloseChunk
 from coffre.catalog.recovery import Recovered, RecoveryRefused, Way, recover
 from coffre.catalog.stamp import HybridClock
 from coffre.config import Settings
@@ -25,7 +24,7 @@ from coffre.service.node import Node
 from coffre.service.zone import World, ZoneFacts, catalog_reader, drive_set, open_root_key
 from coffre.vault.drives import DriveSet, DriveState
 from coffre.vault.keys import RootKey
-from coffre.vault.records import ChunkKind, ChunkState
+from coffre.vault.records import ChunkState
 from coffre.vault.superblock import (
     Loaded,
     SuperblockNotWritten,
@@ -120,13 +119,6 @@ class Engine:
 
     def stop(self) -> None:
         self.committer.stop()
-
-    async def close_left_chunks(self, live_owners: tuple[str, ...]) -> None:
-        """Seal, as they stand, the striped chunks of processes that are gone."""
-        for chunk in self.node.reader.chunks():
-            striped = chunk.kind is ChunkKind.STRIPED and chunk.state is ChunkState.OPEN
-            if striped and chunk.owner not in live_owners:
-                await self.committer.commit(CloseChunk(chunk.id))
 
 
 async def open_engine(settings: Settings, world: World) -> Engine:

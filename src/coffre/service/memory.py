@@ -81,6 +81,6 @@ async def serve_memory(settings: Settings, announce: Callable[[dict[str, Any]], 
         entropy=node.entropy,
         zone=ZONE,
     )
-    with listen(settings.host, settings.port) as listener:
+    with listen(settings.host, settings.port, 1)[0] as listener:
         announce(announcement(settings, listener.getsockname()[1], owner, first))
         await serve_http(gateway, listener, settings, stop)

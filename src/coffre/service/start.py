@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -101,12 +101,15 @@ async def _serve(settings: Settings, announce: Announce) -> None:
     state = folder.state()
     lock = FolderLock(folder, "node", patience_s=2.0)
     try:
-        with listen(settings.host, settings.port) as listener:
-            port = listener.getsockname()[1]
+        with ExitStack() as held:
+            listeners = listen(settings.host, settings.port, settings.worker_count)
+            for listener in listeners:
+                held.enter_context(listener)
+            port = listeners[0].getsockname()[1]
             first = None
             if state == "new":
                 owner, first = await _make(settings, folder)
-            supervisor = Supervisor(settings, listener)
+            supervisor = Supervisor(settings, listeners)
             stop = _stop_on_signals()
             try:
                 await supervisor.start()

@@ -1,6 +1,6 @@
 """The supervisor: starts the committer, the steward and the workers, and starts each again.
 
-It holds the folder's lock and the listening socket, serves nothing itself, never touches data. A
+It holds the folder's lock and the listening sockets, serves nothing itself, never touches data. A
 committer that rebuilt the catalog file has the workers replaced: they would keep reading the file
 that is gone.
 """
@@ -27,17 +27,30 @@ _QUICK_DEATH_S = 1.0
 _MAX_BACKOFF_S = 5.0
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Listen on a TCP port (0: any free one). All workers accept from this one socket, so that a
-    worker that dies takes no waiting connection with it. Raises StartRefused."""
+def listen(host: str, port: int, count: int) -> list[socket.socket]:
+    """`count` listening sockets on one TCP port (0: any free one): the kernel spreads connections
+    over them, and each outlives the worker that accepts from it, with whatever waits in its queue.
+
+    Raises StartRefused when somebody else listens there.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listeners: list[socket.socket] = []
     try:
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            # Without SO_REUSEPORT, so that even somebody who would share is noticed.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            port = probe.getsockname()[1]
+        for _ in range(count):
+            listeners.append(socket.socket(family, socket.SOCK_STREAM))
+            listeners[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listeners[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            listeners[-1].bind((host, port))
+            listeners[-1].listen(BACKLOG)
+            listeners[-1].setblocking(False)
     except OSError as error:
-        listener.close()
+        for listener in listeners:
+            listener.close()
         advice = (
             "choose one above 1023"
             if isinstance(error, PermissionError)
@@ -46,18 +59,16 @@ def listen(host: str, port: int) -> socket.socket:
         raise StartRefused(
             f"port {port} on {host} cannot be had ({error.strerror}): {advice} with COFFRE_PORT"
         ) from None
-    listener.setblocking(False)
-    return listener
+    return listeners
 
 
 class Supervisor:
     """Runs one node's processes until stopped."""
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, listeners: list[socket.socket]) -> None:
         self._settings = settings
         self._boot_settings: dict[str, Any] = msgspec.to_builtins(settings)
-        self._workers = settings.worker_count
-        self._listener = listener
+        self._workers = {f"worker-{index}": listener for index, listener in enumerate(listeners)}
         self._children: dict[str, Child] = {}
         self._keepers: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
@@ -67,10 +78,9 @@ class Supervisor:
     async def start(self) -> dict[str, Any]:
         """Start everything; the committer's facts once all workers serve. Raises StartRefused."""
         facts = await self._start("committer", "committer")
-        names = [f"worker-{index}" for index in range(self._workers)]
-        await asyncio.gather(*(self._start(name, "worker") for name in names))
+        await asyncio.gather(*(self._start(name, "worker") for name in self._workers))
         await self._start("steward", "steward")
-        for name in ("committer", "steward", *names):
+        for name in ("committer", "steward", *self._workers):
             task = asyncio.create_task(self._keep(name))
             self._keepers.add(task)
         return facts
@@ -93,6 +103,7 @@ class Supervisor:
 
     async def _start(self, name: str, role: str) -> dict[str, Any]:
         owner = f"{name}-{secrets.token_hex(4)}" if role == "worker" else name
+        gone = self._children.get(name)
         live = tuple(c.owner for c in self._children.values() if c.role == "worker")
         child, ready = await start_child(
             role,
@@ -100,7 +111,8 @@ class Supervisor:
             zone={} if role == "committer" else self._zone,
             owner=owner,
             live_owners=live,
-            listen_fd=self._listener.fileno() if role == "worker" else -1,
+            gone_owner=gone.owner if role == "worker" and gone is not None else "",
+            listen_fd=self._workers[name].fileno() if role == "worker" else -1,
         )
         if ready.refused is not None:
             raise StartRefused(ready.refused)

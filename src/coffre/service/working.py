@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from coffre.catalog.interface import CommitterBusy
+from coffre.catalog.interface import Committer, CommitterBusy
 from coffre.catalog.link import CommitterClient
 from coffre.catalog.mutations import CloseChunk, CountDead, ReserveChunk
 from coffre.config import Settings
@@ -20,14 +20,18 @@ from coffre.service.layout import DataFolder
 from coffre.service.s3service import s3_gateway
 from coffre.service.serving import serve_http
 from coffre.service.zone import (
+    World,
     ZoneFacts,
     catalog_reader,
+    close_left_chunks,
     drive_set,
     open_root_key,
     origin,
     real_world,
 )
 from coffre.vault.blobs import FramedVault
+from coffre.vault.drives import DriveSet
+from coffre.vault.keys import RootKey
 from coffre.vault.records import Chunk, Extent
 from coffre.vault.store import DriveChunkStore
 from coffre.vault.striped import StripedWriter
@@ -41,37 +45,14 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     os.chdir(folder.root)
     world = real_world()
     root_key = open_root_key(folder)
+    reader = catalog_reader(folder)
     committer = CommitterClient(
         folder.link.name,
         most_calls=settings.queued_mutations,
         most_bytes=settings.queued_bytes,
     )
     drives = drive_set(facts, world)
-    reader = catalog_reader(folder)
-
-    async def reserve(chunk: Chunk) -> None:
-        await committer.commit(
-            ReserveChunk(chunk.id, chunk.owner, chunk.epoch, chunk.k, chunk.m, chunk.members)
-        )
-
-    async def close(chunk_id: bytes) -> None:
-        await committer.commit(CloseChunk(chunk_id))
-
-    async def count_dead(extents: tuple[Extent, ...]) -> None:
-        await committer.commit(CountDead(extents))
-
-    striped = StripedWriter(
-        drives,
-        reserve,
-        close,
-        owner=boot.owner,
-        epoch=facts.epoch,
-        origin=origin(facts, root_key),
-        entropy=world.entropy,
-        clock=world.clock,
-        wanted=settings.coding,
-        sync_deadline=settings.sync_deadline,
-    )
+    striped = _striped(boot.owner, settings, facts, root_key, drives, committer, world)
     chunks = DriveChunkStore(
         drives,
         world.disk,
@@ -80,13 +61,9 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
         striped=striped,
         read_deadline=settings.read_deadline,
     )
-    vault = FramedVault(
-        chunks,
-        world.entropy,
-        facts.zone_number,
-        count_dead=count_dead,
-        inline_limit=settings.inline_limit,
-    )
+
+    async def count_dead(extents: tuple[Extent, ...]) -> None:
+        await committer.commit(CountDead(extents))
 
     def admit(operation: str, client: str, bucket: str | None) -> None:
         if committer.busy:
@@ -96,16 +73,55 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
         settings,
         reader=reader,
         committer=committer,
-        vault=vault,
+        vault=FramedVault(
+            chunks,
+            world.entropy,
+            facts.zone_number,
+            count_dead=count_dead,
+            inline_limit=settings.inline_limit,
+        ),
         root_key=root_key,
         clock=world.clock,
         entropy=world.entropy,
         zone=facts.zone_number,
         admit=admit,
     )
-    listener = socket.socket(fileno=boot.listen_fd)
     ready({})
-    await serve_http(gateway, listener, settings, stop)
+    await close_left_chunks(reader, committer, boot.gone_owner.__eq__)
+    await serve_http(gateway, socket.socket(fileno=boot.listen_fd), settings, stop)
     await striped.drain()
     committer.close()
     chunks.close()
+
+
+def _striped(
+    owner: str,
+    settings: Settings,
+    facts: ZoneFacts,
+    root_key: RootKey,
+    drives: DriveSet,
+    committer: Committer,
+    world: World,
+) -> StripedWriter:
+    """This worker's striped chunk, reserved and closed through the committer."""
+
+    async def reserve(chunk: Chunk) -> None:
+        await committer.commit(
+            ReserveChunk(chunk.id, chunk.owner, chunk.epoch, chunk.k, chunk.m, chunk.members)
+        )
+
+    async def close(chunk_id: bytes) -> None:
+        await committer.commit(CloseChunk(chunk_id))
+
+    return StripedWriter(
+        drives,
+        reserve,
+        close,
+        owner=owner,
+        epoch=facts.epoch,
+        origin=origin(facts, root_key),
+        entropy=world.entropy,
+        clock=world.clock,
+        wanted=settings.coding,
+        sync_deadline=settings.sync_deadline,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,8 @@ from msgspec import Struct
 
 from coffre.catalog.cached import CachedReader
 from coffre.catalog.generation import Generation
-from coffre.catalog.interface import Reader
+from coffre.catalog.interface import Committer, Reader
+from coffre.catalog.mutations import CloseChunk
 from coffre.catalog.schema import open_reader
 from coffre.service.layout import DataFolder, StartRefused
 from coffre.system.clock import Clock, SystemClock
@@ -18,6 +20,7 @@ from coffre.system.entropy import Entropy, SystemEntropy
 from coffre.vault.drives import Drive, DriveSet, DriveState
 from coffre.vault.headers import Origin
 from coffre.vault.keys import RootKey, WrongKey, load_root_key
+from coffre.vault.records import ChunkKind, ChunkState
 
 
 class DriveFacts(Struct, frozen=True):
@@ -87,3 +90,13 @@ def catalog_reader(folder: DataFolder) -> Reader:
     """A reader of the committed rows, on a connection of this process's own."""
     generation = Generation(str(folder.generation))
     return CachedReader(open_reader(str(folder.catalog)), generation)
+
+
+async def close_left_chunks(
+    reader: Reader, committer: Committer, is_gone: Callable[[str], bool]
+) -> None:
+    """Seal, as they stand, the striped chunks of owners that are gone."""
+    for chunk in reader.chunks():
+        striped = chunk.kind is ChunkKind.STRIPED and chunk.state is ChunkState.OPEN
+        if striped and is_gone(chunk.owner):
+            await committer.commit(CloseChunk(chunk.id))

@@ -1,1 +1,1 @@
-"""Bytes to values and back, without I/O: signatures, chunked bodies, checksums, ranges, XML, names, errors."""
+"""Bytes to values and back, without I/O: signatures, bodies, checksums, XML, names, errors."""
