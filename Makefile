@@ -35,9 +35,9 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	@$(CLEAN) $(BIN)/python -m bench $(ARGS)
 
-# Faults and power losses by the thousand, for hours when somebody has them.
+# Faults and power losses by the thousand, and transfers of 5 GiB, for half an hour when somebody has them.
 long: $(VENV)/.dev
-	@$(CLEAN) COFFRE_LONG=1 $(BIN)/python -m pytest tests/fault tests/sim $(ARGS)
+	@$(CLEAN) COFFRE_LONG=1 $(BIN)/python -m pytest tests/fault tests/sim tests/clients/test_large_transfers.py $(ARGS)
 
 # The real clients that tests/clients uses (mc needs Go, the JavaScript SDK needs npm).
 clients:
