@@ -8,9 +8,10 @@ from __future__ import annotations
 import errno
 import os
 import random
+import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -90,24 +91,6 @@ def copy_of_into(template: Path, data: Path) -> None:
             target.chmod(part.stat().st_mode)
 
 
-def test_with_less_than_the_reserve_bodies_are_refused_and_the_rest_goes_on(
-    full_node: tuple[Node, Volume], chance: random.Random
-) -> None:
-    node, space = full_node
-    ledger = _some_objects(node.start(), chance)
-    # A chunk that stands open may be filled: this closes it.
-    node.command("seal", "--now")
-    space.leave(100 * MIB)
-    client = Client(node)
-    for _ in range(2):
-        for size in (_SMALL, _LARGE):
-            _refused_for_space(client.put(BUCKET, "more", bytes(size)))
-        # What deletes may use of the reserve is not there for the bodies that follow.
-        _the_rest_goes_on(node, ledger)
-    space.size(ROOMY)
-    _writes_go_on(node, ledger, chance)
-
-
 def test_with_no_space_at_all_bodies_are_refused_and_the_rest_goes_on(
     full_node: tuple[Node, Volume], chance: random.Random
 ) -> None:
@@ -135,18 +118,43 @@ def test_with_no_space_at_all_bodies_are_refused_and_the_rest_goes_on(
     _writes_go_on(node, ledger, chance)
 
 
-def test_a_start_with_less_than_the_reserve_leaves_it_to_deletes(
+def test_with_less_than_the_reserve_bodies_are_refused_and_the_rest_goes_on(
     full_node: tuple[Node, Volume], chance: random.Random
 ) -> None:
     node, space = full_node
     ledger = _some_objects(node.start(), chance)
+    # What stands open may be filled: this start finds nothing open.
     node.kill()
     space.leave(200 * MIB)
     node.start()
-    _refused_for_space(Client(node).put(BUCKET, "more", bytes(_SMALL)))
-    _the_rest_goes_on(node, ledger)
+    client = Client(node)
+    for _ in range(2):
+        for size in (_SMALL, _LARGE):
+            _refused_for_space(client.put(BUCKET, "more", bytes(size)))
+        # What deletes may use of the reserve is not there for the bodies that follow.
+        _the_rest_goes_on(node, ledger)
     space.size(ROOMY)
     _writes_go_on(node, ledger, chance)
+
+
+def test_room_on_two_drives_alone_is_no_room_for_what_must_survive_two_drives(
+    make_node: Callable[..., Node], tmp_path: Path, chance: random.Random
+) -> None:
+    node = make_node()
+    roomy = chance.sample(node.drive_folders(), 2)
+    aside = tmp_path / "aside"
+    with ExitStack() as stack:
+        for folder in node.drive_folders():
+            if folder not in roomy:
+                folder.rename(aside)
+                space = stack.enter_context(volume(folder))
+                shutil.copytree(aside, folder, dirs_exist_ok=True)
+                shutil.rmtree(aside)
+                space.leave(200 * MIB)
+        stack.callback(node.kill)
+        client = Client(node.start())
+        _refused_for_space(client.put(BUCKET, "small", bytes(_SMALL)))
+        _refused_for_space(client.put(BUCKET, "large", bytes(_LARGE)))
 
 
 def _some_objects(node: Node, chance: random.Random) -> Ledger:
