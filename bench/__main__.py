@@ -14,6 +14,7 @@ from bench.disk import sync_costs
 from bench.listing import page_costs
 from bench.measure import COFFRE, summarise
 from bench.report import Outcome, publish, tables
+from bench.restart import restarts
 from bench.run import Bench
 from bench.scenarios import FULL, KIB, QUICK, Scale, Scenario, chosen
 from bench.servers import bare_answer, coffre
@@ -60,6 +61,9 @@ def _run(
     if "list-steps" in extras:
         print("list-steps", flush=True)
         outcome.pages = page_costs(folder, scale.listed)
+    if "restart" in extras:
+        print("restart", flush=True)
+        outcome.restarts = restarts(folder, scale.restarted)
     if not scenarios:
         return
     require_wrk()

@@ -11,6 +11,7 @@ from typing import Any
 from bench.disk import SyncCost
 from bench.listing import PageCost
 from bench.measure import Rounds, Summary, summarise
+from bench.restart import Restart
 from bench.scenarios import Scenario, size_text
 
 BEGIN = "<!-- measured by make bench: begin -->"
@@ -28,6 +29,7 @@ class Outcome:
     scenarios: list[tuple[Scenario, Rounds]] = field(default_factory=list)
     syncs: list[SyncCost] = field(default_factory=list)
     pages: list[PageCost] = field(default_factory=list)
+    restarts: list[Restart] = field(default_factory=list)
 
     def faults(self) -> dict[str, Mapping[str, int]]:
         """Scenarios in which a request failed, and how."""
@@ -46,6 +48,7 @@ class Outcome:
             },
             "syncs": [asdict(cost) for cost in self.syncs],
             "pages": [asdict(cost) for cost in self.pages],
+            "restarts": [asdict(restart) for restart in self.restarts],
         }
         return json.dumps(kept, indent=1)
 
@@ -62,6 +65,8 @@ def tables(outcome: Outcome) -> str:
             parts.append(f"### {title}\n\n{_scenarios(chosen, unit)}")
     if outcome.pages:
         parts.append(f"### What a page of 1000 keys costs the catalog\n\n{_pages(outcome.pages)}")
+    if outcome.restarts:
+        parts.append(f"### How long a restart takes\n\n{_restarts(outcome.restarts)}")
     if outcome.syncs:
         parts.append(f"### What a sync costs\n\n{_syncs(outcome.syncs)}")
     return "\n\n".join(parts)
@@ -138,6 +143,23 @@ def _pages(costs: Sequence[PageCost]) -> str:
                 f"{cost.milliseconds:.2f}",
             )
             for cost in costs
+        ],
+    )
+
+
+def _restarts(found: Sequence[Restart]) -> str:
+    return table(
+        ("objects", "after", "serves after s", "rows were", "records replayed", "recovery s"),
+        [
+            (
+                f"{one.objects:,}".replace(",", " "),
+                one.after,
+                f"{one.seconds:.1f}",
+                one.way,
+                str(one.records),
+                f"{one.recovery_seconds:.2f}",
+            )
+            for one in found
         ],
     )
 

@@ -49,17 +49,23 @@ class Scenario:
 @dataclass(frozen=True)
 class Scale:
     """How long to look. `transfers`: large bodies that each client moves in a round;
-    `listed`: objects in the small and in the large bucket whose listing is counted."""
+    `listed`: objects in the small and in the large bucket whose listing is counted;
+    `restarted`: objects of the node whose restart is timed."""
 
     seconds: float
     rounds: int
     transfers: int
     listed: tuple[int, int]
     syncs: int
+    restarted: int
 
 
-FULL = Scale(seconds=4, rounds=3, transfers=4, listed=(10_000, 1_000_000), syncs=400)
-QUICK = Scale(seconds=1, rounds=3, transfers=2, listed=(10_000, 100_000), syncs=100)
+FULL = Scale(
+    seconds=4, rounds=3, transfers=4, listed=(10_000, 1_000_000), syncs=400, restarted=1_000_000
+)
+QUICK = Scale(
+    seconds=1, rounds=3, transfers=2, listed=(10_000, 100_000), syncs=100, restarted=50_000
+)
 
 
 def _small() -> Iterable[Scenario]:
@@ -85,7 +91,7 @@ def _lists() -> Iterable[Scenario]:
 SCENARIOS: tuple[Scenario, ...] = (*_small(), *_large(), *_lists())
 
 # Parts of a run that are not load on a server.
-EXTRAS = ("sync-cost", "list-steps")
+EXTRAS = ("sync-cost", "list-steps", "restart")
 
 
 def chosen(pattern: str) -> tuple[list[Scenario], list[str]]:
