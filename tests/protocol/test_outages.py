@@ -51,6 +51,9 @@ class FailingVault:
             yield bytes(self._served)
         raise DataLost("5 of 16 segments are gone")
 
+    async def read_whole(self, blob: Blob, data_key: bytes, start: int, end: int) -> bytes:
+        return b"".join([piece async for piece in self.read(blob, data_key, start, end)])
+
 
 @pytest.mark.parametrize(
     ("failure", "status", "code"),

@@ -50,6 +50,9 @@ class SqliteReader:
     """Reads over `db`, one thread at a time."""
 
     def __init__(self, db: apsw.Connection) -> None:
+        # Else SQLite, once it has held a parameter against a partial index's condition, prepares
+        # the statement anew whenever that parameter changes: 20 µs a read instead of 4.
+        db.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         self._db = db
 
     def identity(self, access_key: str) -> Identity | None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from coffre.s3.deadlines import Deadlines
 from coffre.s3.settings import Patience
 from coffre.wire.auth import Verified
 from coffre.wire.checksums import Declared, Running, check, declared
@@ -15,9 +16,6 @@ from coffre.wire.request import RequestHead
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-
-# How often, in seconds, a body's deadline is moved: a timer per chunk would cost more than hashing.
-_REVIEW_S = 0.5
 
 
 class RequestBody:
@@ -29,11 +27,13 @@ class RequestBody:
         head: RequestHead,
         verified: Verified | None,
         patience: Patience,
+        deadlines: Deadlines,
     ) -> None:
         self._receive = receive
         self._head = head
         self._verified = verified
         self._patience = patience
+        self._deadlines = deadlines
         self._declared: int | None = None
         self._ended = False
         self.received = 0
@@ -66,22 +66,21 @@ class RequestBody:
         """Hand every piece of payload to `take`. RequestTimeout when the client is too slow."""
         loop = asyncio.get_running_loop()
         patience = self._patience
-        started = reviewed = loop.time()
+        started = loop.time()
+        deadline = self._deadlines.start(started + patience.idle_s)
         try:
-            async with asyncio.timeout_at(started + patience.idle_s) as limit:
-                while data := await self._next():
-                    now = loop.time()
-                    if now - reviewed > _REVIEW_S:
-                        reviewed = now
-                        least = self.received / patience.least_bytes_per_s
-                        slowest = started + patience.grace_s + least
-                        limit.reschedule(min(now + patience.idle_s, slowest))
-                    for piece in decoder.feed(data):
-                        await take(piece)
-        except TimeoutError:
-            if not limit.expired():
+            while data := await self._next():
+                least = self.received / patience.least_bytes_per_s
+                slowest = started + patience.grace_s + least
+                deadline.at = min(loop.time() + patience.idle_s, slowest)
+                for piece in decoder.feed(data):
+                    await take(piece)
+        except asyncio.CancelledError:
+            if not deadline.caught():
                 raise
             raise S3Error("RequestTimeout", headers=((b"connection", b"close"),)) from None
+        finally:
+            self._deadlines.end(deadline)
 
     async def document(
         self, limit: int, stated: Declared | None = None, *, must_declare: bool = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from msgspec import Struct
 
@@ -43,6 +42,14 @@ def read_content(
     return _read_parts(context, manifest, start, end)
 
 
+async def whole_content(context: Context, manifest: Manifest, start: int, end: int) -> bytes:
+    """Few bytes start..end of an object, at once."""
+    blob = manifest.blob
+    if blob is not None:
+        return await context.vault.read_whole(blob, context.data_key(blob.key_id), start, end)
+    return b"".join([piece async for piece in _read_parts(context, manifest, start, end)])
+
+
 async def _read_parts(
     context: Context, manifest: Manifest, start: int, end: int
 ) -> AsyncIterator[bytes]:
@@ -62,19 +69,24 @@ async def _read_parts(
                 yield piece
 
 
-@asynccontextmanager
-async def new_blob(context: Context, size: int | None) -> AsyncIterator[BlobWriter]:
+class new_blob:  # noqa: N801  (a context manager, used like a function)
     """A writer in the store's key. What it wrote is abandoned if the block fails, but not when it
     is unknown whether the commit took place."""
-    key_id = context.store.key_id
-    writer = context.vault.writer(key_id, context.data_key(key_id), size_hint=size)
-    try:
-        yield writer
-    except CommitUnknown:
-        raise
-    except BaseException:
-        await writer.abandon()
-        raise
+
+    __slots__ = ("_writer",)
+
+    def __init__(self, context: Context, size: int | None) -> None:
+        key_id = context.store.key_id
+        self._writer = context.vault.writer(key_id, context.data_key(key_id), size_hint=size)
+
+    async def __aenter__(self) -> BlobWriter:
+        return self._writer
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        if error is not None and not isinstance(error, CommitUnknown):
+            await self._writer.abandon()
 
 
 def incoming(context: Context, limit: int) -> BodyDecoder:

@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 from coffre.catalog.interface import CommitterBusy, CommitUnknown
 from coffre.catalog.mutations import Refusal
 from coffre.s3.body import Receive
-from coffre.s3.response import XML, Header, Response
+from coffre.s3.response import WHOLE_BYTES, XML, Header, Response
 from coffre.system.entropy import Entropy
 from coffre.vault.interface import DataLost, StorageFull
 from coffre.wire.errors import CATALOGUE, S3Error, error_xml
@@ -25,9 +25,10 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 log = logging.getLogger("coffre.s3")
 
-# What goes to the socket at a time; smaller pieces of an object are joined up to this.
-_SEND_BYTES: Final = 256 * 1024
 _CONTROL: Final = re.compile(rb"[\x00-\x1f]")
+# Odd, so that every number comes up; 2^64 divided by the golden ratio.
+_STRIDE: Final = 0x9E3779B97F4A7C15
+_MASK: Final = (1 << 64) - 1
 _SERVER: Final[Header] = (b"server", b"Coffre")
 
 
@@ -80,13 +81,16 @@ class Funnel:
     a client may take none of the answer."""
 
     def __init__(self, entropy: Entropy, patience_s: float) -> None:
-        self._entropy = entropy
         self._patience_s = patience_s
+        self._number = int.from_bytes(entropy.bytes(8), "big")
         self.host_id = b64encode(entropy.bytes(24)).decode()
         self._host: Header = (b"x-amz-id-2", self.host_id.encode())
 
     def request_id(self) -> str:
-        return self._entropy.bytes(8).hex().upper()
+        """16 hexadecimal digits: all numbers of 64 bits in turn, from a random one, neighbours far
+        apart."""
+        self._number = (self._number + _STRIDE) & _MASK
+        return f"{self._number:016X}"
 
     def error(self, error: S3Error, head: RequestHead, request_id: str) -> Response:
         """The answer that is an error; HEAD and 304 have no body."""
@@ -98,28 +102,26 @@ class Funnel:
                 response.body = error_xml(error, resource, request_id, self.host_id)
         return response
 
-    async def send(self, response: Response, request_id: str, receive: Receive, send: Send) -> int:
-        """Send an answer; the count of body bytes. Raises Disconnected, and what a stream raises
-        after its first piece (the connection then ends short, which every client notices)."""
+    async def send(self, response: Response, request_id: str, send: Send) -> int:
+        """Send an answer that is whole; the count of body bytes."""
+        await send(self._start(response, request_id))
+        await send({"type": "http.response.body", "body": response.body})
+        return len(response.body)
+
+    def _start(self, response: Response, request_id: str) -> MutableMapping[str, Any]:
         headers = response.headers
         headers += ((b"x-amz-request-id", request_id.encode()), self._host, _SERVER)
-        start = {"type": "http.response.start", "status": response.status, "headers": headers}
-        if response.stream is None:
-            await send(start)
-            await send({"type": "http.response.body", "body": response.body})
-            return len(response.body)
-        headers.append((b"content-length", b"%d" % response.length))
-        if response.length <= _SEND_BYTES:
-            body = b"".join([piece async for piece in response.stream])
-            await send(start)
-            await send({"type": "http.response.body", "body": body})
-            return len(body)
-        return await self._stream(response, start, receive, send)
+        return {"type": "http.response.start", "status": response.status, "headers": headers}
 
-    async def _stream(
-        self, response: Response, start: MutableMapping[str, Any], receive: Receive, send: Send
+    async def stream(
+        self, response: Response, request_id: str, receive: Receive, send: Send
     ) -> int:
+        """Send an answer as its stream gives it; the count of body bytes. Raises Disconnected, and
+        what the stream raises (after its first piece the connection then ends short, which every
+        client notices)."""
         assert response.stream is not None, "the caller looked"
+        response.headers.append((b"content-length", b"%d" % response.length))
+        start = self._start(response, request_id)
         loop = asyncio.get_running_loop()
         gone = asyncio.ensure_future(_disconnect(receive))
         sent = 0
@@ -149,13 +151,13 @@ def _resource(raw_path: bytes) -> str:
 
 
 async def _joined(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same bytes in pieces of at least `_SEND_BYTES`, but for the last."""
+    """The same bytes in pieces of at least `WHOLE_BYTES`, but for the last."""
     waiting: list[bytes] = []
     size = 0
     async for piece in stream:
         waiting.append(piece)
         size += len(piece)
-        if size >= _SEND_BYTES:
+        if size >= WHOLE_BYTES:
             yield waiting[0] if len(waiting) == 1 else b"".join(waiting)
             waiting, size = [], 0
     if waiting:

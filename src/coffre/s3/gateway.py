@@ -13,6 +13,7 @@ from coffre.catalog.records import Bucket
 from coffre.s3.authenticate import authenticate, with_hoisted
 from coffre.s3.body import Receive, RequestBody
 from coffre.s3.context import Context
+from coffre.s3.deadlines import Deadlines
 from coffre.s3.funnel import Disconnected, Funnel, Interrupted, Send, as_error, log_failure
 from coffre.s3.operation import BodyKind, On, Operation
 from coffre.s3.operations import TABLE
@@ -57,7 +58,9 @@ class Gateway:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._funnel = Funnel(services.entropy, services.settings.patience.idle_s)
+        patience = services.settings.patience
+        self._funnel = Funnel(services.entropy, patience.idle_s)
+        self._deadlines = Deadlines(min(patience.idle_s, patience.grace_s))
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -80,7 +83,8 @@ class Gateway:
         try:
             await self._send(exchange, response, receive, send)
         finally:
-            services.ledger(self._event(exchange))
+            if services.ledger is not None:
+                services.ledger(self._event(exchange))
 
     def _failed(self, exchange: _Exchange, failure: Exception) -> Response:
         error = as_error(failure, exchange.request_id)
@@ -90,13 +94,6 @@ class Gateway:
     async def _send(
         self, exchange: _Exchange, response: Response, receive: Receive, send: Send
     ) -> None:
-        started = False
-
-        async def sending(message: MutableMapping[str, Any]) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
         if b"expect" in exchange.head.by_name and not (exchange.body and exchange.body.ended):
             # Who waits for "100 Continue" and is answered instead sends no body, or does: nobody
             # can tell what the next bytes on this connection belong to (RFC 9110 §10.1.1).
@@ -104,10 +101,17 @@ class Gateway:
         exchange.status = response.status
         request_id = exchange.request_id
         if response.stream is None:
-            exchange.sent = await self._funnel.send(response, request_id, receive, send)
+            exchange.sent = await self._funnel.send(response, request_id, send)
             return
+        started = False
+
+        async def sending(message: MutableMapping[str, Any]) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
         try:
-            exchange.sent = await self._funnel.send(response, request_id, receive, sending)
+            exchange.sent = await self._funnel.stream(response, request_id, receive, sending)
         except Disconnected as left:
             exchange.error = "ClientDisconnected"
             exchange.sent = left.sent
@@ -118,7 +122,7 @@ class Gateway:
                 raise Interrupted(request_id) from None
             response = self._failed(exchange, failure)
             exchange.status = response.status
-            exchange.sent = await self._funnel.send(response, request_id, receive, send)
+            exchange.sent = await self._funnel.send(response, request_id, send)
 
     async def _answer(self, exchange: _Exchange, receive: Receive) -> Response:
         services, sent_head = self._services, exchange.head
@@ -144,7 +148,9 @@ class Gateway:
         _authorize(operation, principal, head, bucket, target.key)
         if operation.body.kind is not BodyKind.NONE:
             services.admit(operation.name, head.client, target.bucket)
-        body = exchange.body = RequestBody(receive, head, verified, settings.patience)
+        body = exchange.body = RequestBody(
+            receive, head, verified, settings.patience, self._deadlines
+        )
         context = Context(
             services,
             head,

@@ -6,9 +6,9 @@ from typing import Final
 
 from coffre.catalog.records import Checksum, PartIndex, Version
 from coffre.s3 import parameters, versions
-from coffre.s3.content import read_content
+from coffre.s3.content import read_content, whole_content
 from coffre.s3.context import Context
-from coffre.s3.response import Header, Response, xml
+from coffre.s3.response import WHOLE_BYTES, Header, Response, xml
 from coffre.s3.unbuilt import check_expected_owner, refuse_unbuilt
 from coffre.wire.conditions import check_read, read_conditions
 from coffre.wire.dates import http_date
@@ -35,8 +35,12 @@ async def get_object(context: Context) -> Response:
     if start == end:
         response.headers.append((b"content-length", b"0"))
         return response
-    response.stream = read_content(context, versions.manifest(version), start, end)
-    response.length = end - start
+    manifest = versions.manifest(version)
+    if end - start <= WHOLE_BYTES:
+        response.body = await whole_content(context, manifest, start, end)
+    else:
+        response.stream = read_content(context, manifest, start, end)
+        response.length = end - start
     return response
 
 

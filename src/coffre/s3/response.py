@@ -7,6 +7,9 @@ from typing import Final
 
 Header = tuple[bytes, bytes]
 
+# An answer of at most this many bytes is made whole before any of it is sent.
+WHOLE_BYTES: Final = 256 * 1024
+
 ENCRYPTED: Final[Header] = (b"x-amz-server-side-encryption", b"AES256")
 XML: Final[Header] = (b"content-type", b"application/xml")
 

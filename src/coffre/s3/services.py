@@ -50,14 +50,11 @@ def open_gate(operation: str, client: str, bucket: str | None, /) -> None:
     """The gate of those who have no rule: all may pass."""
 
 
-def no_ledger(event: Event, /) -> None:
-    """The ledger of those who keep none."""
-
-
 @dataclass(frozen=True, slots=True)
 class Services:
-    """`network` and `zone` are asked before the signature and after it; `admit` before a body is
-    read (it raises CommitterBusy while too much is queued)."""
+    """`ledger` is told of every finished request. `network` and `zone` are asked before the
+    signature and after it; `admit` before a body is read (it raises CommitterBusy while too much is
+    queued)."""
 
     reader: Reader
     committer: Committer
@@ -66,7 +63,7 @@ class Services:
     clock: Clock
     entropy: Entropy
     settings: Settings
-    ledger: Ledger = no_ledger
+    ledger: Ledger | None = None
     network: Gate = open_gate
     zone: Gate = open_gate
     admit: Gate = open_gate

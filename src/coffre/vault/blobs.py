@@ -95,6 +95,15 @@ class FramedVault:
             if ahead is not None:
                 ahead.cancel()
 
+    async def read_whole(self, blob: Blob, data_key: bytes, start: int, end: int) -> bytes:
+        """See `Vault.read_whole`. Raises as `read`."""
+        if start >= end:
+            return b""
+        reader = _Reader(self._store, blob, unwrap_key(data_key, blob.wrapped_key))
+        frames = range(start // FRAME_BYTES, -(-end // FRAME_BYTES))
+        sealed = await reader.fetch(frames.start, frames.stop)
+        return await reader.open(frames, memoryview(sealed), start, end)
+
 
 class _Reader:
     """Fetches and opens runs of one blob's frames."""
@@ -178,7 +187,8 @@ class FramedWriter:
         self._size = 0
         # The frame that is not sealed yet: it may be the last.
         self._held = bytearray()
-        self._row = bytearray(min(hint, ROW_BYTES))
+        self._row = bytearray()
+        self._hint = hint
         self._filled = 0
         self._appending: tuple[asyncio.Task[tuple[Extent, ...]], bytearray] | None = None
         self._spare: bytearray | None = None
@@ -204,11 +214,13 @@ class FramedWriter:
 
     async def finish(self) -> Staged:
         """The finished blob. Raises as `write`."""
+        blob = Blob(self._blob.id, self._size, self._blob.key_id, self._blob.wrapped_key)
+        if self._held and not self._number:
+            return Staged(blob, (self._cipher.seal(0, self._held, last=True),))
         if self._held:
             await self._seal(self._held, last=True)
             self._held = bytearray()
         sealed = memoryview(self._row)[: self._filled]
-        blob = Blob(self._blob.id, self._size, self._blob.key_id, self._blob.wrapped_key)
         if self._appending is None and self._filled <= self._inline_limit:
             return Staged(blob, (bytes(sealed),) if sealed else ())
         await self._settle()
@@ -233,8 +245,8 @@ class FramedWriter:
         number, self._number = self._number, self._number + 1
         length = len(plaintext) + TAG_BYTES
         if self._filled + length > len(self._row) and len(self._row) < ROW_BYTES:
-            # The hint was too small: go on in a whole row.
-            row = bytearray(ROW_BYTES)
+            # Where the hint was too small, go on in a whole row.
+            row = bytearray(ROW_BYTES if self._filled else max(length, min(self._hint, ROW_BYTES)))
             row[: self._filled] = memoryview(self._row)[: self._filled]
             self._row = row
         stop = self._filled + length

@@ -78,6 +78,10 @@ class Vault(Protocol):
         """Plaintext bytes start..end (end exclusive), in pieces; bounded memory."""
         ...
 
+    async def read_whole(self, blob: Blob, data_key: bytes, start: int, end: int) -> bytes:
+        """`read`, of few bytes, at once."""
+        ...
+
 
 Reserve = Callable[[Chunk], Awaitable[None]]
 CountDead = Callable[[tuple[Extent, ...]], Awaitable[None]]

@@ -45,23 +45,24 @@ def _ignore(chunk: bytes, segment: int, drive: bytes, reason: str) -> None:
 
 
 class _OpenFiles:
-    """Files by (drive, chunk, segment), the ones used last. Letting go of one closes it, as soon
-    as no thread reads from it."""
+    """Files by (drive, chunk, segment), at most `most`: the ones opened first go first, and every
+    one that was not used from one look to the next. Letting go of one closes it, as soon as no
+    thread reads from it."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._files: dict[_Key, tuple[File, float]] = {}
+        self._files: dict[_Key, File] = {}
+        self._used: set[_Key] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def get(self, key: _Key) -> File | None:
-        found = self._files.pop(key, None)
-        if found is None:
-            return None
-        self._keep(key, found[0])
-        return found[0]
+        found = self._files.get(key)
+        if found is not None:
+            self._used.add(key)
+        return found
 
     def add(self, key: _Key, file: File) -> None:
-        self._keep(key, file)
+        self._files[key] = file
         if len(self._files) > self._most:
             del self._files[next(iter(self._files))]
         if self._timer is None:
@@ -76,14 +77,10 @@ class _OpenFiles:
             self._timer.cancel()
             self._timer = None
 
-    def _keep(self, key: _Key, file: File) -> None:
-        self._files[key] = (file, asyncio.get_running_loop().time())
-
     def _let_go(self) -> None:
+        self._files = {key: file for key, file in self._files.items() if key in self._used}
+        self._used.clear()
         loop = asyncio.get_running_loop()
-        since = loop.time() - _FILE_SECONDS
-        for key in [key for key, (_, used) in self._files.items() if used <= since]:
-            del self._files[key]
         self._timer = loop.call_later(_FILE_SECONDS, self._let_go) if self._files else None
 
 
@@ -193,7 +190,9 @@ class DriveChunkStore:
             return await self._read_rows(chunk, extent, start, length, attempt)
         offset = HEADER_BYTES + extent.offset + start
         members = [drive for one in chunk.members if (drive := self._drives.member(one))]
-        for drive in sorted(members, key=lambda drive: self._late[drive.id])[attempt:]:
+        if self._late:
+            members.sort(key=lambda drive: self._late[drive.id])
+        for drive in members[attempt:]:
             data = self._cached((drive.id, chunk.id, _MIRROR), offset, length)
             if data is not None:
                 return data
@@ -311,10 +310,7 @@ class DriveChunkStore:
         """Bytes of an open file if the page cache has them all."""
         file = self._files.get(key)
         nowait = getattr(file, "pread_nowait", None)
-        if nowait is None:
-            return None
-        data: bytes | None = nowait(length, offset)
-        return data
+        return None if nowait is None else nowait(length, offset)
 
     async def _pread(
         self, drive: Drive, chunk_id: bytes, segment: int, offset: int, length: int
@@ -353,6 +349,8 @@ class DriveChunkStore:
 
     def _answered(self, drive: Drive, ended: asyncio.Future[T]) -> None:
         self._late[drive.id] -= 1
+        if not self._late[drive.id]:
+            del self._late[drive.id]
         if not ended.cancelled():
             ended.exception()
 

@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hmac import compare_digest
 from itertools import chain
 from typing import Final
+
+from msgspec import Struct
 
 from coffre.wire import sigv2, sigv4
 from coffre.wire.claim import Claim, Scheme, hoisted, malformed, read_claim
@@ -32,8 +33,7 @@ __all__ = [
 MAX_SKEW_MS: Final = 15 * 60 * 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(Struct, frozen=True):
     """A claim that holds; `secret_index` says which of the secrets it holds with.
 
     `signing_key` is the V4 key of the claim's scope (it continues the chain of a signed chunked

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from typing import Final, Protocol
 
 import xxhash
 from awscrt import checksums as crt
+from msgspec import Struct
 
 from coffre.wire.errors import S3Error
 from coffre.wire.payload import trailer_names
@@ -93,8 +93,7 @@ _NOT_VALUES: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(Struct, frozen=True):
     """What a request declares of its payload's digests.
 
     The value is in `expected` (a header) or follows in the trailer named `trailer`; with neither,
@@ -267,9 +266,9 @@ def composite(algorithm: Algorithm, digests: Sequence[bytes]) -> str:
 
 
 def _content_md5(head: RequestHead) -> bytes | None:
-    values = set(head.by_name.get(b"content-md5", ()))
-    if not values:
+    if b"content-md5" not in head.by_name:
         return None
+    values = set(head.by_name[b"content-md5"])
     text = head.header(b"content-md5") or ""
     digest = _decoded(text, Algorithm.MD5.size)
     if digest is None or len(values) > 1:

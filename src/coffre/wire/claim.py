@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from calendar import timegm
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import Enum, auto
+from enum import Enum
 from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote_to_bytes
+
+from msgspec import Struct
 
 from coffre.wire.dates import parse_http_date
 from coffre.wire.errors import S3Error
@@ -31,7 +32,7 @@ MAX_EXPIRES_S: Final = 604_800
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS: Final = 253_402_300_800_000  # the year 10000 begins
-_MAX_DATE: Final = 64  # characters, so that strangers cannot fill the cache with long texts
+_MAX_KEPT: Final = 256  # characters, so that strangers cannot fill the caches with long texts
 _HEX_SHA256: Final = re.compile(r"[0-9a-fA-F]{64}\Z")
 _PAYLOAD_MODES: Final = frozenset(
     {UNSIGNED_PAYLOAD, STREAMING_SIGNED, STREAMING_SIGNED_TRAILER, STREAMING_UNSIGNED_TRAILER}
@@ -64,24 +65,19 @@ _V2_PARAMETERS: Final = frozenset({*_V2_MARKS, "Expires"})
 
 
 class Scheme(Enum):
-    """How a request carries its signature."""
+    """How a request carries its signature: (is it Version 4, is it in the query)."""
 
-    V4_HEADER = auto()
-    V4_QUERY = auto()
-    V2_HEADER = auto()
-    V2_QUERY = auto()
+    V4_HEADER = True, False
+    V4_QUERY = True, True
+    V2_HEADER = False, False
+    V2_QUERY = False, True
 
-    @property
-    def is_v4(self) -> bool:
-        return self in (Scheme.V4_HEADER, Scheme.V4_QUERY)
-
-    @property
-    def is_query(self) -> bool:
-        return self in (Scheme.V4_QUERY, Scheme.V2_QUERY)
+    def __init__(self, is_v4: bool, is_query: bool) -> None:
+        self.is_v4 = is_v4
+        self.is_query = is_query
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """What a request says of who signed it; nothing is checked yet but form.
 
     `date` (YYYYMMDD), `region` and `service` are the V4 scope and empty in V2. `timestamp` is the
@@ -199,7 +195,7 @@ def malformed(scheme: Scheme, detail: str, **fields: str) -> S3Error:
 
 def parse_date(text: str) -> tuple[int, str] | None:
     """(milliseconds, YYYYMMDDTHHMMSSZ) of an ISO 8601 basic or RFC 1123 date; else None."""
-    return _parse_date(text) if len(text) <= _MAX_DATE else None
+    return _parse_date(text) if len(text) <= _MAX_KEPT else None
 
 
 @lru_cache(maxsize=1024)
@@ -391,6 +387,12 @@ def _require_v2(allowed: bool) -> None:
 
 def _credential(text: str, scheme: Scheme) -> tuple[str, str, str, str]:
     """(access key, date, region, service) of a V4 credential."""
+    read = _read_credential if len(text) <= _MAX_KEPT else _read_credential.__wrapped__
+    return read(text, scheme)
+
+
+@lru_cache(maxsize=4096)
+def _read_credential(text: str, scheme: Scheme) -> tuple[str, str, str, str]:
     parts = text.rsplit("/", 4)
     if len(parts) != 5 or not all(parts):
         raise malformed(
@@ -413,6 +415,12 @@ def _credential(text: str, scheme: Scheme) -> tuple[str, str, str, str]:
 
 
 def _signed_headers(text: str) -> tuple[bytes, ...]:
+    read = _read_signed_headers if len(text) <= _MAX_KEPT else _read_signed_headers.__wrapped__
+    return read(text)
+
+
+@lru_cache(maxsize=1024)
+def _read_signed_headers(text: str) -> tuple[bytes, ...]:
     return tuple(text.lower().encode().split(b";"))
 
 

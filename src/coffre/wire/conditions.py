@@ -36,6 +36,10 @@ class WriteCondition:
     if_none_match: bool = False
 
 
+_WRITE: Final = frozenset({b"if-match", b"if-none-match"})
+_UNCONDITIONAL: Final = WriteCondition()
+
+
 def _joined(head: RequestHead, name: str) -> str | None:
     """A list header whole: repeats are one list (RFC 9110 §5.3)."""
     values = head.by_name.get(name.encode())
@@ -119,6 +123,8 @@ def write_conditions(head: RequestHead) -> WriteCondition:
     AWS knows If-None-Match only as `*`, If-Match only with one tag, and not both: NotImplemented.
     A weak tag keeps its `W/` and so equals no stored ETag.
     """
+    if _WRITE.isdisjoint(head.by_name):
+        return _UNCONDITIONAL
     match, none_match = _joined(head, "if-match"), _joined(head, "if-none-match")
     if none_match is not None and none_match != "*":
         raise _not_implemented("If-None-Match")

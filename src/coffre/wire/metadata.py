@@ -15,6 +15,7 @@ from coffre.wire.errors import S3Error
 from coffre.wire.request import RequestHead
 
 USER_PREFIX: Final = "x-amz-meta-"
+_USER_PREFIX: Final = USER_PREFIX.encode()
 USER_LIMIT: Final = 2048  # bytes of names (without prefix) and values
 SYSTEM_LIMIT: Final = 8192  # bytes of system values
 DEFAULT_CONTENT_TYPE: Final = "binary/octet-stream"
@@ -30,15 +31,18 @@ OVERRIDES: Final[dict[str, str]] = {
     "response-expires": "expires",
 }
 
-_SYSTEM: Final = (
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "content-type",
-    "expires",
-    REDIRECT,
-)
+_SYSTEM: Final = {
+    name.encode(): name
+    for name in (
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-type",
+        "expires",
+        REDIRECT,
+    )
+}
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 _CONTROL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -56,7 +60,7 @@ def user_metadata(head: RequestHead) -> dict[str, str]:
 
     Values are UTF-8, or latin-1 where they are not. MetadataTooLarge over 2 KB.
     """
-    prefix, found, size = USER_PREFIX.encode(), {}, 0
+    prefix, found, size = _USER_PREFIX, {}, 0
     for name, values in head.by_name.items():
         if not name.startswith(prefix):
             continue
@@ -73,9 +77,11 @@ def user_metadata(head: RequestHead) -> dict[str, str]:
 
 def system_metadata(head: RequestHead) -> dict[str, str]:
     """The system metadata that AWS keeps, in stored form; `aws-chunked` is a transfer matter."""
+    if _SYSTEM.keys().isdisjoint(head.by_name):
+        return {"content-type": DEFAULT_CONTENT_TYPE}
     found = {}
-    for name in _SYSTEM:
-        values = head.by_name.get(name.encode())
+    for raw_name, name in _SYSTEM.items():
+        values = head.by_name.get(raw_name)
         if values:
             found[name] = _checked(name, ",".join(_text(value) for value in values))
     encodings = found.get("content-encoding", "").split(",")

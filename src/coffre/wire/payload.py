@@ -84,8 +84,10 @@ def trailer_names(head: RequestHead) -> tuple[str, ...]:
 
 
 def _number(head: RequestHead, name: bytes) -> int | None:
-    values = {value.strip() for value in head.by_name.get(name, ())}
-    if not values or values == {b""}:
+    if name not in head.by_name:
+        return None
+    values = {value.strip() for value in head.by_name[name]}
+    if values == {b""}:
         return None
     text = values.pop()
     if values or not text.isdigit() or len(text) > 18:

@@ -29,14 +29,10 @@ class RequestHead:
         self.headers = headers
         self.scheme = scheme
         self.client = client
-
-    @cached_property
-    def by_name(self) -> dict[bytes, list[bytes]]:
-        """Header values by lower-case name, in arrival order."""
-        found: dict[bytes, list[bytes]] = {}
-        for name, value in self.headers:
-            found.setdefault(name, []).append(value)
-        return found
+        # Header values by lower-case name, in arrival order.
+        self.by_name: dict[bytes, list[bytes]] = {}
+        for name, value in headers:
+            self.by_name.setdefault(name, []).append(value)
 
     def header(self, name: bytes) -> str | None:
         """The first value of a header, stripped, as UTF-8 (undecodable bytes as latin-1)."""

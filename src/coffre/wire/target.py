@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote_to_bytes
+
+from msgspec import Struct
 
 from coffre.wire.errors import S3Error
 from coffre.wire.names import check_key
@@ -14,11 +16,11 @@ from coffre.wire.request import RequestHead
 
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_MAX_KEPT: Final = 256  # characters, so that strangers cannot fill the cache with long texts
 _PORT: Final = re.compile(r":[0-9]*\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """`store` None: the key's own. `bucket` None: the service. `key` None: the bucket.
 
     `virtual`: the host named the bucket. `host`: lower case, without port and trailing dot.
@@ -33,7 +35,7 @@ class Target:
 
 
 def resolve(
-    head: RequestHead, base_hosts: Sequence[str], is_store: Callable[[str], bool]
+    head: RequestHead, base_hosts: tuple[str, ...], is_store: Callable[[str], bool]
 ) -> Target:
     """The target of a request; raises nothing but S3Error, whatever the bytes.
 
@@ -41,8 +43,8 @@ def resolve(
     that name, else bucket x. Any other host counts as a base: an address, or a name put before us.
     """
     authority, path = _split(head)
-    host = _host(authority)
-    store, bucket = _named_by(host, base_hosts, is_store)
+    host, label = _read_host(authority, base_hosts)
+    store, bucket = _named_by(label, is_store)
     if bucket is not None:
         return Target(store, bucket, _key(path[1:]), True, host)
     if path == b"/":
@@ -66,30 +68,38 @@ def _split(head: RequestHead) -> tuple[str, bytes]:
     if len(hosts) != 1 or not hosts[0].strip():
         raise S3Error("InvalidRequest", "Exactly one Host header is required")
     path = head.raw_path
-    absolute = _ABSOLUTE.fullmatch(path)
-    if absolute is not None:
+    if not path.startswith(b"/"):
+        absolute = _ABSOLUTE.fullmatch(path)
+        if absolute is None:
+            raise _invalid(path)
         if absolute[1].lower() != hosts[0].strip().lower():
             raise S3Error("InvalidRequest", "The Host header and the request target disagree")
         path = absolute[2] or b"/"
-    if not path.startswith(b"/"):
-        raise _invalid(path)
+        if not path.startswith(b"/"):
+            raise _invalid(path)
     return hosts[0].decode("latin-1"), path
 
 
-def _host(authority: str) -> str:
+def _read_host(authority: str, base_hosts: tuple[str, ...]) -> tuple[str, str]:
+    """The host, and what of it stands before its base; the longest base wins where one ends
+    another."""
+    read = _split_host if len(authority) <= _MAX_KEPT else _split_host.__wrapped__
+    return read(authority, base_hosts)
+
+
+@lru_cache(maxsize=1024)
+def _split_host(authority: str, base_hosts: tuple[str, ...]) -> tuple[str, str]:
     host = authority.strip().lower()
     if not host.endswith("]"):
         host = _PORT.sub("", host)
-    return host.removesuffix(".")
-
-
-def _named_by(
-    host: str, base_hosts: Sequence[str], is_store: Callable[[str], bool]
-) -> tuple[str | None, str | None]:
-    """Store and bucket that the host names; the longest base wins where one ends another."""
+    host = host.removesuffix(".")
     bases = [base for base in base_hosts if host == base or host.endswith(f".{base}")]
     base = max(bases, key=len, default=host)
-    label = host[: -len(base) - 1] if host != base else ""
+    return host, host[: -len(base) - 1] if host != base else ""
+
+
+def _named_by(label: str, is_store: Callable[[str], bool]) -> tuple[str | None, str | None]:
+    """Store and bucket that stand before the base."""
     if not label:
         return None, None
     if is_store(label):
@@ -109,6 +119,8 @@ def _key(raw: bytes) -> bytes | None:
 
 
 def _decoded(raw: bytes) -> bytes:
+    if b"%" not in raw and b"\0" not in raw:
+        return raw
     if _BAD_ESCAPE.search(raw):
         raise _invalid(raw)
     decoded = unquote_to_bytes(raw)
