@@ -202,7 +202,7 @@ class Node:
     def roles(self) -> dict[str, list[int]]:
         """Pids by what they do. A child that does not yet do anything is left out."""
         doors = _unix_sockets()
-        listener = _listening(self.port)
+        listeners = _listening(self.port)
         found: dict[str, list[int]] = {"committer": [], "worker": [], "steward": []}
         for pid in self.children():
             inodes = _sockets_of(pid)
@@ -211,7 +211,7 @@ class Node:
                 found["committer"].append(pid)
             elif "steward.sock" in names:
                 found["steward"].append(pid)
-            elif listener in inodes:
+            elif listeners & inodes:
                 found["worker"].append(pid)
         return found
 
@@ -273,13 +273,13 @@ def _unix_sockets() -> dict[str, str]:
     return {each[6]: each[7] for each in fields if len(each) == 8}
 
 
-def _listening(port: int) -> str:
-    """The inode of the socket that listens on a port."""
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if fields[3] == "0A" and int(fields[1].rsplit(":", 1)[1], 16) == port:
-            return fields[9]
-    return ""
+def _listening(port: int) -> set[str]:
+    """The inodes of the sockets that listen on a port."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    fields = (line.split() for line in lines)
+    return {
+        each[9] for each in fields if each[3] == "0A" and int(each[1].rsplit(":", 1)[1], 16) == port
+    }
 
 
 def _sockets_of(pid: int) -> set[str]:

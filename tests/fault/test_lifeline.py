@@ -96,6 +96,25 @@ def test_a_committer_that_is_killed_as_it_starts_is_started_again(
     check(node, ledger)
 
 
+def test_workers_come_back_to_serve_reads_though_the_committer_does_not_answer(
+    make_node: Callable[..., Node], chance: random.Random
+) -> None:
+    node = make_node().start()
+    body = chance.randbytes(3 << 20)
+    for turn in range(8):  # So many connections reach every worker: each leaves a chunk open.
+        assert Client(node).put(BUCKET, f"large {turn}", body).status == 200
+    roles = node.roles()
+    (committer,) = roles["committer"]
+    node.signal(committer, signal.SIGSTOP)
+    for pid in roles["worker"]:
+        node.signal(pid)
+    for turn in range(8):
+        assert Client(node).get(BUCKET, f"large {turn}").body == body
+    node.signal(committer, signal.SIGCONT)
+    assert Client(node).put(BUCKET, "after", b"the pause").status == 200
+    assert node.stop() == 0, node.tail()
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
 def test_a_stop_finishes_the_uploads_under_way_and_ends_with_zero(
     make_node: Callable[..., Node], chance: random.Random, how: signal.Signals
