@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -29,6 +29,7 @@ from coffre.catalog.reader import SqliteReader
 from coffre.catalog.records import Bucket, Secret
 from coffre.catalog.schema import checkpoint, open_reader, open_writer
 from coffre.catalog.stamp import HybridClock
+from coffre.catalog.tally import Tally
 from coffre.system.clock import SystemClock
 from coffre.system.entropy import SeededEntropy, new_id
 from coffre.vault.records import Blob
@@ -131,27 +132,27 @@ def _fill(path: str, sizes: tuple[int, int], written: Written) -> bytes:
     clock = HybridClock(SystemClock(), entropy, _ZONE)
     db = open_writer(path)
     store_id = new_id(entropy, _ZONE)
-    with db:
-        for mutation in _premises(store_id, new_id(entropy, _ZONE), entropy):
-            apply(db, mutation, clock.stamp())
+    _group(db, clock, _premises(store_id, new_id(entropy, _ZONE), entropy))
     for objects in sizes:
         bucket_id = new_id(entropy, _ZONE)
         numbers = list(range(objects))
         if written == "in random order":
             random.Random(objects).shuffle(numbers)
-        with db:
-            apply(
-                db,
-                CreateBucket(bucket_id, store_id, _name(objects), _OWNER, "us-east-1"),
-                clock.stamp(),
-            )
+        _group(db, clock, [CreateBucket(bucket_id, store_id, _name(objects), _OWNER, "us-east-1")])
         for start in range(0, objects, _ROWS_A_TRANSACTION):
-            with db:
-                for number in numbers[start : start + _ROWS_A_TRANSACTION]:
-                    apply(db, _put(bucket_id, number, entropy), clock.stamp())
+            some = numbers[start : start + _ROWS_A_TRANSACTION]
+            _group(db, clock, (_put(bucket_id, number, entropy) for number in some))
             checkpoint(path)
     db.close()
     return store_id
+
+
+def _group(db: apsw.Connection, clock: HybridClock, mutations: Iterable[Mutation]) -> None:
+    tally = Tally()
+    with db:
+        for mutation in mutations:
+            apply(db, mutation, clock.stamp(), tally)
+        tally.write(db)
 
 
 def _premises(store_id: bytes, tenant_id: bytes, entropy: SeededEntropy) -> Iterator[Mutation]:

@@ -19,6 +19,7 @@ from coffre.catalog.mutations import (
 from coffre.catalog.records import Secret
 from coffre.catalog.schema import open_reader, open_writer
 from coffre.catalog.stamp import HybridClock
+from coffre.catalog.tally import Tally
 from coffre.system.clock import ManualClock
 from coffre.system.entropy import SeededEntropy
 
@@ -33,7 +34,7 @@ def _written(path: Path) -> apsw.Connection:
         CreateStore(b"s" * 16, "store", b"t" * 16, b"k" * 16, b"root", b"wrapped"),
         CreateUser("user", b"s" * 16, "label", "object", "AK", OLD),
     ):
-        apply(db, mutation, stamps.stamp())
+        apply(db, mutation, stamps.stamp(), Tally())
     return db
 
 
@@ -47,7 +48,7 @@ def test_an_identity_is_read_again_after_the_generation_rose_and_not_before(tmp_
     assert first.key.secrets == (OLD,)
 
     stamps = HybridClock(ManualClock(1), SeededEntropy(2), 1)
-    apply(db, RotateKey("AK", NEW, None), stamps.stamp())
+    apply(db, RotateKey("AK", NEW, None), stamps.stamp(), Tally())
     assert reader.identity("AK") is first
 
     committer.rise()
@@ -63,7 +64,7 @@ def test_what_does_not_exist_is_looked_for_every_time(tmp_path: Path) -> None:
     assert reader.store_named("other") is None
     stamps = HybridClock(ManualClock(1), SeededEntropy(2), 1)
     other = CreateStore(b"o" * 16, "other", b"t" * 16, b"p" * 16, b"root", b"wrapped")
-    apply(db, other, stamps.stamp())
+    apply(db, other, stamps.stamp(), Tally())
     assert reader.store_named("other") is not None
 
 

@@ -11,6 +11,7 @@ from coffre.catalog.apply_manifests import PARTS_AT_ONCE
 from coffre.catalog.records import PartIndex
 from coffre.catalog.schema import open_writer
 from coffre.catalog.stamp import COUNTER_BITS, HybridClock, version_order
+from coffre.catalog.tally import Tally
 from coffre.system.clock import ManualClock
 from coffre.system.entropy import SeededEntropy
 from coffre.vault.records import Blob, Extent, ciphertext_bytes
@@ -34,11 +35,14 @@ class Rig:
         self.apply(m.ReserveChunk(CHUNK, "worker", 1, 12, 4, ()))
 
     def apply(self, mutation: m.Mutation) -> m.Result:
+        tally = Tally()
         self.db.execute("SAVEPOINT step")
         try:
-            return apply(self.db, mutation, self.hybrid.stamp())
+            result = apply(self.db, mutation, self.hybrid.stamp(), tally)
+            tally.write(self.db)
         finally:
             self.db.execute("RELEASE step")
+        return result
 
     def blob(self, name: bytes, size: int) -> Blob:
         extent = Extent(CHUNK, self.offset, ciphertext_bytes(size), 16384)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from coffre.catalog import mutations as m
 from coffre.catalog.group import Limits
@@ -330,3 +331,24 @@ async def test_a_kill_leaves_nobody_waiting(zone: RecordedZone) -> None:
     await node.kill()
     for outcome in await asyncio.gather(*waiting, return_exceptions=True):
         assert isinstance(outcome, CommitUnknown)
+
+
+async def test_a_put_refused_in_its_middle_takes_back_all_of_itself_alone(
+    zone: RecordedZone,
+) -> None:
+    node = await zone.founded()
+    broken, body = put(b"a", b"hello")
+    # Its metadata cannot be packed, which shows only after its manifest was written.
+    broken = replace(broken, facts=m.ObjectFacts("etag", "owner", {"key": object()}))  # type: ignore[dict-item]
+    answers = await asyncio.gather(
+        node.committer.submit(*put(b"before", b"one")),
+        node.committer.submit(broken, body),
+        node.committer.submit(*put(b"behind", b"three")),
+    )
+    assert [type(answer) for answer in answers] == [m.Written, Refused, m.Written]
+    found = [await stored_body(node, key) for key in (b"before", b"a", b"behind")]
+    assert found == [b"one", None, b"three"]
+    bucket = node.reader.bucket(b"store".ljust(16), "bucket")
+    assert bucket is not None
+    assert (bucket.objects, bucket.bytes) == (2, 8)
+    assert node.recovered.db.execute("SELECT count(*) FROM manifests").get == 2

@@ -28,6 +28,7 @@ from coffre.catalog.schema import (
     read_position,
 )
 from coffre.catalog.stamp import HybridClock
+from coffre.catalog.tally import Tally
 from coffre.system.clock import ManualClock
 from coffre.system.entropy import SeededEntropy
 
@@ -39,7 +40,7 @@ def record_of(db: apsw.Connection, *names: str) -> Record:
     with immediate(db):
         session = taking_changeset(db)
         for name in names:
-            apply(db, CreateTenant(name.encode().ljust(16), name), STAMPS.stamp())
+            apply(db, CreateTenant(name.encode().ljust(16), name), STAMPS.stamp(), Tally())
         changeset = session.changeset()
         session.close()
     here = read_position(db)

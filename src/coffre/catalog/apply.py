@@ -21,18 +21,12 @@ from coffre.catalog import (
 )
 from coffre.catalog.mutations import Mutation, PutPart, PutVersion, Refusal, Result
 from coffre.catalog.stamp import Stamp
+from coffre.catalog.tally import Tally
 from coffre.vault.records import Extent
 
 _STEPS: dict[type, Callable[[apsw.Connection, Any, Stamp], Result]] = {
-    mutations.PutVersion: apply_objects.put_version,
-    mutations.CopyVersion: apply_objects.copy_version,
-    mutations.DeleteVersion: apply_objects.delete_version,
     mutations.CreateUpload: apply_uploads.create_upload,
-    mutations.PutPart: apply_uploads.put_part,
-    mutations.CompleteUpload: apply_uploads.complete_upload,
-    mutations.AbortUpload: apply_uploads.abort_upload,
     mutations.ForgetCompletions: apply_uploads.forget_completions,
-    mutations.ReapOrphans: apply_manifests.reap_orphans,
     mutations.CreateTenant: apply_stores.create_tenant,
     mutations.CreatePerson: apply_stores.create_person,
     mutations.CreateStore: apply_stores.create_store,
@@ -46,17 +40,31 @@ _STEPS: dict[type, Callable[[apsw.Connection, Any, Stamp], Result]] = {
     mutations.CloseChunk: apply_chunks.close_chunk,
     mutations.ReplaceMember: apply_chunks.replace_member,
     mutations.SealChunk: apply_chunks.seal_chunk,
+}
+# Steps that change what counters of buckets and chunks say.
+_COUNTED: dict[type, Callable[[apsw.Connection, Any, Stamp, Tally], Result]] = {
+    mutations.PutVersion: apply_objects.put_version,
+    mutations.CopyVersion: apply_objects.copy_version,
+    mutations.DeleteVersion: apply_objects.delete_version,
+    mutations.PutPart: apply_uploads.put_part,
+    mutations.CompleteUpload: apply_uploads.complete_upload,
+    mutations.AbortUpload: apply_uploads.abort_upload,
+    mutations.ReapOrphans: apply_manifests.reap_orphans,
     mutations.CountDead: apply_chunks.count_never_lived,
 }
 
 
-def apply(db: apsw.Connection, mutation: Mutation, stamp: Stamp) -> Result:
-    """Apply one mutation inside the caller's savepoint, which it rolls back on `Refusal`.
+def apply(db: apsw.Connection, mutation: Mutation, stamp: Stamp, tally: Tally) -> Result:
+    """Apply one mutation; counters go to the tally, which the caller writes before it commits.
 
-    An id that exists already (a mutation sent twice) is refused as InternalError; other
-    `apsw.Error`s are the database's own trouble.
+    On `Refusal` the caller rolls back what was done, rows and tally. An id that exists already (a
+    mutation sent twice) is refused as InternalError; other `apsw.Error`s are the database's own
+    trouble.
     """
     try:
+        counted = _COUNTED.get(type(mutation))
+        if counted is not None:
+            return counted(db, mutation, stamp, tally)
         return _STEPS[type(mutation)](db, mutation, stamp)
     except apsw.ConstraintError as error:
         name = type(mutation).__name__

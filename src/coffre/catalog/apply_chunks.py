@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import apsw
 
 from coffre.catalog.mutations import (
@@ -18,7 +16,8 @@ from coffre.catalog.mutations import (
 )
 from coffre.catalog.packing import pack, unpack_members
 from coffre.catalog.stamp import Stamp
-from coffre.vault.records import Blob, ChunkKind, ChunkState, Extent
+from coffre.catalog.tally import Tally
+from coffre.vault.records import Blob, ChunkKind, ChunkState
 
 LANDING_OWNER = "committer"
 
@@ -26,41 +25,33 @@ _INSERT = (
     "INSERT INTO chunks (id, kind, state, owner, epoch, k, m, members, created_ms)"
     " VALUES (?, ?, 'open', ?, ?, ?, ?, ?, ?)"
 )
-_CLAIM = "UPDATE chunks SET appended = appended + ? WHERE id = ? AND state = 'open'"
-_DEAD = "UPDATE chunks SET dead = dead + ? WHERE id = ?"
-_NEVER_LIVED = "UPDATE chunks SET appended = appended + ?1, dead = dead + ?1 WHERE id = ?2"
+_IS_OPEN = "SELECT 1 FROM chunks WHERE id = ? AND state = 'open'"
 
 
-def claim(db: apsw.Connection, blob: Blob) -> None:
+def claim(db: apsw.Connection, tally: Tally, blob: Blob) -> None:
     """Count a new blob's bytes in its chunks, which must be open: nothing may refer to bytes in a
     chunk that was closed before they were known to be there. Refused: InternalError."""
     stored = 0
     for extent in blob.extents:
-        db.execute(_CLAIM, (extent.length, extent.chunk))
-        if db.changes() != 1:
+        if db.execute(_IS_OPEN, (extent.chunk,)).get is None:
             raise Refusal("InternalError", f"chunk {extent.chunk.hex()} is not open")
+        tally.add_to_chunk(extent.chunk, extent.length, 0)
         stored += extent.length
     if stored != blob.stored_bytes:
         raise Refusal("InternalError", f"blob {blob.id.hex()}: extents do not hold its bytes")
 
 
-def count_dead(db: apsw.Connection, blobs: Iterable[Blob]) -> None:
-    """Count the bytes of blobs that nothing refers to any more, one update a chunk."""
-    _add_per_chunk(db, _DEAD, (extent for blob in blobs for extent in blob.extents))
+def count_dead(tally: Tally, blob: Blob) -> None:
+    """Count the bytes of a blob that nothing refers to any more."""
+    for extent in blob.extents:
+        tally.add_to_chunk(extent.chunk, 0, extent.length)
 
 
-def count_never_lived(db: apsw.Connection, mutation: CountDead, stamp: Stamp) -> Done:
+def count_never_lived(db: apsw.Connection, mutation: CountDead, stamp: Stamp, tally: Tally) -> Done:
     """Bytes written but never referenced: appended and dead in one step."""
-    _add_per_chunk(db, _NEVER_LIVED, mutation.extents)
+    for extent in mutation.extents:
+        tally.add_to_chunk(extent.chunk, extent.length, extent.length)
     return Done()
-
-
-def _add_per_chunk(db: apsw.Connection, statement: str, extents: Iterable[Extent]) -> None:
-    lengths: dict[bytes, int] = {}
-    for extent in extents:
-        lengths[extent.chunk] = lengths.get(extent.chunk, 0) + extent.length
-    for chunk, length in lengths.items():
-        db.execute(statement, (length, chunk))
 
 
 def reserve_chunk(db: apsw.Connection, mutation: ReserveChunk, stamp: Stamp) -> Done:

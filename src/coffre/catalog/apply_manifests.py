@@ -15,6 +15,7 @@ from coffre.catalog.mutations import Reaped, ReapOrphans, Refusal
 from coffre.catalog.packing import pack, unpack_blob
 from coffre.catalog.records import PartIndex
 from coffre.catalog.stamp import Stamp
+from coffre.catalog.tally import Tally
 from coffre.vault.records import Blob
 
 # More parts than this are freed by a steward, not by the step that drops them.
@@ -29,9 +30,9 @@ _RELEASE = "UPDATE manifests SET refs = refs - 1 WHERE id = ?"
 _SOME_PARTS = "SELECT number, blob FROM parts WHERE manifest_id = ? ORDER BY number LIMIT ?"
 
 
-def add_blob(db: apsw.Connection, manifest_id: bytes, blob: Blob) -> None:
+def add_blob(db: apsw.Connection, tally: Tally, manifest_id: bytes, blob: Blob) -> None:
     """A new object's bytes, in one blob. Refused as `claim` refuses."""
-    claim(db, blob)
+    claim(db, tally, blob)
     db.execute(_INSERT, (manifest_id, blob.size, 0, pack(blob), None))
 
 
@@ -49,7 +50,7 @@ def share(db: apsw.Connection, manifest_id: bytes) -> None:
         raise Refusal("NoSuchKey")
 
 
-def release(db: apsw.Connection, manifest_id: bytes) -> None:
+def release(db: apsw.Connection, tally: Tally, manifest_id: bytes) -> None:
     """A version lets go of its manifest; after the last one its bytes are dead."""
     # The parts column is not read: it can be 400 KB long.
     refs, blob, parts_count = db.execute(
@@ -58,29 +59,31 @@ def release(db: apsw.Connection, manifest_id: bytes) -> None:
     if refs > 1:
         db.execute(_RELEASE, (manifest_id,))
     elif blob is not None:
-        count_dead(db, (unpack_blob(blob),))
+        count_dead(tally, unpack_blob(blob))
         _drop(db, manifest_id)
     elif parts_count <= PARTS_AT_ONCE:
-        _free_parts(db, manifest_id, PARTS_AT_ONCE)
+        _free_parts(db, tally, manifest_id, PARTS_AT_ONCE)
         _drop(db, manifest_id)
     else:
         db.execute(_RELEASE, (manifest_id,))
         _orphan(db, manifest_id)
 
 
-def release_unfinished(db: apsw.Connection, manifest_id: bytes) -> None:
+def release_unfinished(db: apsw.Connection, tally: Tally, manifest_id: bytes) -> None:
     """The parts of an upload that will never be finished: it has no manifest row yet."""
-    if _free_parts(db, manifest_id, PARTS_AT_ONCE) == PARTS_AT_ONCE:
+    if _free_parts(db, tally, manifest_id, PARTS_AT_ONCE) == PARTS_AT_ONCE:
         _orphan(db, manifest_id)
 
 
-def free_part(db: apsw.Connection, manifest_id: bytes, number: int, packed_blob: bytes) -> None:
+def free_part(
+    db: apsw.Connection, tally: Tally, manifest_id: bytes, number: int, packed_blob: bytes
+) -> None:
     """One part that is not part of anything any more."""
-    count_dead(db, (unpack_blob(packed_blob),))
+    count_dead(tally, unpack_blob(packed_blob))
     db.execute("DELETE FROM parts WHERE manifest_id = ? AND number = ?", (manifest_id, number))
 
 
-def reap_orphans(db: apsw.Connection, mutation: ReapOrphans, stamp: Stamp) -> Reaped:
+def reap_orphans(db: apsw.Connection, mutation: ReapOrphans, stamp: Stamp, tally: Tally) -> Reaped:
     """Free parts of orphans, oldest id first; an orphan without parts is removed itself."""
     left = limit = max(1, min(mutation.limit_rows, ROWS_A_GROUP))
     while left:
@@ -89,7 +92,7 @@ def reap_orphans(db: apsw.Connection, mutation: ReapOrphans, stamp: Stamp) -> Re
         ).get
         if manifest_id is None:
             break
-        freed = _free_parts(db, manifest_id, left)
+        freed = _free_parts(db, tally, manifest_id, left)
         if freed < left:
             _drop(db, manifest_id)
             db.execute("DELETE FROM orphans WHERE manifest_id = ?", (manifest_id,))
@@ -99,11 +102,12 @@ def reap_orphans(db: apsw.Connection, mutation: ReapOrphans, stamp: Stamp) -> Re
     return Reaped(limit - left, more)
 
 
-def _free_parts(db: apsw.Connection, manifest_id: bytes, limit: int) -> int:
+def _free_parts(db: apsw.Connection, tally: Tally, manifest_id: bytes, limit: int) -> int:
     """Free the first `limit` parts; how many there were of them."""
     rows: list[Any] = db.execute(_SOME_PARTS, (manifest_id, limit)).fetchall()
     if rows:
-        count_dead(db, (unpack_blob(blob) for _, blob in rows))
+        for _, blob in rows:
+            count_dead(tally, unpack_blob(blob))
         db.execute(
             "DELETE FROM parts WHERE manifest_id = ? AND number <= ?", (manifest_id, rows[-1][0])
         )

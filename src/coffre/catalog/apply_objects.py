@@ -26,6 +26,7 @@ from coffre.catalog.mutations import (
 from coffre.catalog.packing import pack_optional
 from coffre.catalog.records import NULL_VERSION, KeyOrder
 from coffre.catalog.stamp import Stamp, version_order
+from coffre.catalog.tally import Tally
 
 _NEWEST = (
     "SELECT ord, zone, version_id, latest, is_null, marker, size, etag, manifest_id FROM versions"
@@ -48,7 +49,6 @@ _INSERT = (
     " modified_ms, size, etag, owner_id, storage_class, parts_count, manifest_id, checksum,"
     " metadata, tags) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_COUNT = "UPDATE buckets SET objects = objects + ?, bytes = bytes + ? WHERE id = ?"
 
 
 class Row(Struct, frozen=True, gc=False):
@@ -68,17 +68,17 @@ class Row(Struct, frozen=True, gc=False):
 class Slot:
     """One key of one bucket and the newest version there, as a write finds it."""
 
-    __slots__ = ("_bytes", "_db", "_objects", "bucket_id", "newest", "sort_key", "versioning")
+    __slots__ = ("_db", "_tally", "bucket_id", "newest", "sort_key", "versioning")
 
     def __init__(
-        self, db: apsw.Connection, bucket_id: bytes, versioning: str, sort_key: bytes
+        self, db: apsw.Connection, tally: Tally, bucket_id: bytes, versioning: str, sort_key: bytes
     ) -> None:
         self._db = db
+        self._tally = tally
         self.bucket_id = bucket_id
         self.versioning = versioning
         self.sort_key = sort_key
         self.newest = self._row(_NEWEST, (bucket_id, sort_key))
-        self._objects = self._bytes = 0
 
     def check(self, condition: WriteCondition) -> None:
         """Refused: PreconditionFailed, NoSuchKey. A delete marker counts as no object."""
@@ -113,16 +113,13 @@ class Slot:
                 pack_optional(facts.tags),
             ),
         )
-        self._objects += 1
-        self._bytes += size
-        self._count()
+        self._tally.add_to_bucket(self.bucket_id, 1, size)
         return Written(version_id, stamp.now_ms, facts.etag, size, facts.checksum)
 
     def mark(self, stamp: Stamp) -> Deleted:
         """A delete marker is the current version from now on (versioning is or was on)."""
         version_id = self._make_room(stamp)
         self._insert(stamp, version_id, 1, (0, "", "", "STANDARD", 0, None, None, None, None))
-        self._count()
         return Deleted(None, True, version_id)
 
     def version(self, version_id: bytes) -> Row | None:
@@ -142,7 +139,6 @@ class Slot:
             left = self._row(_NEWEST, (self.bucket_id, self.sort_key))
             if left is not None:
                 self._set_latest(left, 1)
-        self._count()
 
     def _make_room(self, stamp: Stamp) -> bytes:
         """No version is the latest any more; the id that the new one has."""
@@ -176,9 +172,8 @@ class Slot:
     def _erase(self, row: Row) -> None:
         self._db.execute(_DELETE, (self.bucket_id, self.sort_key, row.order, row.zone))
         if row.manifest_id is not None:
-            self._objects -= 1
-            self._bytes -= row.size
-            release(self._db, row.manifest_id)
+            self._tally.add_to_bucket(self.bucket_id, -1, -row.size)
+            release(self._db, self._tally, row.manifest_id)
 
     def _set_latest(self, row: Row, latest: int) -> None:
         where = (self.bucket_id, self.sort_key, row.order, row.zone)
@@ -190,10 +185,6 @@ class Slot:
     def _row(self, statement: str, bindings: tuple[bytes | int, ...]) -> Row | None:
         row = self._db.execute(statement, bindings).get
         return None if row is None else Row(*row)
-
-    def _count(self) -> None:
-        if self._objects or self._bytes:
-            self._db.execute(_COUNT, (self._objects, self._bytes, self.bucket_id))
 
 
 def require_bucket(db: apsw.Connection, bucket_id: bytes) -> tuple[KeyOrder, str]:
@@ -212,15 +203,15 @@ def check_etag(if_match: str, row: Row) -> None:
         raise Refusal("PreconditionFailed", Condition="If-Match")
 
 
-def put_version(db: apsw.Connection, mutation: PutVersion, stamp: Stamp) -> Written:
-    slot = _slot(db, mutation.bucket_id, mutation.key)
+def put_version(db: apsw.Connection, mutation: PutVersion, stamp: Stamp, tally: Tally) -> Written:
+    slot = _slot(db, tally, mutation.bucket_id, mutation.key)
     slot.check(mutation.condition)
-    add_blob(db, mutation.manifest_id, mutation.blob)
+    add_blob(db, tally, mutation.manifest_id, mutation.blob)
     return slot.write(stamp, mutation.facts, mutation.manifest_id, mutation.blob.size, 0)
 
 
-def copy_version(db: apsw.Connection, mutation: CopyVersion, stamp: Stamp) -> Written:
-    slot = _slot(db, mutation.bucket_id, mutation.key)
+def copy_version(db: apsw.Connection, mutation: CopyVersion, stamp: Stamp, tally: Tally) -> Written:
+    slot = _slot(db, tally, mutation.bucket_id, mutation.key)
     slot.check(mutation.condition)
     # Before the old version lets go: a copy onto itself must not free what it shares.
     share(db, mutation.source_manifest_id)
@@ -229,8 +220,10 @@ def copy_version(db: apsw.Connection, mutation: CopyVersion, stamp: Stamp) -> Wr
     )
 
 
-def delete_version(db: apsw.Connection, mutation: DeleteVersion, stamp: Stamp) -> Deleted:
-    slot = _slot(db, mutation.bucket_id, mutation.key)
+def delete_version(
+    db: apsw.Connection, mutation: DeleteVersion, stamp: Stamp, tally: Tally
+) -> Deleted:
+    slot = _slot(db, tally, mutation.bucket_id, mutation.key)
     named = mutation.version_id is not None
     found = slot.newest if mutation.version_id is None else slot.version(mutation.version_id)
     if mutation.if_match is not None:
@@ -246,6 +239,6 @@ def delete_version(db: apsw.Connection, mutation: DeleteVersion, stamp: Stamp) -
     return Deleted(mutation.version_id, marker, found.version_id if marker else None)
 
 
-def _slot(db: apsw.Connection, bucket_id: bytes, key: bytes) -> Slot:
+def _slot(db: apsw.Connection, tally: Tally, bucket_id: bytes, key: bytes) -> Slot:
     order, versioning = require_bucket(db, bucket_id)
-    return Slot(db, bucket_id, versioning, encode_key(order, key))
+    return Slot(db, tally, bucket_id, versioning, encode_key(order, key))

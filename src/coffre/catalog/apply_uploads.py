@@ -31,6 +31,7 @@ from coffre.catalog.mutations import (
 )
 from coffre.catalog.packing import pack, pack_optional
 from coffre.catalog.stamp import Stamp
+from coffre.catalog.tally import Tally
 
 _INSERT_UPLOAD = (
     "INSERT INTO uploads (id, bucket_id, sort_key, ord, manifest_id, initiated_ms, owner_id,"
@@ -66,15 +67,15 @@ def create_upload(db: apsw.Connection, mutation: CreateUpload, stamp: Stamp) -> 
     return Done()
 
 
-def put_part(db: apsw.Connection, mutation: PutPart, stamp: Stamp) -> PartWritten:
+def put_part(db: apsw.Connection, mutation: PutPart, stamp: Stamp, tally: Tally) -> PartWritten:
     _, _, manifest_id = _require_upload(db, mutation.upload_id)
-    claim(db, mutation.blob)
+    claim(db, tally, mutation.blob)
     replaced = db.execute(
         "SELECT blob FROM parts WHERE manifest_id = ? AND number = ?",
         (manifest_id, mutation.number),
     ).get
     if replaced is not None:
-        free_part(db, manifest_id, mutation.number, replaced)
+        free_part(db, tally, manifest_id, mutation.number, replaced)
     db.execute(
         _INSERT_PART,
         (
@@ -91,21 +92,23 @@ def put_part(db: apsw.Connection, mutation: PutPart, stamp: Stamp) -> PartWritte
     return PartWritten(stamp.now_ms)
 
 
-def complete_upload(db: apsw.Connection, mutation: CompleteUpload, stamp: Stamp) -> Written:
+def complete_upload(
+    db: apsw.Connection, mutation: CompleteUpload, stamp: Stamp, tally: Tally
+) -> Written:
     digest = hashlib.sha256(pack(mutation.chosen)).digest()
     try:
         bucket_id, sort_key, manifest_id = _require_upload(db, mutation.upload_id)
     except Refusal:
         return _completed_before(db, mutation.upload_id, digest)
     _, versioning = require_bucket(db, bucket_id)
-    slot = Slot(db, bucket_id, versioning, sort_key)
+    slot = Slot(db, tally, bucket_id, versioning, sort_key)
     slot.check(mutation.condition)
     unlisted = _choose(db, manifest_id, mutation)
     for number in unlisted:
         blob = db.execute(
             "SELECT blob FROM parts WHERE manifest_id = ? AND number = ?", (manifest_id, number)
         ).get
-        free_part(db, manifest_id, number, blob)
+        free_part(db, tally, manifest_id, number, blob)
     size = sum(part.size for part in mutation.index)
     add_parts(db, manifest_id, size, mutation.index)
     written = slot.write(stamp, mutation.facts, manifest_id, size, len(mutation.index))
@@ -118,10 +121,10 @@ def complete_upload(db: apsw.Connection, mutation: CompleteUpload, stamp: Stamp)
     return written
 
 
-def abort_upload(db: apsw.Connection, mutation: AbortUpload, stamp: Stamp) -> Done:
+def abort_upload(db: apsw.Connection, mutation: AbortUpload, stamp: Stamp, tally: Tally) -> Done:
     _, _, manifest_id = _require_upload(db, mutation.upload_id)
     db.execute("DELETE FROM uploads WHERE id = ?", (mutation.upload_id,))
-    release_unfinished(db, manifest_id)
+    release_unfinished(db, tally, manifest_id)
     return Done()
 
 

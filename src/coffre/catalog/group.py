@@ -1,9 +1,9 @@
 """Group commit: what waits is applied, logged, synced once a mirror, committed and answered.
 
 Only apply -> append and sync -> COMMIT is serial; while a group syncs, the loop goes on receiving
-the next. A mutation that is refused changes nothing (its savepoint is rolled back) and its body is
-not written; its answer waits for its group, because it may stem from an earlier mutation there. A
-group in which nothing changed is not logged.
+the next. A mutation that is refused changes nothing and its body is not written; its answer waits
+for its group, because it may stem from an earlier mutation there. A group in which nothing changed
+is not logged (`coffre.catalog.transaction`).
 
 Failures, by where they strike:
 
@@ -20,23 +20,20 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import apsw
 from msgspec import Struct
 
-from coffre.catalog.apply import apply, needs_body, place
 from coffre.catalog.generation import changes_rights
 from coffre.catalog.interface import CommitterBusy, CommitUnknown
-from coffre.catalog.log import EncodedRecord, Record, RecordKind, decode, encode
+from coffre.catalog.log import EncodedRecord, decode
 from coffre.catalog.log_state import ChunkGivenUp
 from coffre.catalog.log_writer import LogWriter
 from coffre.catalog.mutations import (
     CloseChunk,
     Mutation,
     OpenLanding,
-    Refusal,
     Refused,
     ReplaceMember,
     Result,
@@ -44,25 +41,22 @@ from coffre.catalog.mutations import (
 )
 from coffre.catalog.replay import (
     ReplayStopped,
-    count_changes,
     immediate,
     replay,
     roll_back,
-    taking_changeset,
 )
-from coffre.catalog.schema import SCHEMA_VERSION, LogPosition, column_counts, write_position
+from coffre.catalog.schema import LogPosition, write_position
 from coffre.catalog.stamp import HybridClock
+from coffre.catalog.transaction import Answers, Call, Group, Transaction, fail
 from coffre.system.disk import Buffer
 from coffre.vault.interface import StorageFull
-from coffre.vault.records import Chunk, Extent
+from coffre.vault.records import Chunk
 from coffre.vault.superblock import SuperblockNotWritten, SuperblockTooLarge
 
 _journal = logging.getLogger(__name__)
 # What chunks' own states need; a chunk that holds nothing else may stay open for ever.
 _CHUNK_STATES = (OpenLanding, CloseChunk, ReplaceMember, SealChunk)
-_SET_LENGTH = "UPDATE chunks SET length = ? WHERE id = ?"
 _NOT_LOGGED = (StorageFull, SuperblockNotWritten, SuperblockTooLarge)
-Answers = list[Result | Refused]
 
 
 class CommitterBroken(Exception):
@@ -79,38 +73,6 @@ class Limits(Struct, frozen=True):
 
 
 _DEFAULTS = Limits()
-
-
-@dataclass(eq=False)
-class _Call:
-    """What one caller sent and waits for; never split between groups."""
-
-    mutations: tuple[Mutation, ...]
-    body: tuple[Buffer, ...]
-    size: int
-    future: asyncio.Future[Any]
-    single: bool
-
-    def settle(self, answers: Answers) -> None:
-        if not self.future.done():
-            self.future.set_result(answers[0] if self.single else answers)
-
-    def fail(self) -> None:
-        _fail(self.future)
-
-
-def _fail(future: asyncio.Future[Any]) -> None:
-    if not future.done():
-        future.set_exception(CommitUnknown("the committer stopped"))
-
-
-@dataclass(eq=False)
-class _Group:
-    """A group applied inside the open transaction: what to log (None: nothing) and to answer."""
-
-    answers: list[Answers]
-    blobs: list[Buffer]
-    record: EncodedRecord | None = None
 
 
 def _nobody_caches() -> None:
@@ -138,11 +100,11 @@ class GroupCommitter:
         self._stamps = stamps
         self._limits = limits
         self._rights_changed = rights_changed
-        self._columns = column_counts(db)
-        self._queue: deque[_Call] = deque()
+        self._transaction = Transaction(db, writer, stamps)
+        self._queue: deque[Call] = deque()
         self._queued_mutations = 0
         self._queued_bytes = 0
-        self._under_way: list[_Call] = []
+        self._under_way: list[Call] = []
         self._controls: deque[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = deque()
         self._wake = asyncio.Event()
         self._stopping = False
@@ -196,7 +158,7 @@ class GroupCommitter:
         SuperblockNotWritten.
         """
         for seal in seals:
-            self._check(seal)
+            self._transaction.check(seal)
         if not await self._between_groups(lambda: self._writer.record_sealed(seals)):
             for answer in await self.submit_all(seals):
                 if isinstance(answer, Refused):
@@ -229,7 +191,7 @@ class GroupCommitter:
             for call in (*self._under_way, *self._queue):
                 call.fail()
             for _, future in self._controls:
-                _fail(future)
+                fail(future)
             self._queue.clear()
 
     def _enqueue(
@@ -239,7 +201,7 @@ class GroupCommitter:
             raise CommitterBusy("too much waits for the next group")
         size = sum(len(piece) for piece in body)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Call(mutations, body, size, future, single))
+        self._queue.append(Call(mutations, body, size, future, single))
         self._queued_mutations += len(mutations)
         self._queued_bytes += size
         self._wake.set()
@@ -274,9 +236,9 @@ class GroupCommitter:
         except TimeoutError:
             pass
 
-    def _take(self) -> list[_Call]:
+    def _take(self) -> list[Call]:
         """The next group's calls: at least one if any waits, then as many as the limits allow."""
-        calls: list[_Call] = []
+        calls: list[Call] = []
         mutations = size = 0
         while self._queue:
             call = self._queue[0]
@@ -290,7 +252,7 @@ class GroupCommitter:
             self._queued_bytes -= call.size
         return calls
 
-    async def _commit_group(self, calls: list[_Call]) -> None:
+    async def _commit_group(self, calls: list[Call]) -> None:
         self._under_way = calls
         try:
             group = await self._log_group(calls)
@@ -306,13 +268,13 @@ class GroupCommitter:
             self._answer(calls, group)
         self._under_way = []
 
-    async def _log_group(self, calls: list[_Call]) -> _Group:
+    async def _log_group(self, calls: list[Call]) -> Group:
         """Apply, append, COMMIT. Raises one of _NOT_LOGGED when nothing of it can have happened;
         anything else is fatal."""
         size = sum(call.size for call in calls)
         while True:
             self._writer.plan(size)
-            group = self._apply(calls)
+            group = self._transaction.apply(calls)
             if group.record is None:
                 return group
             try:
@@ -332,87 +294,6 @@ class GroupCommitter:
             )
             self._writer.appended(group.record.position, by_client=by_client)
             return group
-
-    def _apply(self, calls: list[_Call]) -> _Group:
-        """Open a transaction and apply the calls in it; it is over if there is nothing to log."""
-        db, writer = self._db, self._writer
-        db.execute("BEGIN IMMEDIATE")
-        session = taking_changeset(db)
-        try:
-            for mutation, length in writer.bookkeeping():
-                apply(db, mutation, self._stamps.stamp())
-                if length is not None:
-                    db.execute(_SET_LENGTH, (length, mutation.id))  # type: ignore[union-attr]
-            group, changed = self._apply_calls(calls)
-            if not changed and not writer.due:
-                roll_back(db)
-                return group
-            changeset = session.changeset()
-        finally:
-            session.close()
-        group.record = encode(
-            Record(
-                writer.epoch,
-                writer.position.sequence + 1,
-                writer.position.hash,
-                SCHEMA_VERSION,
-                RecordKind.CHANGESET,
-                self._columns,
-                count_changes(changeset),
-                changeset,
-            )
-        )
-        write_position(db, self._rows_position(group.record))
-        return group
-
-    def _apply_calls(self, calls: list[_Call]) -> tuple[_Group, bool]:
-        """Apply each mutation under its savepoint; (what came of it, did any row change)."""
-        group = _Group([], [])
-        offset = self._writer.blobs_offset
-        changed = False
-        for call in calls:
-            answers: Answers = []
-            for mutation in call.mutations:
-                if call.body and needs_body(mutation):
-                    extent = Extent(self._writer.chunk, offset, call.size)
-                    mutation = place(mutation, (extent,))
-                answer, touched = self._step(mutation)
-                answers.append(answer)
-                changed = changed or touched
-            if call.body and not isinstance(answers[0], Refused):
-                group.blobs.extend(call.body)
-                offset += call.size
-            group.answers.append(answers)
-        return group, changed
-
-    def _step(self, mutation: Mutation) -> tuple[Result | Refused, bool]:
-        """One mutation's answer, and whether it changed any row."""
-        db = self._db
-        db.execute("SAVEPOINT mutation")
-        before = db.total_changes()
-        answer: Result | Refused
-        try:
-            if isinstance(mutation, SealChunk):
-                self._check(mutation)
-            answer = apply(db, mutation, self._stamps.stamp())
-        except Refusal as refusal:
-            answer = Refused(refusal.code, refusal.message, refusal.fields)
-        except apsw.Error:
-            raise
-        except Exception:
-            # A fault of ours in one mutation must not take down everybody else's.
-            _journal.exception("%s could not be applied", type(mutation).__name__)
-            answer = Refused("InternalError", None, {})
-        refused = isinstance(answer, Refused)
-        if refused:
-            db.execute("ROLLBACK TO mutation")
-        db.execute("RELEASE mutation")
-        return answer, not refused and db.total_changes() != before
-
-    def _check(self, seal: SealChunk) -> None:
-        """The mirrors go next: refuse a seal that lost the end of what was acknowledged."""
-        if not self._writer.holds_all(seal):
-            raise Refusal("InternalError", f"chunk {seal.id.hex()} was sealed without its end")
 
     def _commit(self, encoded: EncodedRecord) -> None:
         """COMMIT what is logged; when that fails, roll it forward as a start would."""
@@ -445,17 +326,13 @@ class GroupCommitter:
                 LogPosition(self._writer.epoch, position.sequence, position.hash, last_order),
             )
 
-    def _rows_position(self, record: EncodedRecord) -> LogPosition:
-        position = record.position
-        return LogPosition(record.epoch, position.sequence, position.hash, self._stamps.last_order)
-
-    def _refuse(self, calls: list[_Call], code: str) -> None:
+    def _refuse(self, calls: list[Call], code: str) -> None:
         roll_back(self._db)
         self._writer.postpone()
         for call in calls:
             call.settle([Refused(code, None, {})] * len(call.mutations))
 
-    def _answer(self, calls: list[_Call], group: _Group) -> None:
+    def _answer(self, calls: list[Call], group: Group) -> None:
         """Answer every call; those that sealed chunks once superblocks stop naming the mirrors."""
         for call, answers in zip(calls, group.answers, strict=True):
             sealed = [
@@ -468,7 +345,7 @@ class GroupCommitter:
             else:
                 call.settle(answers)
 
-    async def _drop_sealed(self, call: _Call, answers: Answers, sealed: list[bytes]) -> None:
+    async def _drop_sealed(self, call: Call, answers: Answers, sealed: list[bytes]) -> None:
         try:
             await self._writer.drop_sealed(sealed)
         except _NOT_LOGGED as error:

@@ -147,6 +147,11 @@ class LogWriter:
             if self._target.end and GROUP_HEADER_BYTES + blob_bytes > room:
                 self._rolled, self._due_at = True, None
                 self._close_target()
+        if blob_bytes and self._target is not None and not self._has_room(self._target):
+            # Opened for deletes, from the reserve; that is not for bodies.
+            self._choose(blobs=True)
+            self._rolled, self._due_at = True, None
+            self._close_target()
         if self._target is None and self._spare is not None:
             self._promote_spare(self._spare)
         if self._target is None or self._target.landing is None:
@@ -324,6 +329,9 @@ class LogWriter:
 
     def _opening(self, target: Target) -> OpenLanding:
         return OpenLanding(target.ref.chunk, target.ref.epoch, target.ref.members)
+
+    def _has_room(self, target: Target) -> bool:
+        return self._drives.have_room(target.ref.members)
 
     def _choose(self, *, blobs: bool) -> list[Drive]:
         copies = self._zone.landing_copies

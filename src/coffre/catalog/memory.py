@@ -19,6 +19,7 @@ from coffre.catalog.mutations import (
 from coffre.catalog.reader import SqliteReader
 from coffre.catalog.schema import open_writer
 from coffre.catalog.stamp import HybridClock
+from coffre.catalog.tally import Tally
 from coffre.system.clock import Clock
 from coffre.system.disk import Buffer
 from coffre.system.entropy import Entropy
@@ -74,10 +75,11 @@ class MemoryCatalog(SqliteReader):
 
     def _step(self, mutation: Mutation) -> Result:
         """One mutation in a transaction of its own."""
-        stamp = self._hybrid_clock.stamp()
+        stamp, tally = self._hybrid_clock.stamp(), Tally()
         self._db.execute("SAVEPOINT step")
         try:
-            result = apply(self._db, mutation, stamp)
+            result = apply(self._db, mutation, stamp, tally)
+            tally.write(self._db)
         except BaseException:
             self._db.execute("ROLLBACK TO step")
             raise

@@ -67,7 +67,14 @@ from coffre.vault.landing import GroupTooNew, MembersFailed, copy_prefix
 from coffre.vault.records import Chunk, ChunkKind, ChunkState
 from coffre.vault.segments import find_sealed, read_header
 from coffre.vault.store import DriveChunkStore
-from coffre.vault.superblock import LandingRef, LogState, SealedRef, Superblock, SuperblockStore
+from coffre.vault.superblock import (
+    LandingRef,
+    LogState,
+    SealedRef,
+    Superblock,
+    SuperblockNotWritten,
+    SuperblockStore,
+)
 
 _journal = logging.getLogger(__name__)
 _BATCH = 64
@@ -148,6 +155,7 @@ async def recover(
     _refuse_newer_rows(catalog)
     try:
         log = recovery.read_end(superblock)
+        _refuse_too_few(superblock, drives)
         started = recovery.mend(superblock, log)
         failed = superblocks.write(started, drives.present())
         for drive in failed:
@@ -167,6 +175,14 @@ async def recover(
     seconds = clock.monotonic() - began
     _journal.info("catalog %s: %d records replayed in %.3f s", way, replayed, seconds)
     return Recovered(db, start, read_position(db).last_order, way, replayed, seconds)
+
+
+def _refuse_too_few(superblock: Superblock, drives: DriveSet) -> None:
+    """Before anything is written: so few drives cannot hold what a start has to say."""
+    needed = max(1, len(superblock.drives) - superblock.geometry.m)
+    present = len(drives.present())
+    if present < needed:
+        raise SuperblockNotWritten(present, needed, {})
 
 
 class _Recovery:

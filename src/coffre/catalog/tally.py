@@ -1,0 +1,64 @@
+"""What a group adds to the counters of buckets and chunks: each row is written once, at its end.
+
+Counters change in the transaction that changes what they count, yet a bucket that takes 64 objects
+in one group has its row written once. Whoever needs a counter inside a group adds what the tally
+holds for it (`bucket`, `chunk`) to what the row says.
+"""
+
+from __future__ import annotations
+
+import apsw
+
+_BUCKET = "UPDATE buckets SET objects = objects + ?, bytes = bytes + ? WHERE id = ?"
+_CHUNK = "UPDATE chunks SET appended = appended + ?, dead = dead + ? WHERE id = ?"
+_NOTHING = (0, 0)
+_Sums = dict[bytes, tuple[int, int]]
+
+
+class Tally:
+    """Sums by bucket (objects, bytes) and by chunk (appended, dead), until `write`."""
+
+    __slots__ = ("_buckets", "_chunks", "_undo")
+
+    def __init__(self) -> None:
+        self._buckets: _Sums = {}
+        self._chunks: _Sums = {}
+        self._undo: list[tuple[_Sums, bytes, tuple[int, int]]] = []
+
+    def add_to_bucket(self, bucket_id: bytes, objects: int, size: int) -> None:
+        self._add(self._buckets, bucket_id, objects, size)
+
+    def add_to_chunk(self, chunk_id: bytes, appended: int, dead: int) -> None:
+        self._add(self._chunks, chunk_id, appended, dead)
+
+    def bucket(self, bucket_id: bytes) -> tuple[int, int]:
+        """(objects, bytes) that the bucket's row does not show yet."""
+        return self._buckets.get(bucket_id, _NOTHING)
+
+    def chunk(self, chunk_id: bytes) -> tuple[int, int]:
+        """(appended, dead) that the chunk's row does not show yet."""
+        return self._chunks.get(chunk_id, _NOTHING)
+
+    def mark(self) -> int:
+        """A place to roll back to: take it where a savepoint begins."""
+        return len(self._undo)
+
+    def roll_back(self, mark: int) -> None:
+        """Forget what was added since `mark`."""
+        while len(self._undo) > mark:
+            sums, counted, before = self._undo.pop()
+            sums[counted] = before
+
+    def write(self, db: apsw.Connection) -> None:
+        """Add the sums to the rows; the tally is empty then. A row that is gone counts nothing."""
+        for statement, sums in ((_BUCKET, self._buckets), (_CHUNK, self._chunks)):
+            for counted, (first, second) in sums.items():
+                if first or second:
+                    db.execute(statement, (first, second, counted))
+            sums.clear()
+        self._undo.clear()
+
+    def _add(self, sums: _Sums, counted: bytes, first: int, second: int) -> None:
+        before = sums.get(counted, _NOTHING)
+        self._undo.append((sums, counted, before))
+        sums[counted] = (before[0] + first, before[1] + second)
