@@ -13,6 +13,7 @@ from coffre.catalog.key_order import decode_key, encode_key, next_key, past_pref
 from coffre.catalog.reader import SqliteReader
 from coffre.catalog.records import Bucket, KeyOrder
 from coffre.catalog.schema import open_writer
+from coffre.catalog.stamp import Stamp
 from coffre.testing.catalog_model import in_order, model_listing
 
 _CHARACTERS = "ab/-\0é\ud7ff\ue000\uffff\U00010000\U0010ffff"
@@ -137,6 +138,38 @@ def filled(count: int, *, history: bool = False) -> apsw.Connection:
     with db:
         db.executemany(_INSERT, rows)
     return db
+
+
+def hot(count: int) -> apsw.Connection:
+    """A key with `count` versions between two folders of three."""
+    db = open_writer(":memory:")
+    rows = [(b"bucket", b"hot", age, int(age == count - 1), 0) for age in range(count)]
+    for folder in (b"a/", b"z/"):
+        rows += [(b"bucket", folder + b"%d" % index, 1, 1, 0) for index in range(3)]
+    with db:
+        db.executemany(_INSERT, rows)
+    return db
+
+
+@pytest.mark.parametrize("delimiter", [b"", b"/"])
+def test_a_page_of_versions_costs_the_same_however_many_versions_a_key_has(
+    delimiter: bytes,
+) -> None:
+    costs = []
+    for count in (1_000, 50_000):
+        db = hot(count)
+        reader, bucket = SqliteReader(db), bucket_of("utf-8")
+        steps = Steps(db)
+        inside = Stamp(0, 700, 0, bytes(6)).version_id
+        ask: dict[str, Any] = {"prefix": b"", "delimiter": delimiter, "limit": 100}
+        page = reader.list_versions(bucket, after_key=b"hot", after_version=inside, **ask)
+        assert (len(page.versions), page.truncated) == (100, True)
+        page = reader.list_versions(bucket, after_key=b"hot", after_version=None, **ask)
+        assert len(page.versions) + len(page.common_prefixes) == (1 if delimiter else 3)
+        page = reader.list_versions(bucket, after_key=b"", after_version=None, **ask)
+        assert (len(page.versions), page.truncated) == (99 if delimiter else 100, True)
+        costs.append(steps.total)
+    assert costs[0] == costs[1]
 
 
 @pytest.mark.parametrize("delimiter", [b"", b"/"])

@@ -20,6 +20,7 @@ from coffre.catalog.records import (
     UploadListing,
     User,
     Version,
+    VersionListing,
 )
 from coffre.system.disk import Buffer
 from coffre.vault.records import Chunk
@@ -77,6 +78,20 @@ class Reader(Protocol):
         With a delimiter, keys that share a common prefix count as one entry and are skipped by
         seeking. A common prefix is listed if it is > `after` and `after` does not start with it.
         """
+        ...
+
+    def list_versions(
+        self,
+        bucket: Bucket,
+        *,
+        prefix: bytes,
+        delimiter: bytes,
+        after_key: bytes,
+        after_version: bytes | None,
+        limit: int,
+    ) -> VersionListing:
+        """Versions and markers by (key, newest first), behind `after_version` of `after_key`;
+        None: behind all versions of `after_key`. Common prefixes as in `list_current`."""
         ...
 
     def upload(self, upload_id: bytes) -> Upload | None: ...

@@ -68,6 +68,18 @@ _LISTED = (
 LIST_FROM = _LISTED + " ORDER BY sort_key"
 LIST_BETWEEN = _LISTED + " AND sort_key < ? ORDER BY sort_key"
 
+_LISTED_VERSION = (
+    "SELECT sort_key, version_id, latest, marker, modified_ms, size, etag, owner_id, storage_class,"
+    " checksum FROM versions WHERE bucket_id = ?"
+)
+VERSIONS_FROM = _LISTED_VERSION + " AND sort_key >= ? ORDER BY sort_key, ord DESC, zone DESC"
+VERSIONS_BETWEEN = (
+    _LISTED_VERSION + " AND sort_key >= ? AND sort_key < ? ORDER BY sort_key, ord DESC, zone DESC"
+)
+OLDER_VERSIONS = (
+    _LISTED_VERSION + " AND sort_key = ? AND (ord, zone) < (?, ?) ORDER BY ord DESC, zone DESC"
+)
+
 _UPLOAD = (
     "SELECT sort_key, id, bucket_id, initiated_ms, owner_id, metadata, storage_class,"
     " checksum_algorithm, checksum_type, manifest_id, tags FROM uploads"

@@ -5,6 +5,7 @@ Every method is one statement, or several inside one read transaction, and leave
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterable
 from typing import Any
 
 import apsw
@@ -26,6 +27,7 @@ from coffre.catalog.records import (
     Identity,
     Key,
     Listed,
+    ListedVersion,
     Listing,
     Manifest,
     Part,
@@ -37,6 +39,7 @@ from coffre.catalog.records import (
     UploadListing,
     User,
     Version,
+    VersionListing,
 )
 from coffre.catalog.stamp import version_order
 from coffre.vault.records import Chunk, ChunkKind, ChunkState
@@ -160,6 +163,55 @@ class SqliteReader:
             objects, tuple(page.prefixes), page.truncated, page.last if page.truncated else b""
         )
 
+    def list_versions(
+        self,
+        bucket: Bucket,
+        *,
+        prefix: bytes,
+        delimiter: bytes,
+        after_key: bytes,
+        after_version: bytes | None,
+        limit: int,
+    ) -> VersionListing:
+        order = bucket.key_order
+        wanted = range_after(order, prefix, delimiter, after_key)
+        if limit <= 0 or wanted.lower is None:
+            return VersionListing((), (), False)
+
+        def seek(lower: bytes, upper: bytes | None) -> Rows:
+            if upper is None:
+                return self._db.execute(q.VERSIONS_FROM, (bucket.id, lower))
+            return self._db.execute(q.VERSIONS_BETWEEN, (bucket.id, lower, upper))
+
+        with self._db:
+            lower: bytes = wanted.lower
+            older: Iterable[Row] = ()
+            marker = encode_key(order, after_key)
+            inside = lower == next_key(marker) and after_key.startswith(prefix)
+            if after_version is not None and inside:
+                place = self._place(bucket, marker, after_version)
+                if place is None:
+                    # A null version that is gone has no place any more: then its key is listed
+                    # again rather than passed over.
+                    lower = marker
+                else:
+                    older = self._db.execute(q.OLDER_VERSIONS, (bucket.id, marker, *place))
+            page = fill_page(
+                _chained(older, seek(lower, wanted.upper)),
+                seek,
+                wanted.upper,
+                order=order,
+                prefix=prefix,
+                delimiter=delimiter,
+                limit=limit,
+            )
+            labels = self._labels({row[7] for _, row in page.rows})
+        versions = tuple(_listed_version(key, row, labels) for key, row in page.rows)
+        if not page.truncated:
+            return VersionListing(versions, tuple(page.prefixes), False)
+        last = None if page.ends_in_prefix else versions[-1].version_id
+        return VersionListing(versions, tuple(page.prefixes), True, page.last, last)
+
     def upload(self, upload_id: bytes) -> Upload | None:
         with self._db:
             row = self._one(q.UPLOAD_BY_ID, upload_id)
@@ -237,6 +289,13 @@ class SqliteReader:
                 row = self._one(q.OLD_NULL_VERSION, bucket.id, sort_key)
         return row and _version(bucket, row)
 
+    def _place(self, bucket: Bucket, sort_key: bytes, version_id: bytes) -> tuple[int, int] | None:
+        """(order, zone) of a version: what its id says, even of one that is gone."""
+        if version_id != NULL_VERSION:
+            return version_order(version_id)
+        null = self._null_version(bucket, sort_key)
+        return None if null is None else (null.order, null.zone)
+
     def _labels(self, owners: set[str]) -> dict[str, str]:
         """Display names of a page's owners: few, so not joined to every row."""
         return {owner: self._one(q.LABEL, owner) or "" for owner in owners}
@@ -292,6 +351,29 @@ def _version(bucket: Bucket, row: Row) -> Version:
         parts_count,
         manifest,
         unpack_strings(tags),
+    )
+
+
+def _chained(first: Iterable[Row], then: Iterable[Row]) -> Generator[Row, None, None]:
+    """The rows of one cursor, then another's; closing it closes the one that is being read."""
+    yield from first
+    yield from then
+
+
+def _listed_version(key: bytes, row: Row, labels: dict[str, str]) -> ListedVersion:
+    (version_id, latest, marker, modified_ms, size, etag, owner_id, storage_class) = row[1:9]
+    return ListedVersion(
+        key,
+        version_id,
+        bool(latest),
+        bool(marker),
+        modified_ms,
+        size,
+        etag,
+        owner_id,
+        labels[owner_id],
+        storage_class,
+        unpack_checksum(row[9]),
     )
 
 

@@ -208,6 +208,33 @@ class Listing(Struct, frozen=True):
     next_after: bytes = b""
 
 
+class ListedVersion(Struct, frozen=True):
+    """One version or delete marker (`etag`, `size` and checksum empty) of a listing of versions."""
+
+    key: bytes
+    version_id: bytes
+    latest: bool
+    marker: bool
+    modified_ms: int
+    size: int
+    etag: str
+    owner_id: str
+    owner_label: str
+    storage_class: str
+    checksum: Checksum | None
+
+
+class VersionListing(Struct, frozen=True):
+    """A page of versions: by key, the newest first. `next_key` and `next_version` resume behind
+    the last entry; `next_version` is None where that is a common prefix."""
+
+    versions: tuple[ListedVersion, ...]
+    common_prefixes: tuple[bytes, ...]
+    truncated: bool
+    next_key: bytes = b""
+    next_version: bytes | None = None
+
+
 class UploadListing(Struct, frozen=True):
     uploads: tuple[Upload, ...]
     common_prefixes: tuple[bytes, ...]

@@ -11,6 +11,7 @@ from typing import Final
 from coffre.s3 import (
     buckets,
     listing,
+    listing_versions,
     multipart,
     multipart_complete,
     object_copy,
@@ -135,6 +136,15 @@ BUCKET_TABLE: Final = (
         listing.list_objects_v2,
         Metering.LIST,
         Selector("list-type"),
+    ),
+    Operation(
+        "ListObjectVersions",
+        "GET",
+        On.BUCKET,
+        (Need("s3:ListBucketVersions", On.BUCKET),),
+        listing_versions.list_object_versions,
+        Metering.LIST,
+        Selector("versions"),
     ),
     Operation(
         "ListMultipartUploads",

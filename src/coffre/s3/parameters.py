@@ -101,7 +101,7 @@ def version_id(head: RequestHead) -> bytes | None:
     return None if text is None else stored_version_id(text)
 
 
-def stored_version_id(text: str) -> bytes:
+def stored_version_id(text: str, name: str = "versionId") -> bytes:
     """A version id as the catalog keeps it. Raises InvalidArgument for what cannot be one."""
     if text == "null":
         return NULL_VERSION
@@ -110,7 +110,7 @@ def stored_version_id(text: str) -> bytes:
     except ValueError:
         found = b""
     if len(found) != ID_BYTES or found.hex() != text:
-        raise invalid("versionId", text, "Invalid version id specified")
+        raise invalid(name, text, "Invalid version id specified")
     return found
 
 

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from coffre.catalog import mutations as m
 from coffre.catalog.interface import Committer, Reader
-from coffre.catalog.records import Bucket, KeyOrder, PartIndex, Secret
+from coffre.catalog.records import Bucket, KeyOrder, ListedVersion, PartIndex, Secret
 from coffre.system.entropy import SeededEntropy, new_id
 from coffre.testing.catalog_model import (
     ModelBucket,
@@ -21,6 +21,7 @@ from coffre.testing.catalog_model import (
     ModelPart,
     ModelUpload,
     ModelVersion,
+    in_order,
     model_listing,
 )
 from coffre.vault.records import Blob, ciphertext_bytes
@@ -330,6 +331,34 @@ class CatalogMachine(RuleBasedStateMachine):
             if model.order == "utf-8":
                 by_key = sorted(model.uploads, key=lambda i: model.uploads[i].key)
             assert paged == by_key
+
+    @rule(which=_WHICH, delimiter=st.sampled_from([b"", b"/"]), limit=st.integers(1, 3))
+    def page_through_versions(self, which: int, delimiter: bytes, limit: int) -> None:
+        model = self.models[which]
+        entries: list[tuple[bytes, bytes | None]] = []
+        key, version, more = b"", None, True
+        while more:
+            page = self.catalog.list_versions(
+                self.bucket(which), prefix=b"", delimiter=delimiter, after_key=key,
+                after_version=version, limit=limit,
+            )  # fmt: skip
+            assert len(page.versions) + len(page.common_prefixes) <= limit
+            shown: list[tuple[bytes, bytes | None]] = [
+                *((entry.key, entry.version_id) for entry in page.versions),
+                *((prefix, None) for prefix in page.common_prefixes),
+            ]
+            entries += sorted(shown, key=lambda entry: in_order(model.order, entry[0]))
+            for entry in page.versions:
+                self.check_listed(model, entry)
+            assert not page.truncated or (key, version) != (page.next_key, page.next_version)
+            key, version, more = page.next_key, page.next_version, page.truncated
+        assert entries == model.versions_in_order(delimiter)
+
+    def check_listed(self, model: ModelBucket, entry: ListedVersion) -> None:
+        versions = model.keys[entry.key]
+        found = next(one for one in versions if one.version_id == entry.version_id)
+        assert entry.latest == (found is versions[0])
+        assert (entry.marker, entry.etag) == (found.marker, found.etag)
 
     @invariant()
     def reads_tell_what_was_written(self) -> None:

@@ -104,6 +104,19 @@ class ModelBucket:
     def current_keys(self) -> list[bytes]:
         return [key for key in self.keys if self.current(key) is not None]
 
+    def versions_in_order(self, delimiter: bytes) -> list[tuple[bytes, bytes | None]]:
+        """(key, version id) of every version as listed, (common prefix, None) for those beneath
+        one."""
+        entries: list[tuple[bytes, bytes | None]] = []
+        for key in sorted(self.keys, key=lambda key: in_order(self.order, key)):
+            cut = key.find(delimiter) if delimiter else -1
+            shared = (key[: cut + len(delimiter)], None)
+            if cut < 0:
+                entries += [(key, version.version_id) for version in self.keys[key]]
+            elif shared not in entries:
+                entries.append(shared)
+        return entries
+
     def objects(self) -> list[ModelVersion]:
         """Every version that is not a marker."""
         return [v for versions in self.keys.values() for v in versions if not v.marker]

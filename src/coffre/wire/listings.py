@@ -177,6 +177,81 @@ def _contents(objects: Iterable[ListedObject], encode: Callable[[bytes], str]) -
         )
 
 
+@dataclass(slots=True)
+class ListedVersion:
+    """A version of an object, or a delete marker, which has no ETag, size and checksum."""
+
+    key: bytes
+    version_id: str
+    latest: bool
+    marker: bool
+    last_modified_ms: int
+    etag: str
+    size: int
+    owner: Owner
+    storage_class: str = "STANDARD"
+    checksum_algorithm: str | None = None
+    checksum_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPage:
+    """A page of ListObjectVersions; the next markers are shown when given."""
+
+    bucket: str
+    versions: Sequence[ListedVersion]
+    common_prefixes: Sequence[bytes]
+    max_keys: int
+    truncated: bool
+    key_marker: bytes = b""
+    version_id_marker: str = ""
+    next_key_marker: bytes | None = None
+    next_version_id_marker: str | None = None
+    prefix: bytes = b""
+    delimiter: bytes | None = None
+    encoding_type: str | None = None
+
+
+def render_versions(page: VersionPage) -> bytes:
+    """ListVersionsResult; versions and markers in one order, as they are listed."""
+    encode = _name_encoder(page.encoding_type)
+    return document(
+        "ListVersionsResult",
+        tag("Name", page.bucket),
+        f"<Prefix>{encode(page.prefix)}</Prefix>",
+        f"<KeyMarker>{encode(page.key_marker)}</KeyMarker>",
+        tag("VersionIdMarker", page.version_id_marker),
+        _maybe("NextKeyMarker", page.next_key_marker, encode),
+        optional("NextVersionIdMarker", page.next_version_id_marker),
+        tag("MaxKeys", page.max_keys),
+        _maybe("Delimiter", page.delimiter, encode),
+        optional("EncodingType", page.encoding_type),
+        flag("IsTruncated", page.truncated),
+        *(_version(one, encode) for one in page.versions),
+        *_prefixes(page.common_prefixes, encode),
+    )
+
+
+def _version(one: ListedVersion, encode: Callable[[bytes], str]) -> str:
+    named = (
+        f"<Key>{encode(one.key)}</Key><VersionId>{one.version_id}</VersionId>"
+        f"{flag('IsLatest', one.latest)}"
+        f"<LastModified>{iso_second(one.last_modified_ms)}</LastModified>"
+    )
+    if one.marker:
+        return element("DeleteMarker", named, owner_element(one.owner))
+    return element(
+        "Version",
+        named,
+        etag_element(one.etag),
+        optional("ChecksumAlgorithm", one.checksum_algorithm),
+        optional("ChecksumType", one.checksum_type),
+        tag("Size", one.size),
+        owner_element(one.owner),
+        tag("StorageClass", one.storage_class),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ListedUpload:
     """A multipart upload that is neither completed nor aborted."""
