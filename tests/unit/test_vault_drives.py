@@ -136,12 +136,30 @@ def test_equals_take_turns_and_so_do_the_segments_that_serve_reads() -> None:
 
 
 def test_a_drive_below_the_reserve_takes_nothing() -> None:
-    disk, drives = drive_set(1, 1, 2)
+    disk, drives = drive_set(4, 1, 1)
     disk.full("/z/r0n0d0", GIB)
-    assert [drive.path for drive in drives.choose_mirrors(3)] == ["/z/r0n0d1"]
-    disk.full("/z/r0n0d1", GIB)
+    taken = {drive.path for drive in drives.choose_mirrors(3)}
+    assert taken == {"/z/r1n0d0", "/z/r2n0d0", "/z/r3n0d0"}
+
+
+def test_fullness_never_puts_on_fewer_drives_what_belongs_on_three() -> None:
+    disk, drives = drive_set(4, 1, 1)
+    disk.full("/z/r0n0d0", GIB)
+    disk.full("/z/r1n0d0", GIB)
     with pytest.raises(StorageFull):
         drives.choose_mirrors(3)
+
+
+def test_fullness_narrows_a_geometry_but_takes_no_coding_segment_away() -> None:
+    disk, drives = drive_set(4, 2, 2)
+    for full in ("/z/r0n0d0", "/z/r0n0d1", "/z/r0n1d0", "/z/r0n1d1"):
+        disk.full(full, GIB)
+    geometry, _ = drives.choose_segments(Geometry(12, 4))
+    assert geometry == Geometry(8, 4)
+    for full in ("/z/r1n0d0", "/z/r1n0d1", "/z/r1n1d0", "/z/r2n0d0", "/z/r2n0d1"):
+        disk.full(full, GIB)
+    with pytest.raises(StorageFull):
+        drives.choose_segments(Geometry(12, 4))
 
 
 def test_a_drive_that_met_its_end_waits_for_more_space() -> None:

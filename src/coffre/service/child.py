@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from coffre.service.layout import StartRefused
+
 _BOOT_LIMIT = 1 << 20
 
 
@@ -39,6 +41,10 @@ class Ready(msgspec.Struct, frozen=True):
 
     facts: dict[str, Any] = {}
     refused: str | None = None
+
+
+class ChildDied(StartRefused):
+    """A child ended before it said anything: killed, or a fault that may pass."""
 
 
 class Child:
@@ -72,7 +78,7 @@ async def start_child(
     gone_owner: str = "",
     listen_fd: int = -1,
 ) -> tuple[Child, Ready]:
-    """Start a process of ours and wait until it says that it is ready, refuses, or dies."""
+    """Start a process of ours and wait until it is ready or refuses. Raises ChildDied."""
     read_fd, write_fd = os.pipe()
     try:
         process = await asyncio.create_subprocess_exec(
@@ -105,7 +111,7 @@ async def start_child(
     answer = await _read_all(read_fd)
     if not answer:
         code = await child.ended()
-        return child, Ready(refused=f"the {role} process ended with code {code} while starting")
+        raise ChildDied(f"the {role} process ended with code {code} while starting")
     return child, msgspec.json.decode(answer, type=Ready)
 
 

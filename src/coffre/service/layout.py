@@ -78,7 +78,9 @@ class DataFolder:
     def _is_half_made(self, names: list[str]) -> bool:
         """An initialization that was cut: what it makes, but not the marker that comes last."""
         made = {"drives", "root.key", "generation", "making"}
-        known = all(name in made or name.startswith("catalog.sqlite") for name in names)
+        known = all(
+            name in made or name.startswith(("catalog.sqlite", f"{MARKER}.")) for name in names
+        )
         return known and "making" in names
 
     def _check_format(self) -> None:

@@ -27,7 +27,7 @@ from coffre.stewards.sealer import Sealer
 from coffre.system.disk import Disk
 from coffre.vault.drives import Drive
 from coffre.vault.keys import create_root_key
-from coffre.vault.superblock import Superblock, SuperblockStore
+from coffre.vault.superblock import Superblock, SuperblockStore, superblock_path
 
 ZONE_NUMBER = 1
 Announce = Callable[[dict[str, Any]], None]
@@ -147,11 +147,10 @@ async def _make(settings: Settings, folder: DataFolder) -> tuple[Owner, FirstKey
     world = real_world()
     making = folder.root / "making"
     if making.exists():
-        shutil.rmtree(folder.drives, ignore_errors=True)
-        for left in folder.root.glob("catalog.sqlite*"):
-            left.unlink()
-        folder.root_key.unlink(missing_ok=True)
+        _clear_half_made(settings, folder)
+    _check_drives_are_empty(settings)
     making.touch()
+    world.disk.sync_dir(str(folder.root))
     _make_drives(settings, folder, world.disk)
     root_key = create_root_key(str(folder.root_key), world.entropy)
     folders = configured_folders(settings)
@@ -177,10 +176,30 @@ async def _make(settings: Settings, folder: DataFolder) -> tuple[Owner, FirstKey
         raise StartRefused(f"{len(failed)} of {len(folders)} drives cannot be written")
     engine = await open_engine(settings, world)
     made: tuple[Owner, FirstKeys] = await with_engine(engine, lambda: _populate(settings, engine))
-    folder.marker.write_text(f"{FORMAT}\n")
-    world.disk.sync_dir(str(folder.root))
+    _mark(folder, world.disk)
     making.unlink()
     return made
+
+
+def _mark(folder: DataFolder, disk: Disk) -> None:
+    """The marker, whole or not at all: from now on the folder is ours."""
+    unmarked = f"{folder.marker}.tmp"
+    file = disk.open(unmarked, "create")
+    file.pwritev([f"{FORMAT}\n".encode()], 0)
+    file.sync()
+    file.close()
+    disk.rename(unmarked, str(folder.marker))
+    disk.sync_dir(str(folder.root))
+
+
+def _clear_half_made(settings: Settings, folder: DataFolder) -> None:
+    """Take away what a cut initialization left: nothing in it was ever told to anybody."""
+    for one in configured_folders(settings):
+        shutil.rmtree(Path(one.path) / "chunks", ignore_errors=True)
+        Path(superblock_path(one.path)).unlink(missing_ok=True)
+    for left in (*folder.root.glob("catalog.sqlite*"), *folder.root.glob("*.tmp")):
+        left.unlink()
+    folder.root_key.unlink(missing_ok=True)
 
 
 async def _populate(settings: Settings, engine: Engine) -> tuple[Owner, FirstKeys]:
@@ -188,10 +207,16 @@ async def _populate(settings: Settings, engine: Engine) -> tuple[Owner, FirstKey
     return await populate(Administration(node), node.committer, node.entropy, settings, ZONE_NUMBER)
 
 
+def _check_drives_are_empty(settings: Settings) -> None:
+    """Before anything is made. `lost+found` is what a fresh file system has at its root."""
+    for one in configured_folders(settings):
+        path = Path(one.path)
+        if path.exists() and any(left.name != "lost+found" for left in path.iterdir()):
+            raise StartRefused(f"{one.path} is not empty: a new region needs empty drives")
+
+
 def _make_drives(settings: Settings, folder: DataFolder, disk: Disk) -> None:
     for one in configured_folders(settings):
         Path(one.path).mkdir(parents=True, exist_ok=True, mode=0o700)
-        if any(Path(one.path).iterdir()):
-            raise StartRefused(f"{one.path} is not empty: a new region needs empty drives")
         disk.sync_dir(str(Path(one.path).parent))
     disk.sync_dir(str(folder.root))

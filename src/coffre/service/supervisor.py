@@ -17,13 +17,14 @@ from typing import Any
 import msgspec
 
 from coffre.config import Settings
-from coffre.service.child import Child, start_child
+from coffre.service.child import Child, ChildDied, start_child
 from coffre.service.layout import StartRefused
 
 log = logging.getLogger("coffre.supervisor")
 
 BACKLOG = 1024
 _QUICK_DEATH_S = 1.0
+_FIRST_BACKOFF_S = 0.1
 _MAX_BACKOFF_S = 5.0
 
 
@@ -133,23 +134,26 @@ class Supervisor:
                 return
             log.error("%s ended with code %d; starting it again", child.owner, code)
             quick = loop.time() - born < _QUICK_DEATH_S
-            backoff = min(_MAX_BACKOFF_S, max(0.1, backoff * 2)) if quick else 0.0
+            backoff = min(_MAX_BACKOFF_S, max(_FIRST_BACKOFF_S, backoff * 2)) if quick else 0.0
             if backoff:
                 await asyncio.sleep(backoff)
             if not await self._again(name, child.role):
                 return
 
     async def _again(self, name: str, role: str) -> bool:
+        pause = _FIRST_BACKOFF_S
         while not self._stopping.is_set():
             try:
                 await self._start(name, role)
             except StartRefused as refusal:
-                if role == "committer":
+                # One that died may start next time; workers go on reading meanwhile.
+                if role == "committer" and not isinstance(refusal, ChildDied):
                     log.critical("the committer does not start again: %s", refusal)
                     self._failed = refusal
                     return False
                 log.error("%s does not start: %s", name, refusal)
-                await asyncio.sleep(_MAX_BACKOFF_S)
+                await asyncio.sleep(pause)
+                pause = min(_MAX_BACKOFF_S, pause * 2)
                 continue
             if role == "committer" and self._zone["rebuilt"]:
                 for other in self._children.values():

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 
-from coffre.catalog.interface import Committer, CommitterBusy
+from coffre.catalog.interface import Committer, CommitterBusy, CommitUnknown
 from coffre.catalog.link import CommitterClient
 from coffre.catalog.mutations import CloseChunk, CountDead, ReserveChunk
 from coffre.config import Settings
@@ -36,6 +37,8 @@ from coffre.vault.keys import RootKey
 from coffre.vault.records import Chunk, Extent
 from coffre.vault.store import DriveChunkStore
 from coffre.vault.striped import StripedWriter
+
+log = logging.getLogger("coffre.worker")
 
 # Objects made since the last collection that call for the next: some hundred requests' worth.
 _YOUNG = 10_000
@@ -92,11 +95,23 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     )
     _spare_the_collector()
     ready({})
-    await close_left_chunks(reader, committer, boot.gone_owner.__eq__)
+    # Beside serving: reads need no committer.
+    closing = asyncio.ensure_future(
+        _unless_away(close_left_chunks(reader, committer, boot.gone_owner.__eq__))
+    )
     await serve_http(gateway, socket.socket(fileno=boot.listen_fd), settings, stop)
-    await striped.drain()
+    closing.cancel()
+    await _unless_away(striped.drain())
     committer.close()
     chunks.close()
+
+
+async def _unless_away(closing: Awaitable[None]) -> None:
+    """Close chunks, or leave it to the next committer, which closes those of whoever is gone."""
+    try:
+        await closing
+    except (CommitUnknown, CommitterBusy) as error:
+        log.warning("striped chunks stay open: %s", error)
 
 
 def _striped(

@@ -119,10 +119,19 @@ class DriveSet:
         except OSError as error:
             self.fail(drive_id, f"free space: {error}")
 
+    def have_room(self, drive_ids: Iterable[bytes]) -> bool:
+        """Do all these drives have more than the reserve?"""
+        drives = [self.member(drive_id) for drive_id in drive_ids]
+        return all(drive is not None and self._room_on(drive) is not None for drive in drives)
+
     def choose_mirrors(self, count: int) -> list[Drive]:
         """Up to `count` drives for a landing chunk: distinct racks when possible, else distinct
         nodes, else distinct drives. Fewer when fewer have room. Raises StorageFull on none."""
-        return self._spread(self._with_room(), count, count)
+        room = self._with_room()
+        self._refuse_crowding(room, count)
+        chosen = self._spread(room, count, count)
+        self._chosen.update(drive.id for drive in chosen)
+        return chosen
 
     def choose_segments(self, wanted: Geometry) -> tuple[Geometry, list[Drive]]:
         """The widest geometry not wider than `wanted` that keeps its promise, and its drives.
@@ -130,35 +139,63 @@ class DriveSet:
         The promise: any m drives or any one rack may go, so no rack holds more than m segments.
         With fewer than three racks that have room no geometry can keep the second half; then the
         rule is relaxed: one segment a drive, spread evenly over racks and nodes, any m drives may
-        go but not a rack. One drive alone takes 1+0. Raises StorageFull when none has room.
+        go but not a rack. One drive alone takes 1+0. Raises StorageFull when none has room, and
+        when only fullness of drives that are there would make m smaller.
         """
         room = self._with_room()
+        self._refuse_crowding(room, wanted.m + 1)
+        geometry, chosen = self._fit(room, wanted)
+        if geometry.m < wanted.m and geometry.m < self._fit(self._all_present(), wanted)[0].m:
+            raise StorageFull("too few drives have room for what must survive the loss of some")
+        self._chosen.update(drive.id for drive in chosen)
+        self._turn += 1
+        turn = self._turn % geometry.width
+        # Data segments serve the reads: let every drive have its share of them.
+        return geometry, chosen[turn:] + chosen[:turn]
+
+    def _fit(self, room: dict[bytes, int], wanted: Geometry) -> tuple[Geometry, list[Drive]]:
+        """The widest geometry that fits on these drives. Raises StorageFull when none does."""
         allowed = [g for g in GEOMETRIES if g.width <= wanted.width and g.m <= wanted.m]
         racks = len({self._drives[drive_id].rack for drive_id in room})
         for geometry in allowed or [GEOMETRIES[-1]]:
             per_rack = (geometry.m or 1) if racks >= 3 else geometry.width
             chosen = self._spread(room, geometry.width, per_rack)
             if len(chosen) == geometry.width:
-                self._turn += 1
-                turn = self._turn % geometry.width
-                # Data segments serve the reads: let every drive have its share of them.
-                return geometry, chosen[turn:] + chosen[:turn]
+                return geometry, chosen
         raise StorageFull("no drive has room for a chunk")
+
+    def _all_present(self) -> dict[bytes, int]:
+        return dict.fromkeys((drive.id for drive in self.present()), 0)
 
     def _with_room(self) -> dict[bytes, int]:
         """Free GiB of each present drive that has more than the reserve."""
         room: dict[bytes, int] = {}
         for drive in self.present():
-            try:
-                free = self.disk.free_bytes(drive.path)
-            except OSError as error:
-                self.fail(drive.id, f"free space: {error}")
-                continue
-            if free > max(self.reserve_bytes, self._full_at.get(drive.id, 0)):
+            free = self._room_on(drive)
+            if free is not None:
                 room[drive.id] = free >> 30
         if not room:
             raise StorageFull("no drive has room for a chunk")
         return room
+
+    def _room_on(self, drive: Drive) -> int | None:
+        """Free bytes of a drive that has more than the reserve; None for any other."""
+        try:
+            free = self.disk.free_bytes(drive.path)
+        except OSError as error:
+            self.fail(drive.id, f"free space: {error}")
+            return None
+        return free if free > max(self.reserve_bytes, self._full_at.get(drive.id, 0)) else None
+
+    def _refuse_crowding(self, room: dict[bytes, int], copies: int) -> None:
+        """Raises StorageFull where only fullness of drives that are there would put what belongs
+        on three drives in three racks (any two drives, any rack may go) on fewer."""
+        present = self.present()
+        racks = len({drive.rack for drive in present})
+        with_room = len({self._drives[drive_id].rack for drive_id in room})
+        enough = min(3, copies)
+        if len(room) < min(enough, len(present)) or with_room < min(enough, racks):
+            raise StorageFull("too few drives have room for what must survive the loss of two")
 
     def _spread(self, room: dict[bytes, int], count: int, per_rack: int) -> list[Drive]:
         """Up to `count` drives, at most `per_rack` in a rack, as evenly spread as they allow."""
@@ -179,6 +216,4 @@ class DriveSet:
             racks[drive.rack] += 1
             nodes[drive.rack, drive.node] += 1
             chosen.append(drive)
-        if len(chosen) == count:
-            self._chosen.update(drive.id for drive in chosen)
         return chosen
