@@ -10,7 +10,9 @@ from coffre.catalog.records import Identity, Store
 from coffre.s3.services import Services
 from coffre.wire.auth import Claim, Verified, hoisted, read_claim, verify
 from coffre.wire.checksums import Algorithm
+from coffre.wire.claim import unsupported_v2
 from coffre.wire.errors import S3Error
+from coffre.wire.form_auth import verify_form
 from coffre.wire.request import RequestHead
 from coffre.wire.target import Target
 
@@ -49,10 +51,7 @@ def authenticate(
     """
     if claim is None:
         return ANONYMOUS, _store_of_host(services, target), None
-    identity = services.reader.identity(claim.access_key)
-    secrets = () if identity is None else _secrets(services, identity, now_ms)
-    if identity is None or not secrets:
-        raise S3Error("InvalidAccessKeyId", AWSAccessKeyId=claim.access_key)
+    identity, secrets = _signer(services, claim, now_ms)
     if not (claim.scheme.is_v4 or identity.store.allow_v2):
         read_claim(head, allow_v2=False)  # raises, in AWS's words
     try:
@@ -62,10 +61,36 @@ def authenticate(
         if error.code != "SignatureDoesNotMatch" or slashed is None:
             raise
         verified = _verify(services, claim, slashed, target, secrets, now_ms)
+    return _principal(identity, target), identity.store, verified
+
+
+def authenticate_form(
+    services: Services, claim: Claim, policy: str, target: Target, now_ms: int
+) -> tuple[Principal, Store]:
+    """As `authenticate`, of a browser form, whose policy is what is signed."""
+    identity, secrets = _signer(services, claim, now_ms)
+    if not (claim.scheme.is_v4 or identity.store.allow_v2):
+        raise unsupported_v2()
+    settings = services.settings
+    verify_form(claim, policy, secrets, settings.regions, settings.region)
+    return _principal(identity, target), identity.store
+
+
+def _signer(services: Services, claim: Claim, now_ms: int) -> tuple[Identity, Sequence[str]]:
+    """Whose key it is, and the secrets that verify. Raises InvalidAccessKeyId."""
+    identity = services.reader.identity(claim.access_key)
+    secrets = () if identity is None else _secrets(services, identity, now_ms)
+    if identity is None or not secrets:
+        raise S3Error("InvalidAccessKeyId", AWSAccessKeyId=claim.access_key)
+    return identity, secrets
+
+
+def _principal(identity: Identity, target: Target) -> Principal:
+    """Who signed. AccessDenied for a key of another store than the host's."""
     if target.store is not None and target.store != identity.store.name:
         raise S3Error("AccessDenied")
     user = identity.user
-    return Principal(user.id, user.label, user.locked), identity.store, verified
+    return Principal(user.id, user.label, user.locked)
 
 
 def _verify(

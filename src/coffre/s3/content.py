@@ -167,3 +167,7 @@ async def commit(context: Context, taken: Taken, mutation: Mutation) -> Result:
 
 def too_large(size: int, limit: int) -> S3Error:
     return S3Error("EntityTooLarge", ProposedSize=str(size), MaxSizeAllowed=str(limit))
+
+
+def too_small(size: int, least: int) -> S3Error:
+    return S3Error("EntityTooSmall", ProposedSize=str(size), MinSizeAllowed=str(least))

@@ -8,21 +8,27 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from coffre.access.decision import SERVICE, Principal, Resource, decide
-from coffre.catalog.records import Bucket
-from coffre.s3.authenticate import authenticate, with_hoisted
+from coffre.catalog.records import Bucket, Store
+from coffre.s3.authenticate import authenticate, authenticate_form, with_hoisted
 from coffre.s3.body import Receive, RequestBody
 from coffre.s3.context import Context
 from coffre.s3.deadlines import Deadlines
+from coffre.s3.form_body import FormBody
 from coffre.s3.funnel import Disconnected, Funnel, Interrupted, Send, as_error, log_failure
-from coffre.s3.operation import BodyKind, On, Operation
+from coffre.s3.operation import BodyKind, Entry, On, Operation
 from coffre.s3.operations import TABLE
 from coffre.s3.parameters import check_query
+from coffre.s3.post_object import read_form
 from coffre.s3.response import Response
 from coffre.s3.router import Router
 from coffre.s3.services import Event, Services
 from coffre.wire.auth import Claim, read_claim
 from coffre.wire.errors import S3Error
+from coffre.wire.form_auth import read_form_claim
+from coffre.wire.post_policy import check_policy, parse_policy
 from coffre.wire.request import RequestHead
 from coffre.wire.target import Target, resolve
 
@@ -135,8 +141,12 @@ class Gateway:
         on = _addressed(target)
         operation = exchange.operation = _ROUTER.find(head, on)
         services.network(operation.name, head.client, target.bucket)
-        now_ms = exchange.now_ms
-        principal, store, verified = authenticate(services, claim, sent_head, target, now_ms)
+        now_ms, verified = exchange.now_ms, None
+        if operation.entry is Entry.FORM:
+            head, principal, store = await self._enter_by_form(exchange, operation, receive)
+            target = exchange.target or target
+        else:
+            principal, store, verified = authenticate(services, claim, sent_head, target, now_ms)
         exchange.principal = principal
         exchange.store = store.name
         services.zone(operation.name, head.client, target.bucket)
@@ -146,11 +156,13 @@ class Gateway:
             if bucket is None:
                 raise S3Error("NoSuchBucket", BucketName=target.bucket)
         _authorize(operation, principal, head, bucket, target.key)
-        if operation.body.kind is not BodyKind.NONE:
-            services.admit(operation.name, head.client, target.bucket)
-        body = exchange.body = RequestBody(
-            receive, head, verified, settings.patience, self._deadlines
-        )
+        body = exchange.body
+        if body is None:
+            if operation.body.kind is not BodyKind.NONE:
+                services.admit(operation.name, head.client, target.bucket)
+            body = exchange.body = RequestBody(
+                receive, head, verified, settings.patience, self._deadlines
+            )
         context = Context(
             services,
             head,
@@ -164,6 +176,35 @@ class Gateway:
             target.virtual,
         )
         return await operation.handler(context)
+
+    async def _enter_by_form(
+        self, exchange: _Exchange, operation: Operation, receive: Receive
+    ) -> tuple[RequestHead, Principal, Store]:
+        """Read a browser form as far as its file: what it asks for, and who allowed it."""
+        services, sent, target = self._services, exchange.head, exchange.target
+        assert target is not None, "the target comes first"
+        assert target.bucket is not None, "the table says what forms are on"
+        if exchange.claim is not None:
+            raise S3Error(
+                "InvalidArgument",
+                "Only one auth mechanism allowed; a form is signed in its own fields",
+                ArgumentName="Authorization",
+            )
+        body = FormBody(receive, sent, services.settings.patience, self._deadlines)
+        services.admit(operation.name, sent.client, target.bucket)
+        exchange.body = body
+        await body.read_fields()
+        fields = body.fields
+        key, head = read_form(sent, fields)
+        exchange.target = replace(target, key=key)
+        claim = exchange.claim = read_form_claim(fields)
+        if claim is None:
+            raise S3Error("AccessDenied")
+        policy = fields["policy"]
+        principal, store = authenticate_form(services, claim, policy, target, exchange.now_ms)
+        body.policy = parse_policy(policy)
+        check_policy(body.policy, fields, target.bucket, exchange.now_ms)
+        return head, principal, store
 
     def _is_store(self, name: str) -> bool:
         return self._services.reader.store_named(name) is not None

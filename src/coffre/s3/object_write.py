@@ -11,7 +11,7 @@ from coffre.catalog.mutations import (
 )
 from coffre.catalog.records import Bucket
 from coffre.s3 import parameters, versions
-from coffre.s3.content import commit, incoming, new_blob, take_body
+from coffre.s3.content import commit, incoming, new_blob, take_body, too_small
 from coffre.s3.context import Context
 from coffre.s3.response import ENCRYPTED, Header, Response
 from coffre.s3.unbuilt import check_expected_owner, refuse_partial_write, refuse_unbuilt
@@ -23,21 +23,33 @@ from coffre.wire.errors import S3Error
 
 async def put_object(context: Context) -> Response:
     """PutObject."""
-    head, bucket = context.head, context.bucket
-    refuse_unbuilt(head)
+    head = context.head
     refuse_partial_write(head)
-    check_expected_owner(head, bucket)
     if head.raw_query and "partNumber" in head.query:
         raise parameters.invalid(
             "partNumber", head.query["partNumber"], "partNumber is only valid with an uploadId"
         )
+    done = await write_object(context, context.limits.put_bytes)
+    told = headers_of(context.bucket, done)
+    return Response(200, [*told, *versions.checksum_headers(done.checksum)])
+
+
+async def write_object(context: Context, limit: int, *, least: int = 0) -> Written:
+    """A new version from the request's body, of `least` to `limit` bytes, with what its head says.
+
+    Raises EntityTooSmall, EntityTooLarge, and all that a PutObject can be wrong in.
+    """
+    head, bucket = context.head, context.bucket
+    refuse_unbuilt(head)
+    check_expected_owner(head, bucket)
     storage_class = parameters.storage_class(head)
     kept, tags = metadata.read(head), parameters.tags(head)
     condition = condition_of(context)
-    limit = context.limits.put_bytes
     decoder, stated = incoming(context, limit), declared(head)
     async with new_blob(context, decoder.expected) as writer:
         taken = await take_body(context, writer, decoder, stated, limit)
+        if taken.staged.blob.size < least:
+            raise too_small(taken.staged.blob.size, least)
         mutation = PutVersion(
             bucket_id=bucket.id,
             key=context.key,
@@ -53,8 +65,7 @@ async def put_object(context: Context) -> Response:
             ),
             condition=condition,
         )
-        done = written(await commit(context, taken, mutation))
-    return Response(200, [*headers_of(bucket, done), *versions.checksum_headers(done.checksum)])
+        return written(await commit(context, taken, mutation))
 
 
 def condition_of(context: Context) -> WriteCondition:

@@ -33,6 +33,14 @@ class Metering(StrEnum):
     DELETE = "delete"
 
 
+class Entry(StrEnum):
+    """What says who sends a request: signed, its headers or its query; form, the fields in its
+    body."""
+
+    SIGNED = "signed"
+    FORM = "form"
+
+
 class BodyKind(StrEnum):
     """none: a body is not looked at; document: read whole, up to a limit; stream: as it comes."""
 
@@ -97,3 +105,4 @@ class Operation:
     selector: Selector = PLAIN
     body: Body = NO_BODY
     creates_bucket: bool = False
+    entry: Entry = Entry.SIGNED

@@ -18,10 +18,12 @@ from coffre.s3 import (
     object_delete,
     object_read,
     object_write,
+    post_object,
     versioning,
 )
 from coffre.s3.operation import (
     STREAM,
+    Entry,
     Metering,
     Need,
     On,
@@ -164,6 +166,16 @@ BUCKET_TABLE: Final = (
         Metering.DELETE,
         Selector("delete"),
         document(DELETE_LIMIT),
+    ),
+    Operation(
+        "PostObject",
+        "POST",
+        On.BUCKET,
+        (_PUT_OBJECT, _TAG_OBJECT),
+        post_object.post_object,
+        Metering.WRITE,
+        body=STREAM,
+        entry=Entry.FORM,
     ),
 )
 

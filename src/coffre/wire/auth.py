@@ -61,7 +61,7 @@ def verify(
     `bucket_path` is `/bucket` when the host named the bucket (V2 signs it).
     """
     if claim.scheme.is_v4:
-        _check_scope(claim, regions, region)
+        check_scope(claim, regions, region)
         _check_signed_headers(claim, head)
     if claim.expires_s is None:
         _check_skew(claim, head, now_ms)
@@ -92,7 +92,7 @@ def signature_mismatch(
     return S3Error("SignatureDoesNotMatch", headers=(), **fields)
 
 
-def _check_scope(claim: Claim, regions: Collection[str], region: str) -> None:
+def check_scope(claim: Claim, regions: Collection[str], region: str) -> None:
     if claim.region not in regions:
         raise malformed(
             claim.scheme,

@@ -193,6 +193,15 @@ def malformed(scheme: Scheme, detail: str, **fields: str) -> S3Error:
     )
 
 
+def unsupported_v2() -> S3Error:
+    """The answer to a Version 2 signature where it is not taken."""
+    return S3Error(
+        "InvalidRequest",
+        "The authorization mechanism you have provided is not supported. Please use "
+        "AWS4-HMAC-SHA256.",
+    )
+
+
 def parse_date(text: str) -> tuple[int, str] | None:
     """(milliseconds, YYYYMMDDTHHMMSSZ) of an ISO 8601 basic or RFC 1123 date; else None."""
     return _parse_date(text) if len(text) <= _MAX_KEPT else None
@@ -266,7 +275,7 @@ def _read_v4_header(head: RequestHead, rest: str) -> Claim:
             "the authorization header requires three components: Credential, SignedHeaders, and "
             "Signature.",
         )
-    access_key, date, region, service = _credential(parts["Credential"], Scheme.V4_HEADER)
+    access_key, date, region, service = credential(parts["Credential"], Scheme.V4_HEADER)
     signed_at_ms, timestamp = _header_date(head)
     payload_hash = head.header(b"x-amz-content-sha256")
     if payload_hash is None:
@@ -301,7 +310,7 @@ def _read_v4_query(head: RequestHead, parameters: Mapping[str, str]) -> Claim:
     if algorithm != ALGORITHM:
         raise _query_error('X-Amz-Algorithm only supports "AWS4-HMAC-SHA256"')
     scheme = Scheme.V4_QUERY
-    access_key, date, region, service = _credential(parameters["x-amz-credential"], scheme)
+    access_key, date, region, service = credential(parameters["x-amz-credential"], scheme)
     timestamp = parameters["x-amz-date"]
     signed_at = parse_date(timestamp) if _ISO_BASIC.match(timestamp) else None
     if signed_at is None:
@@ -378,14 +387,10 @@ def _v2_claim(
 
 def _require_v2(allowed: bool) -> None:
     if not allowed:
-        raise S3Error(
-            "InvalidRequest",
-            "The authorization mechanism you have provided is not supported. Please use "
-            "AWS4-HMAC-SHA256.",
-        )
+        raise unsupported_v2()
 
 
-def _credential(text: str, scheme: Scheme) -> tuple[str, str, str, str]:
+def credential(text: str, scheme: Scheme) -> tuple[str, str, str, str]:
     """(access key, date, region, service) of a V4 credential."""
     read = _read_credential if len(text) <= _MAX_KEPT else _read_credential.__wrapped__
     return read(text, scheme)

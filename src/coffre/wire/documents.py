@@ -182,6 +182,18 @@ def render_versioning() -> bytes:
     return document("VersioningConfiguration")
 
 
+def render_post(location: str, bucket: str, key: bytes, etag: str) -> bytes:
+    """PostResponse, which a form can ask for."""
+    return document(
+        "PostResponse",
+        tag("Location", location),
+        tag("Bucket", bucket),
+        element("Key", plain(key)),
+        etag_element(etag),
+        xmlns=False,
+    )
+
+
 def render_acl(owner: Owner) -> bytes:
     """AccessControlPolicy of a private resource: its owner's FULL_CONTROL."""
     grantee = f'<Grantee xmlns:xsi="{_XSI}" xsi:type="CanonicalUser">'
