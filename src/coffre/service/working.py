@@ -17,6 +17,7 @@ from coffre.catalog.interface import Committer, CommitterBusy, CommitUnknown
 from coffre.catalog.link import CommitterClient
 from coffre.catalog.mutations import CloseChunk, CountDead, ReserveChunk
 from coffre.config import Settings
+from coffre.service.admission import Admission
 from coffre.service.child import Boot
 from coffre.service.layout import DataFolder
 from coffre.service.s3service import s3_gateway
@@ -72,10 +73,6 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     async def count_dead(extents: tuple[Extent, ...]) -> None:
         await committer.commit(CountDead(extents))
 
-    def admit(operation: str, client: str, bucket: str | None) -> None:
-        if committer.busy:
-            raise CommitterBusy("too much waits to be committed")
-
     gateway = s3_gateway(
         settings,
         reader=reader,
@@ -91,7 +88,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
         clock=world.clock,
         entropy=world.entropy,
         zone=facts.zone_number,
-        admit=admit,
+        admit=Admission(committer, world.disk, world.clock, str(folder.root)),
     )
     _spare_the_collector()
     ready({})
