@@ -31,6 +31,23 @@ COLUMNS_OF_VERSION_1 = {
 }
 
 
+# A catalog of version 1, as it was made: what it lacks is added when it is opened.
+VERSION_1 = """
+    CREATE TABLE tenants (id BLOB NOT NULL PRIMARY KEY, name TEXT NOT NULL UNIQUE,
+        bucket_limit INTEGER NOT NULL, buckets INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;
+    CREATE TABLE versions (bucket_id BLOB NOT NULL, sort_key BLOB NOT NULL, ord INTEGER NOT NULL,
+        zone INTEGER NOT NULL, version_id BLOB NOT NULL, latest INTEGER NOT NULL,
+        is_null INTEGER NOT NULL, marker INTEGER NOT NULL, modified_ms INTEGER NOT NULL,
+        size INTEGER NOT NULL, etag TEXT NOT NULL, owner_id TEXT NOT NULL,
+        storage_class TEXT NOT NULL, parts_count INTEGER NOT NULL, manifest_id BLOB, checksum BLOB,
+        metadata BLOB, tags BLOB, PRIMARY KEY (bucket_id, sort_key, ord DESC, zone DESC)) STRICT;
+    CREATE TABLE uploads (id BLOB NOT NULL PRIMARY KEY, bucket_id BLOB NOT NULL,
+        sort_key BLOB NOT NULL, ord INTEGER NOT NULL, manifest_id BLOB NOT NULL,
+        initiated_ms INTEGER NOT NULL, owner_id TEXT NOT NULL, storage_class TEXT NOT NULL,
+        checksum_algorithm TEXT, checksum_type TEXT, metadata BLOB, tags BLOB) STRICT;
+"""
+
+
 @pytest.fixture
 def db() -> apsw.Connection:
     return schema.open_writer(":memory:")
@@ -131,6 +148,30 @@ def test_a_flipped_bit_in_a_page_is_an_io_error_of_the_data_kind(tmp_path: Path)
     with pytest.raises(apsw.IOError) as caught:
         schema.read_position(reader)
     assert schema.is_damage(caught.value)
+
+
+def test_a_catalog_of_version_1_gets_what_it_lacks_and_keeps_what_it_has(tmp_path: Path) -> None:
+    path = str(tmp_path / "catalog.sqlite")
+    writer = schema.open_writer(path)
+    for (name,) in writer.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
+        if name != "log_position":
+            writer.execute(f"DROP TABLE {name}")
+    writer.execute(VERSION_1)
+    writer.pragma("user_version", 1)
+    insert = "INSERT INTO versions VALUES (x'01', x'02', 3, 1, x'', 1, 1, 0, 0, 0, '', '', '', 0"
+    writer.execute(insert + ", NULL, NULL, NULL, x'03')")
+    writer.close()
+    with pytest.raises(SchemaMismatch):
+        schema.open_reader(path)
+    writer = schema.open_writer(path)
+    reader = schema.open_reader(path)
+    fresh = schema.open_writer(":memory:")
+    for table in ("versions", "uploads", "bucket_documents"):
+        count = 'SELECT name, type, "notnull", pk FROM pragma_table_info(?)'
+        asked = (table,)
+        assert reader.execute(count, asked).fetchall() == fresh.execute(count, asked).fetchall()
+    assert reader.execute("SELECT tags, acl FROM versions").get == (b"\x03", None)
+    assert schema.column_counts(writer)["versions"] == 19
 
 
 def test_a_foreign_or_newer_file_is_refused_untouched(tmp_path: Path) -> None:

@@ -17,9 +17,12 @@ from coffre.catalog.mutations import (
     CopyVersion,
     Deleted,
     DeleteVersion,
+    Done,
     ObjectFacts,
     PutVersion,
     Refusal,
+    SetAcl,
+    SetTags,
     WriteCondition,
     Written,
 )
@@ -44,10 +47,16 @@ _DELETE = "DELETE FROM versions WHERE bucket_id = ? AND sort_key = ? AND ord = ?
 _SET_LATEST = (
     "UPDATE versions SET latest = ? WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
 )
+_SET_TAGS = (
+    "UPDATE versions SET tags = ? WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
+)
+_SET_ACL = (
+    "UPDATE versions SET acl = ? WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
+)
 _INSERT = (
     "INSERT INTO versions (bucket_id, sort_key, ord, zone, version_id, latest, is_null, marker,"
     " modified_ms, size, etag, owner_id, storage_class, parts_count, manifest_id, checksum,"
-    " metadata, tags) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " metadata, tags, acl) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -111,15 +120,18 @@ class Slot:
                 pack_optional(facts.checksum),
                 pack_optional(facts.metadata),
                 pack_optional(facts.tags),
+                facts.acl or None,
             ),
         )
         self._tally.add_to_bucket(self.bucket_id, 1, size)
         return Written(version_id, stamp.now_ms, facts.etag, size, facts.checksum)
 
-    def mark(self, stamp: Stamp) -> Deleted:
+    def mark(self, stamp: Stamp, owner_id: str) -> Deleted:
         """A delete marker is the current version from now on (versioning is or was on)."""
         version_id = self._make_room(stamp)
-        self._insert(stamp, version_id, 1, (0, "", "", "STANDARD", 0, None, None, None, None))
+        self._insert(
+            stamp, version_id, 1, (0, "", owner_id, "STANDARD", 0, None, None, None, None, None)
+        )
         return Deleted(None, True, version_id)
 
     def version(self, version_id: bytes) -> Row | None:
@@ -231,12 +243,37 @@ def delete_version(
             return Deleted(mutation.version_id)
         check_etag(mutation.if_match, found)
     if not named and slot.versioning != "never":
-        return slot.mark(stamp)
+        return slot.mark(stamp, mutation.owner_id)
     if found is None:
         return Deleted(mutation.version_id)
     slot.remove(found)
     marker = bool(found.marker)
     return Deleted(mutation.version_id, marker, found.version_id if marker else None)
+
+
+def set_tags(db: apsw.Connection, mutation: SetTags, stamp: Stamp, tally: Tally) -> Done:
+    _amend(db, tally, mutation, _SET_TAGS, pack_optional(mutation.tags))
+    return Done()
+
+
+def set_acl(db: apsw.Connection, mutation: SetAcl, stamp: Stamp, tally: Tally) -> Done:
+    _amend(db, tally, mutation, _SET_ACL, mutation.acl or None)
+    return Done()
+
+
+def _amend(
+    db: apsw.Connection,
+    tally: Tally,
+    mutation: SetTags | SetAcl,
+    statement: str,
+    value: bytes | None,
+) -> None:
+    """Change one column of one version. Refused: NoSuchBucket, NoSuchKey."""
+    slot = _slot(db, tally, mutation.bucket_id, mutation.key)
+    found = slot.version(mutation.version_id)
+    if found is None or found.marker:
+        raise Refusal("NoSuchKey")
+    db.execute(statement, (value, slot.bucket_id, slot.sort_key, found.order, found.zone))
 
 
 def _slot(db: apsw.Connection, tally: Tally, bucket_id: bytes, key: bytes) -> Slot:

@@ -13,13 +13,20 @@ from coffre.catalog.mutations import (
     CreateTenant,
     CreateUser,
     DeleteBucket,
+    DeleteBucketDocument,
     Done,
+    PutBucketDocument,
     Refusal,
     RotateKey,
     SetVersioning,
 )
 from coffre.catalog.packing import pack, unpack_secrets
 from coffre.catalog.stamp import Stamp
+
+_PUT_DOCUMENT = (
+    "INSERT INTO bucket_documents (bucket_id, kind, document) VALUES (?, ?, ?)"
+    " ON CONFLICT DO UPDATE SET document = excluded.document"
+)
 
 
 def create_tenant(db: apsw.Connection, mutation: CreateTenant, stamp: Stamp) -> Done:
@@ -140,6 +147,8 @@ def create_bucket(db: apsw.Connection, mutation: CreateBucket, stamp: Stamp) -> 
             key_order,
         ),
     )
+    for kind, document in mutation.documents.items():
+        db.execute(_PUT_DOCUMENT, (mutation.id, kind, document))
     return Done()
 
 
@@ -160,6 +169,7 @@ def delete_bucket(db: apsw.Connection, mutation: DeleteBucket, stamp: Stamp) -> 
     if holds:
         raise Refusal("BucketNotEmpty")
     db.execute("DELETE FROM buckets WHERE id = ?", bucket)
+    db.execute("DELETE FROM bucket_documents WHERE bucket_id = ?", bucket)
     db.execute("UPDATE tenants SET buckets = buckets - 1 WHERE id = ?", (tenant_id,))
     return Done()
 
@@ -168,6 +178,23 @@ def set_versioning(db: apsw.Connection, mutation: SetVersioning, stamp: Stamp) -
     require_bucket(db, mutation.bucket_id)
     db.execute(
         "UPDATE buckets SET versioning = ? WHERE id = ?", (mutation.state, mutation.bucket_id)
+    )
+    return Done()
+
+
+def put_bucket_document(db: apsw.Connection, mutation: PutBucketDocument, stamp: Stamp) -> Done:
+    require_bucket(db, mutation.bucket_id)
+    db.execute(_PUT_DOCUMENT, (mutation.bucket_id, mutation.kind, mutation.document))
+    return Done()
+
+
+def delete_bucket_document(
+    db: apsw.Connection, mutation: DeleteBucketDocument, stamp: Stamp
+) -> Done:
+    require_bucket(db, mutation.bucket_id)
+    db.execute(
+        "DELETE FROM bucket_documents WHERE bucket_id = ? AND kind = ?",
+        (mutation.bucket_id, mutation.kind),
     )
     return Done()
 

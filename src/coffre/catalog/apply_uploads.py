@@ -35,8 +35,8 @@ from coffre.catalog.tally import Tally
 
 _INSERT_UPLOAD = (
     "INSERT INTO uploads (id, bucket_id, sort_key, ord, manifest_id, initiated_ms, owner_id,"
-    " storage_class, checksum_algorithm, checksum_type, metadata, tags)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " storage_class, checksum_algorithm, checksum_type, metadata, tags, acl)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _INSERT_PART = (
     "INSERT INTO parts (manifest_id, number, blob_id, size, etag, modified_ms, checksum, blob)"
@@ -62,6 +62,7 @@ def create_upload(db: apsw.Connection, mutation: CreateUpload, stamp: Stamp) -> 
             mutation.checksum_type,
             pack_optional(mutation.metadata),
             pack_optional(mutation.tags),
+            mutation.acl or None,
         ),
     )
     return Done()

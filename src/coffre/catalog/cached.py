@@ -15,9 +15,9 @@ _T = TypeVar("_T")
 
 
 class CachedReader(SqliteReader):
-    """`SqliteReader` that remembers identities, stores, store keys and buckets while `generation`
-    stays as it is. A remembered bucket's counters are as old as the generation: whoever wants
-    exact ones reads `buckets`."""
+    """`SqliteReader` that remembers identities, stores, store keys, buckets and their documents
+    while `generation` stays as it is. A remembered bucket's counters are as old as the generation:
+    whoever wants exact ones reads `buckets`."""
 
     def __init__(self, db: apsw.Connection, generation: Callable[[], int]) -> None:
         super().__init__(db)
@@ -36,6 +36,9 @@ class CachedReader(SqliteReader):
 
     def bucket(self, store_id: bytes, name: str) -> Bucket | None:
         return self._once((store_id, name), super().bucket, store_id, name)
+
+    def bucket_document(self, bucket_id: bytes, kind: str) -> bytes | None:
+        return self._once(("document", bucket_id, kind), super().bucket_document, bucket_id, kind)
 
     def _once(
         self, asked: Hashable, read: Callable[..., _T | None], *about: str | bytes

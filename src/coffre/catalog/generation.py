@@ -1,9 +1,9 @@
 """The access generation: a number in shared memory that rises whenever a right may have changed.
 
-The committer raises it after COMMIT of any group that changed tenants, people, stores, users, keys
-or buckets, and before it answers; a worker compares it at each request and forgets what it had
-read of them when it differs. So a revoked key or a deleted bucket is noticed by the very next
-request, and a request pays one memory read for that instead of three statements.
+The committer raises it after COMMIT of any group that changed tenants, people, stores, users, keys,
+buckets or their documents, and before it answers; a worker compares it at each request and forgets
+what it had read of them when it differs. So a revoked key or a deleted bucket is noticed by the
+very next request, and a request pays one memory read for that instead of three statements.
 
 File `generation` in the data folder: 8 bytes, native order, mapped by all processes. It means
 nothing beyond a run: a committer raises it when it starts.
@@ -24,6 +24,8 @@ _QUIET = (
     m.PutVersion,
     m.CopyVersion,
     m.DeleteVersion,
+    m.SetTags,
+    m.SetAcl,
     m.CreateUpload,
     m.PutPart,
     m.CompleteUpload,

@@ -64,6 +64,10 @@ class Reader(Protocol):
         """Buckets by name in binary order, names > `after`; `owner_id` None: all of the store."""
         ...
 
+    def bucket_document(self, bucket_id: bytes, kind: str) -> bytes | None:
+        """A bucket's document of a kind (`PutBucketDocument`)."""
+        ...
+
     def current(self, bucket: Bucket, key: bytes) -> Version | None:
         """The newest version, which may be a delete marker; None if the key has no version."""
         ...

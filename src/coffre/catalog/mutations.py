@@ -86,13 +86,15 @@ class RotateKey(Struct, frozen=True, tag=True):
 
 
 class CreateBucket(Struct, frozen=True, tag=True):
-    """Refused: BucketAlreadyOwnedByYou, BucketAlreadyExists, TooManyBuckets."""
+    """A bucket with its first documents, by kind. Refused: BucketAlreadyOwnedByYou,
+    BucketAlreadyExists, TooManyBuckets."""
 
     id: bytes
     store_id: bytes
     name: str
     owner_id: str
     region: str
+    documents: dict[str, bytes] = {}
 
 
 class DeleteBucket(Struct, frozen=True, tag=True):
@@ -108,6 +110,22 @@ class SetVersioning(Struct, frozen=True, tag=True):
     state: Literal["enabled", "suspended"]
 
 
+class PutBucketDocument(Struct, frozen=True, tag=True):
+    """A bucket's one document of a kind (`tagging`, `acl`, …), replacing an earlier one. What it
+    says is for those who read it. Refused: NoSuchBucket."""
+
+    bucket_id: bytes
+    kind: str
+    document: bytes
+
+
+class DeleteBucketDocument(Struct, frozen=True, tag=True):
+    """No error where there is none. Refused: NoSuchBucket."""
+
+    bucket_id: bytes
+    kind: str
+
+
 class ObjectFacts(Struct, frozen=True):
     """What a new version says of itself, whichever way it was made."""
 
@@ -117,6 +135,7 @@ class ObjectFacts(Struct, frozen=True):
     storage_class: str = "STANDARD"
     checksum: Checksum | None = None
     tags: dict[str, str] = {}
+    acl: bytes = b""
 
 
 class PutVersion(Struct, frozen=True, tag=True):
@@ -149,13 +168,34 @@ class CopyVersion(Struct, frozen=True, tag=True):
 class DeleteVersion(Struct, frozen=True, tag=True):
     """Delete the current object (`version_id` None) or one version. A missing key is no error.
 
-    Refused: NoSuchBucket, PreconditionFailed (`if_match` and a different ETag).
+    `owner_id` owns the delete marker, if one is made. Refused: NoSuchBucket, PreconditionFailed
+    (`if_match` and a different ETag).
     """
 
     bucket_id: bytes
     key: bytes
     version_id: bytes | None = None
     if_match: str | None = None
+    owner_id: str = ""
+
+
+class SetTags(Struct, frozen=True, tag=True):
+    """Replace the tags of a version; nothing else of it changes. Refused: NoSuchBucket, NoSuchKey
+    (there is no such version, or it is a delete marker)."""
+
+    bucket_id: bytes
+    key: bytes
+    version_id: bytes
+    tags: dict[str, str]
+
+
+class SetAcl(Struct, frozen=True, tag=True):
+    """Replace the ACL of a version. Refused as `SetTags`."""
+
+    bucket_id: bytes
+    key: bytes
+    version_id: bytes
+    acl: bytes
 
 
 class CreateUpload(Struct, frozen=True, tag=True):
@@ -169,6 +209,7 @@ class CreateUpload(Struct, frozen=True, tag=True):
     checksum_algorithm: str | None = None
     checksum_type: Literal["FULL_OBJECT", "COMPOSITE"] | None = None
     tags: dict[str, str] = {}
+    acl: bytes = b""
 
 
 class PutPart(Struct, frozen=True, tag=True):
@@ -281,9 +322,13 @@ Mutation = (
     | CreateBucket
     | DeleteBucket
     | SetVersioning
+    | PutBucketDocument
+    | DeleteBucketDocument
     | PutVersion
     | CopyVersion
     | DeleteVersion
+    | SetTags
+    | SetAcl
     | CreateUpload
     | PutPart
     | CompleteUpload

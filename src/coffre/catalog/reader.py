@@ -115,6 +115,10 @@ class SqliteReader:
             rows = self._all(q.BUCKETS_OF_OWNER, *bounds, owner_id, max(limit, 0))
         return [Bucket(*row) for row in rows]
 
+    def bucket_document(self, bucket_id: bytes, kind: str) -> bytes | None:
+        found: bytes | None = self._one(q.BUCKET_DOCUMENT, bucket_id, kind)
+        return found
+
     def current(self, bucket: Bucket, key: bytes) -> Version | None:
         row = self._one(q.CURRENT_VERSION, bucket.id, encode_key(bucket.key_order, key))
         return row and _version(bucket, row)
@@ -216,7 +220,7 @@ class SqliteReader:
         with self._db:
             row = self._one(q.UPLOAD_BY_ID, upload_id)
             labels = {} if row is None else self._labels({row[4]})
-        return row and _upload(decode_key(row[11], row[0]), row, labels)
+        return row and _upload(decode_key(row[12], row[0]), row, labels)
 
     def list_uploads(
         self,
@@ -327,7 +331,7 @@ def _user(row: Row) -> User:
 def _version(bucket: Bucket, row: Row) -> Version:
     (sort_key, order, zone, version_id, marker, latest, modified_ms, size, etag) = row[:9]
     (owner_id, label, metadata, storage_class, checksum, parts_count, tags) = row[9:16]
-    (manifest_id, manifest_size, blob, parts) = row[16:]
+    (manifest_id, manifest_size, blob, parts, acl) = row[16:]
     manifest = None
     if manifest_id is not None:
         opened = None if blob is None else unpack_blob(blob)
@@ -351,6 +355,7 @@ def _version(bucket: Bucket, row: Row) -> Version:
         parts_count,
         manifest,
         unpack_strings(tags),
+        acl or b"",
     )
 
 
@@ -379,7 +384,7 @@ def _listed_version(key: bytes, row: Row, labels: dict[str, str]) -> ListedVersi
 
 def _upload(key: bytes, row: Row, labels: dict[str, str]) -> Upload:
     (upload_id, bucket_id, initiated_ms, owner_id, metadata, storage_class) = row[1:7]
-    (algorithm, checksum_type, manifest_id, tags) = row[7:11]
+    (algorithm, checksum_type, manifest_id, tags, acl) = row[7:12]
     return Upload(
         upload_id,
         bucket_id,
@@ -393,6 +398,7 @@ def _upload(key: bytes, row: Row, labels: dict[str, str]) -> Upload:
         checksum_type,
         manifest_id,
         unpack_strings(tags),
+        acl or b"",
     )
 
 

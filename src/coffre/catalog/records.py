@@ -134,7 +134,7 @@ class Version(Struct, frozen=True):
 
     `order` is larger for newer: a hybrid logical clock (48 bits of ms, 15 of counter). `version_id`
     is what clients see, `b""` for the null version. `etag` has no quotes. `metadata` is the stored
-    form of `wire.metadata` (user and system headers).
+    form of `wire.metadata` (user and system headers), `acl` of `wire.acl` (empty: private).
     """
 
     bucket_id: bytes
@@ -155,6 +155,7 @@ class Version(Struct, frozen=True):
     parts_count: int
     manifest: Manifest | None
     tags: dict[str, str] = {}
+    acl: bytes = b""
 
 
 class Upload(Struct, frozen=True):
@@ -172,6 +173,7 @@ class Upload(Struct, frozen=True):
     checksum_type: Literal["FULL_OBJECT", "COMPOSITE"] | None
     manifest_id: bytes
     tags: dict[str, str] = {}
+    acl: bytes = b""
 
 
 class Part(Struct, frozen=True):

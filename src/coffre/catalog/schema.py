@@ -18,7 +18,7 @@ import apsw
 import apsw.sqlite_extra
 from msgspec import Struct
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x436F6666  # "Coff"
 CHECKSUM_VFS = "cksmvfs"
 CHECKSUM_BYTES = 8
@@ -90,6 +90,15 @@ _TABLES: dict[str, str] = {
             objects INTEGER NOT NULL DEFAULT 0,
             bytes INTEGER NOT NULL DEFAULT 0
         ) STRICT, WITHOUT ROWID""",
+    # What S3 calls a bucket's sub-resources: one document of each kind, in a form that the catalog
+    # does not look into.
+    "bucket_documents": """
+        CREATE TABLE bucket_documents (
+            bucket_id BLOB NOT NULL,
+            kind TEXT NOT NULL,
+            document BLOB NOT NULL,
+            PRIMARY KEY (bucket_id, kind)
+        ) STRICT, WITHOUT ROWID""",
     "versions": """
         CREATE TABLE versions (
             bucket_id BLOB NOT NULL,
@@ -110,6 +119,7 @@ _TABLES: dict[str, str] = {
             checksum BLOB,
             metadata BLOB,
             tags BLOB,
+            acl BLOB,
             PRIMARY KEY (bucket_id, sort_key, ord DESC, zone DESC)
         ) STRICT""",
     "manifests": """
@@ -150,7 +160,8 @@ _TABLES: dict[str, str] = {
             checksum_algorithm TEXT,
             checksum_type TEXT,
             metadata BLOB,
-            tags BLOB
+            tags BLOB,
+            acl BLOB
         ) STRICT""",
     "completions": """
         CREATE TABLE completions (
@@ -195,6 +206,16 @@ _INDEXES: tuple[str, ...] = (
     "CREATE INDEX completions_by_age ON completions (completed_ms)",
 )
 
+# What each schema version added to the one before: tables, and columns at the end of tables. So a
+# log record of an earlier version applies to the rows of a later one as it stands.
+_ADDED: dict[int, tuple[str, ...]] = {
+    2: (
+        _TABLES["bucket_documents"],
+        "ALTER TABLE versions ADD COLUMN acl BLOB",
+        "ALTER TABLE uploads ADD COLUMN acl BLOB",
+    ),
+}
+
 # Where this file stands in the log: written in the group's own transaction, never in a changeset.
 _LOG_POSITION = """
     CREATE TABLE log_position (
@@ -221,7 +242,8 @@ class LogPosition(Struct, frozen=True):
 
 
 def open_writer(path: str) -> apsw.Connection:
-    """The committer's connection; makes the schema in an empty file (or in ":memory:").
+    """The committer's connection; makes the schema in an empty file (or in ":memory:"), and adds
+    what it lacks to one of an earlier version.
 
     Errors: SchemaMismatch, apsw.Error (IOError with SQLITE_IOERR_DATA: a page is damaged).
     """
@@ -235,13 +257,15 @@ def open_writer(path: str) -> apsw.Connection:
         # A file that is somebody else's is left as it is: looked at first, prepared then.
         new = db.execute("SELECT count(*) FROM sqlite_schema").get == 0
         if not new:
-            _check_version(db)
+            _check_version(db, range(1, SCHEMA_VERSION + 1))
         if path != ":memory:":
             db.reserve_bytes("main", CHECKSUM_BYTES)
             db.pragma("journal_mode", "wal")
         db.pragma("synchronous", "normal")
         if new:
             create_schema(db)
+        else:
+            _upgrade(db)
     except BaseException:
         db.close()
         raise
@@ -256,7 +280,7 @@ def open_reader(path: str) -> apsw.Connection:
     )
     try:
         _configure(db)
-        _check_version(db)
+        _check_version(db, range(SCHEMA_VERSION, SCHEMA_VERSION + 1))
     except BaseException:
         db.close()
         raise
@@ -333,11 +357,23 @@ def _configure(db: apsw.Connection) -> None:
     db.pragma("trusted_schema", False)
 
 
-def _check_version(db: apsw.Connection) -> None:
+def _upgrade(db: apsw.Connection) -> None:
+    """Add what later versions have, in one transaction."""
+    found = db.pragma("user_version")
+    if found == SCHEMA_VERSION:
+        return
+    with db:
+        for version in range(found + 1, SCHEMA_VERSION + 1):
+            for statement in _ADDED[version]:
+                db.execute(statement).fetchall()
+        db.pragma("user_version", SCHEMA_VERSION)
+
+
+def _check_version(db: apsw.Connection, known: range) -> None:
     found = db.pragma("user_version")
     if db.pragma("application_id") != APPLICATION_ID:
         raise SchemaMismatch("this file is not a Coffre catalog")
-    if found != SCHEMA_VERSION:
+    if found not in known:
         raise SchemaMismatch(f"the catalog has schema {found}, this program knows {SCHEMA_VERSION}")
 
 

@@ -24,7 +24,9 @@ async def delete_object(context: Context) -> Response:
     if condition.if_none_match:
         raise S3Error("NotImplemented", Header="If-None-Match")
     wanted = parameters.version_id(head)
-    mutation = DeleteVersion(bucket.id, context.key, wanted, condition.if_match)
+    mutation = DeleteVersion(
+        bucket.id, context.key, wanted, condition.if_match, _marker_owner(context)
+    )
     done = _deleted(await context.committer.commit(mutation))
     told: list[Header] = []
     if done.marker:
@@ -68,7 +70,14 @@ def _mutation(context: Context, entry: DeleteEntry) -> DeleteVersion:
     permission = "s3:DeleteObject" if entry.version_id is None else "s3:DeleteObjectVersion"
     context.authorize(permission, context.bucket, entry.key)
     version_id = None if entry.version_id is None else stored_version_id(entry.version_id)
-    return DeleteVersion(context.bucket.id, entry.key, version_id, entry.etag)
+    return DeleteVersion(
+        context.bucket.id, entry.key, version_id, entry.etag, _marker_owner(context)
+    )
+
+
+def _marker_owner(context: Context) -> str:
+    """Who deletes; the bucket's owner for a stranger."""
+    return context.principal.user_id or context.bucket.owner_id
 
 
 def _deleted(result: Result) -> Deleted:

@@ -34,6 +34,7 @@ def check_catalog(make: Make, *, examples: int = 30, steps: int = 40) -> None:
         _buckets_and_their_limit,
         _chunks_and_their_states,
         _versions_of_every_state,
+        _what_is_said_of_buckets_and_versions,
         _a_long_upload,
         _many_at_once,
     ):
@@ -265,11 +266,63 @@ async def _versions_of_every_state(catalog: Catalog) -> None:
     assert _live(catalog) == ciphertext_bytes(3)
 
 
+async def _what_is_said_of_buckets_and_versions(catalog: Catalog) -> None:
+    """Tags and ACLs belong to one version; documents go with their bucket."""
+    bucket = await _bucket(catalog)
+    await catalog.commit(m.SetVersioning(bucket.id, "enabled"))
+    ids = []
+    for size, acl in ((1, b"first"), (2, b"")):
+        facts = m.ObjectFacts("etag", OWNER, tags={"n": str(size)}, acl=acl)
+        put = m.PutVersion(bucket.id, b"key", _id(), _blob(size), facts)
+        written = await catalog.commit(put, _body(put))
+        assert isinstance(written, m.Written)
+        ids.append(written.version_id)
+    await catalog.commit(m.SetTags(bucket.id, b"key", ids[0], {"a": "b"}))
+    await catalog.commit(m.SetAcl(bucket.id, b"key", ids[1], b"second"))
+
+    def told(version_id: bytes) -> tuple[dict[str, str], bytes, str]:
+        version = catalog.version(bucket, b"key", version_id)
+        assert version is not None
+        return version.tags, version.acl, version.etag
+
+    assert told(ids[0]) == ({"a": "b"}, b"first", "etag")
+    assert told(ids[1]) == ({"n": "2"}, b"second", "etag")
+    await catalog.commit(m.SetTags(bucket.id, b"key", ids[0], {}))
+    await catalog.commit(m.SetAcl(bucket.id, b"key", ids[0], b""))
+    assert told(ids[0]) == ({}, b"", "etag")
+    for version_id in (b"", bytes(16)):
+        await _refused(catalog, m.SetTags(bucket.id, b"key", version_id, {}), "NoSuchKey")
+    marked = await catalog.commit(m.DeleteVersion(bucket.id, b"key", owner_id="deleter"))
+    assert isinstance(marked, m.Deleted)
+    assert marked.marker_version_id is not None
+    marker = catalog.version(bucket, b"key", marked.marker_version_id)
+    assert marker is not None
+    assert marker.owner_id == "deleter"
+    on_marker = m.SetAcl(bucket.id, b"key", marked.marker_version_id, b"x")
+    await _refused(catalog, on_marker, "NoSuchKey")
+
+    made = m.CreateBucket(_id(), bucket.store_id, "other", OWNER, "r", {"acl": b"a", "tags": b"t"})
+    await catalog.commit(made)
+    for document in (b"one", b"two"):
+        await catalog.commit(m.PutBucketDocument(made.id, "tags", document))
+    assert catalog.bucket_document(made.id, "tags") == b"two"
+    assert catalog.bucket_document(made.id, "acl") == b"a"
+    for _ in range(2):
+        await catalog.commit(m.DeleteBucketDocument(made.id, "tags"))
+    assert catalog.bucket_document(made.id, "tags") is None
+    await catalog.commit(m.DeleteBucket(made.id))
+    assert catalog.bucket_document(made.id, "acl") is None
+    await _refused(catalog, m.PutBucketDocument(made.id, "acl", b""), "NoSuchBucket")
+    await _refused(catalog, m.DeleteBucketDocument(made.id, "acl"), "NoSuchBucket")
+
+
 async def _a_long_upload(catalog: Catalog) -> None:
     """Deleting a long object is one small step; its parts are freed later, and counted once."""
     bucket = await _bucket(catalog)
     numbers = range(1, 101)
-    upload = m.CreateUpload(_id(), bucket.id, b"key", _id(), OWNER, {"a": "b"}, tags={"t": "u"})
+    upload = m.CreateUpload(
+        _id(), bucket.id, b"key", _id(), OWNER, {"a": "b"}, tags={"t": "u"}, acl=b"z"
+    )
     await catalog.commit(upload)
     chosen = []
     for number in (*numbers, 1, 7777):
@@ -281,6 +334,7 @@ async def _a_long_upload(catalog: Catalog) -> None:
     found = catalog.upload(upload.id)
     assert found is not None
     assert (found.key, found.metadata, found.tags) == (b"key", {"a": "b"}, {"t": "u"})
+    assert found.acl == b"z"
     assert [p.number for p in catalog.parts(upload.id, after=98, limit=3)] == [99, 100, 7777]
 
     index = tuple(PartIndex(number, number) for number in numbers)
