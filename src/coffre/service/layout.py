@@ -50,6 +50,11 @@ class DataFolder:
         return self.root / "steward.sock"
 
     @property
+    def making(self) -> Path:
+        """Stands while an initialization is not over."""
+        return self.root / "making"
+
+    @property
     def generation(self) -> Path:
         """Shared memory of a running node (`catalog.generation`)."""
         return self.root / "generation"
@@ -67,6 +72,8 @@ class DataFolder:
         if self.marker.exists():
             self._check_format()
             return "ours"
+        if self.root_key.exists() and not self.making.exists():
+            return "ours"  # Drives and root key, brought to another machine: they are enough.
         names = [entry.name for entry in self.root.iterdir() if not _is_no_content(entry.name)]
         if names and not self._is_half_made(names):
             raise StartRefused(

@@ -24,7 +24,7 @@ from coffre.service.memory import serve_memory
 from coffre.service.supervisor import Supervisor, listen
 from coffre.service.zone import catalog_reader, real_world
 from coffre.stewards.sealer import Sealer
-from coffre.system.disk import Disk
+from coffre.system.disk import Disk, LocalDisk
 from coffre.vault.drives import Drive
 from coffre.vault.keys import create_root_key
 from coffre.vault.superblock import Superblock, SuperblockStore, superblock_path
@@ -113,6 +113,8 @@ async def _serve(settings: Settings, announce: Announce) -> None:
             stop = _stop_on_signals()
             try:
                 await supervisor.start()
+                if not folder.marker.exists():
+                    _mark(folder, LocalDisk())
                 known = first_owner(catalog_reader(folder)) if first is None else owner
                 if known is None:
                     raise StartRefused(f"{folder.root} has no store: make one while it is stopped")
@@ -145,7 +147,7 @@ async def _until_stopped(supervisor: Supervisor, stop: asyncio.Event) -> None:
 async def _make(settings: Settings, folder: DataFolder) -> tuple[Owner, FirstKeys]:
     """Everything that a new region needs; the marker that makes it count comes last."""
     world = real_world()
-    making = folder.root / "making"
+    making = folder.making
     if making.exists():
         _clear_half_made(settings, folder)
     _check_drives_are_empty(settings)
