@@ -162,7 +162,7 @@ def test_listings_use_the_indexes_made_for_them() -> None:
         (queries.BUCKETS_OF_OWNER, "buckets_of_owner (store_id=? AND owner_id=? AND name>"),
         (queries.BUCKETS, "buckets_by_name (store_id=? AND name>"),
         (queries.OLD_NULL_VERSION, "old_nulls (bucket_id=? AND sort_key=?)"),
-        (queries.CURRENT_VERSION, "sqlite_autoindex_versions_1 (bucket_id=? AND sort_key=?)"),
+        (queries.CURRENT_VERSION, "PRIMARY KEY (bucket_id=? AND sort_key=?)"),
         (queries.EXACT_VERSION, "(bucket_id=? AND sort_key=? AND ord=? AND zone=?)"),
     ):
         plan = [

@@ -37,7 +37,7 @@ _NEWEST = (
 )
 _OLD_NULL = (
     "SELECT ord, zone, version_id, latest, is_null, marker, size, etag, manifest_id FROM versions"
-    " WHERE bucket_id = ? AND sort_key = ? AND is_null = 1 AND latest = 0"
+    " INDEXED BY old_nulls WHERE bucket_id = ? AND sort_key = ? AND is_null = 1 AND latest = 0"
 )
 _EXACT = (
     "SELECT ord, zone, version_id, latest, is_null, marker, size, etag, manifest_id FROM versions"

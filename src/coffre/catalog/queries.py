@@ -51,16 +51,24 @@ BUCKETS_OF_OWNER = (
 
 BUCKET_DOCUMENT = "SELECT document FROM bucket_documents WHERE bucket_id = ? AND kind = ?"
 
-_VERSION = (
+_VERSION_COLUMNS = (
     "SELECT v.sort_key, v.ord, v.zone, v.version_id, v.marker, v.latest, v.modified_ms, v.size,"
     " v.etag, v.owner_id, coalesce(u.label, ''), v.metadata, v.storage_class, v.checksum,"
     " v.parts_count, v.tags, v.manifest_id, m.size, m.blob, m.parts, v.acl"
-    " FROM versions v LEFT JOIN manifests m ON m.id = v.manifest_id"
+)
+_VERSION_OF_KEY = (
+    " LEFT JOIN manifests m ON m.id = v.manifest_id"
     " LEFT JOIN users u ON u.id = v.owner_id WHERE v.bucket_id = ? AND v.sort_key = ?"
 )
+_VERSION = _VERSION_COLUMNS + " FROM versions v" + _VERSION_OF_KEY
 CURRENT_VERSION = _VERSION + " ORDER BY v.ord DESC, v.zone DESC LIMIT 1"
 EXACT_VERSION = _VERSION + " AND v.ord = ? AND v.zone = ? AND v.version_id = ?"
-OLD_NULL_VERSION = _VERSION + " AND v.is_null = 1 AND v.latest = 0"
+OLD_NULL_VERSION = (
+    _VERSION_COLUMNS
+    + " FROM versions v INDEXED BY old_nulls"
+    + _VERSION_OF_KEY
+    + " AND v.is_null = 1 AND v.latest = 0"
+)
 
 _LISTED = (
     "SELECT sort_key, modified_ms, size, etag, owner_id, storage_class, checksum"

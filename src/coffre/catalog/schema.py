@@ -2,8 +2,10 @@
 
 Rules that changesets rely on (asserted by a test): every table has an explicit PRIMARY KEY of NOT
 NULL columns; no triggers, foreign keys, virtual tables or AUTOINCREMENT; columns are only ever
-appended. Tables of wide rows have a rowid, so that a new row lands at the table's end and only slim
-index entries are scattered; narrow ones, and parts (read in order of their key), have none.
+appended. Rows lie in the order of their key, without a rowid: a page of a listing reads neighbours,
+however its objects were written, and what is read by its key takes one search. Ids begin with their
+time, so that new rows lie together at their table's end. Only uploads, of which there are few, are
+kept the other way: they are found by id and listed by key alike.
 
 The file is in WAL mode and every page carries a checksum (SQLite's checksum VFS, 8 reserved bytes):
 reading a page that changed behind SQLite's back raises an `apsw.IOError` that `is_damage` knows
@@ -121,7 +123,7 @@ _TABLES: dict[str, str] = {
             tags BLOB,
             acl BLOB,
             PRIMARY KEY (bucket_id, sort_key, ord DESC, zone DESC)
-        ) STRICT""",
+        ) STRICT, WITHOUT ROWID""",
     "manifests": """
         CREATE TABLE manifests (
             id BLOB NOT NULL PRIMARY KEY,
@@ -130,7 +132,7 @@ _TABLES: dict[str, str] = {
             parts_count INTEGER NOT NULL,
             blob BLOB,
             parts BLOB
-        ) STRICT""",
+        ) STRICT, WITHOUT ROWID""",
     "parts": """
         CREATE TABLE parts (
             manifest_id BLOB NOT NULL,
