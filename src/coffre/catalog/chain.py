@@ -114,7 +114,7 @@ class SealedSource:
         return found
 
     async def read(self, offset: int, length: int) -> bytes:
-        return await self._store.read(self._extent, offset, length)
+        return bytes(await self._store.read(self._extent, offset, length))
 
 
 def _found(

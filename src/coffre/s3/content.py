@@ -10,6 +10,7 @@ from coffre.catalog.interface import CommitUnknown
 from coffre.catalog.mutations import Mutation, Result
 from coffre.catalog.records import Checksum, Manifest
 from coffre.s3.context import Context
+from coffre.system.disk import Buffer
 from coffre.vault.interface import BlobWriter, Staged
 from coffre.wire.checksums import Algorithm, Declared, Running, check
 from coffre.wire.errors import S3Error
@@ -34,7 +35,7 @@ class Taken(Struct, frozen=True):
 
 def read_content(
     context: Context, manifest: Manifest, start: int, end: int
-) -> AsyncIterator[bytes]:
+) -> AsyncIterator[Buffer]:
     """Bytes start..end (end exclusive) of an object, in pieces."""
     blob = manifest.blob
     if blob is not None:
@@ -42,7 +43,7 @@ def read_content(
     return _read_parts(context, manifest, start, end)
 
 
-async def whole_content(context: Context, manifest: Manifest, start: int, end: int) -> bytes:
+async def whole_content(context: Context, manifest: Manifest, start: int, end: int) -> Buffer:
     """Few bytes start..end of an object, at once."""
     blob = manifest.blob
     if blob is not None:
@@ -52,7 +53,7 @@ async def whole_content(context: Context, manifest: Manifest, start: int, end: i
 
 async def _read_parts(
     context: Context, manifest: Manifest, start: int, end: int
-) -> AsyncIterator[bytes]:
+) -> AsyncIterator[Buffer]:
     at = 0
     wanted: list[tuple[int, int, int]] = []  # number, first and last byte within the part
     for part in manifest.parts:

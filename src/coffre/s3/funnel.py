@@ -16,6 +16,7 @@ from coffre.catalog.interface import CommitterBusy, CommitUnknown
 from coffre.catalog.mutations import Refusal
 from coffre.s3.body import Receive
 from coffre.s3.response import WHOLE_BYTES, XML, Header, Response
+from coffre.system.disk import Buffer
 from coffre.system.entropy import Entropy
 from coffre.vault.interface import DataLost, StorageFull
 from coffre.wire.errors import CATALOGUE, S3Error, error_xml
@@ -150,9 +151,9 @@ def _resource(raw_path: bytes) -> str:
     return (raw_path if _CONTROL.search(path) else path).decode(errors="replace")
 
 
-async def _joined(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _joined(stream: AsyncIterator[Buffer]) -> AsyncIterator[Buffer]:
     """The same bytes in pieces of at least `WHOLE_BYTES`, but for the last."""
-    waiting: list[bytes] = []
+    waiting: list[Buffer] = []
     size = 0
     async for piece in stream:
         waiting.append(piece)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Final
 
+from coffre.system.disk import Buffer
+
 Header = tuple[bytes, bytes]
 
 # An answer of at most this many bytes is made whole before any of it is sent.
@@ -23,9 +25,9 @@ class Response:
         self,
         status: int = 200,
         headers: list[Header] | None = None,
-        body: bytes = b"",
+        body: Buffer = b"",
         *,
-        stream: AsyncIterator[bytes] | None = None,
+        stream: AsyncIterator[Buffer] | None = None,
         length: int = 0,
     ) -> None:
         self.status = status

@@ -83,7 +83,7 @@ class LocalFile:
     def pread(self, length: int, offset: int) -> bytes:
         return os.pread(self._fd, length, offset)
 
-    def pread_nowait(self, length: int, offset: int) -> bytes | None:
+    def pread_nowait(self, length: int, offset: int) -> bytearray | None:
         """`length` bytes if all of them are in the page cache, without waiting; else None.
 
         Not every `File` has this: callers look for it and otherwise let a thread wait.
@@ -95,7 +95,7 @@ class LocalFile:
             # EAGAIN: not cached. EOPNOTSUPP: the file system cannot tell. A real fault shows again
             # when the caller reads for good.
             return None
-        return bytes(buffer) if done == length else None
+        return buffer if done == length else None
 
     def preadv(self, buffers: Sequence[bytearray | memoryview], offset: int) -> int:
         return os.preadv(self._fd, buffers, offset)

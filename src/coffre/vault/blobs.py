@@ -68,7 +68,9 @@ class FramedVault:
         hint = self._inline_limit if size_hint is None else ciphertext_bytes(size_hint)
         return FramedWriter(self._store, blob, cipher, hint, self._inline_limit, self._count_dead)
 
-    async def read(self, blob: Blob, data_key: bytes, start: int, end: int) -> AsyncIterator[bytes]:
+    async def read(
+        self, blob: Blob, data_key: bytes, start: int, end: int
+    ) -> AsyncIterator[Buffer]:
         """Plaintext bytes start..end of a blob, in pieces of at most 1 MiB.
 
         Raises DataLost (also after some pieces), WrongKey before the first.
@@ -77,7 +79,7 @@ class FramedVault:
             return
         reader = _Reader(self._store, blob, unwrap_key(data_key, blob.wrapped_key))
         first, stop = start // FRAME_BYTES, -(-end // FRAME_BYTES)
-        ahead: asyncio.Task[bytes] | None = None
+        ahead: asyncio.Task[Buffer] | None = None
         try:
             while first < stop:
                 following = min(first + _FRAMES_PER_READ, stop)
@@ -95,7 +97,7 @@ class FramedVault:
             if ahead is not None:
                 ahead.cancel()
 
-    async def read_whole(self, blob: Blob, data_key: bytes, start: int, end: int) -> bytes:
+    async def read_whole(self, blob: Blob, data_key: bytes, start: int, end: int) -> Buffer:
         """See `Vault.read_whole`. Raises as `read`."""
         if start >= end:
             return b""
@@ -114,7 +116,7 @@ class _Reader:
         self._cipher = FrameCipher(blob.id, blob.key_id, blob_key)
         self._last = -(-blob.size // FRAME_BYTES) - 1
 
-    async def fetch(self, first: int, stop: int, attempt: int = 0) -> bytes:
+    async def fetch(self, first: int, stop: int, attempt: int = 0) -> Buffer:
         """The ciphertext of frames first..stop."""
         low = first * SEALED_FRAME_BYTES
         high = min(stop * SEALED_FRAME_BYTES, self._blob.stored_bytes)
@@ -124,31 +126,31 @@ class _Reader:
         ]
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    async def open(self, frames: range, sealed: memoryview, start: int, end: int) -> bytes:
+    async def open(self, frames: range, sealed: memoryview, start: int, end: int) -> bytearray:
         """The plaintext of `frames`, without what lies outside start..end of the blob."""
-        plain: list[Buffer] = []
+        begin = frames.start * FRAME_BYTES
+        plain = bytearray(min(frames.stop * FRAME_BYTES, self._blob.size) - begin)
+        view = memoryview(plain)
         for at, number in enumerate(frames):
             frame = sealed[at * SEALED_FRAME_BYTES : (at + 1) * SEALED_FRAME_BYTES]
+            out = view[at * FRAME_BYTES : (at + 1) * FRAME_BYTES]
             try:
-                plain.append(self._cipher.open(number, frame, number == self._last))
+                self._cipher.open_into(number, frame, number == self._last, out)
             except BadFrame:
-                plain.append(await self._open_another(number))
-        begin = frames.start * FRAME_BYTES
-        if end < frames.stop * FRAME_BYTES:
-            plain[-1] = memoryview(plain[-1])[: end - (frames.stop - 1) * FRAME_BYTES]
-        if start > begin:
-            plain[0] = memoryview(plain[0])[start - begin :]
-        return b"".join(plain)
+                await self._open_another(number, out)
+        if len(plain) == end - start:
+            return plain
+        return plain[max(start - begin, 0) : end - begin]
 
-    async def _open_another(self, number: int) -> bytes:
+    async def _open_another(self, number: int, out: memoryview) -> None:
         """A frame by way of other copies, until one opens. Raises DataLost after the last."""
         for attempt in count(1):
             sealed = await self.fetch(number, number + 1, attempt)
             try:
-                return self._cipher.open(number, sealed, number == self._last)
+                self._cipher.open_into(number, sealed, number == self._last, out)
             except BadFrame:
                 continue
-        raise AssertionError("the chunk store never runs out of copies")
+            return
 
 
 def _runs(extents: tuple[Extent, ...], low: int, high: int) -> Iterator[tuple[Extent, int, int]]:

@@ -60,6 +60,11 @@ def stored_range(position: int, length: int) -> tuple[int, int]:
 
 def verified(stored: Buffer, seed: int, position: int, length: int) -> bytes:
     """Payload position..position+length from the bytes of its `stored_range`. Raises BadBlock."""
+    return b"".join(verified_pieces(stored, seed, position, length))
+
+
+def verified_pieces(stored: Buffer, seed: int, position: int, length: int) -> list[memoryview]:
+    """`verified`, as the pieces of `stored` that it is made of."""
     view = memoryview(stored)
     first = position // BLOCK_BYTES
     skip = position - first * BLOCK_BYTES
@@ -74,7 +79,7 @@ def verified(stored: Buffer, seed: int, position: int, length: int) -> bytes:
         end = skip + length - (len(payload) - 1) * BLOCK_BYTES
         payload[-1] = payload[-1][:end]
         payload[0] = payload[0][skip:]
-    return b"".join(payload)
+    return payload
 
 
 def unit_for(length: int, k: int) -> int:

@@ -28,7 +28,7 @@ class Placement(Protocol):
 class ChunkStore(Protocol):
     """Keeps chunks. Knows extents and drives, not objects. Errors: DataLost, StorageFull."""
 
-    async def read(self, extent: Extent, start: int, length: int, attempt: int = 0) -> bytes:
+    async def read(self, extent: Extent, start: int, length: int, attempt: int = 0) -> Buffer:
         """`length` bytes from `start` within an extent, verified or decoded around.
 
         A caller whose frame tag shows the bytes to be wrong asks again with `attempt` 1, 2, …:
@@ -74,11 +74,11 @@ class Vault(Protocol):
 
     def writer(self, key_id: bytes, data_key: bytes, *, size_hint: int | None) -> BlobWriter: ...
 
-    def read(self, blob: Blob, data_key: bytes, start: int, end: int) -> AsyncIterator[bytes]:
+    def read(self, blob: Blob, data_key: bytes, start: int, end: int) -> AsyncIterator[Buffer]:
         """Plaintext bytes start..end (end exclusive), in pieces; bounded memory."""
         ...
 
-    async def read_whole(self, blob: Blob, data_key: bytes, start: int, end: int) -> bytes:
+    async def read_whole(self, blob: Blob, data_key: bytes, start: int, end: int) -> Buffer:
         """`read`, of few bytes, at once."""
         ...
 

@@ -14,7 +14,15 @@ from typing import TypeVar
 
 from coffre.system.clock import Clock
 from coffre.system.disk import Buffer, Disk, File
-from coffre.vault.blocks import BadBlock, Run, relaid, runs, segment_seed, stored_range, verified
+from coffre.vault.blocks import (
+    BadBlock,
+    Run,
+    relaid,
+    runs,
+    segment_seed,
+    stored_range,
+    verified_pieces,
+)
 from coffre.vault.drives import Drive, DriveSet, mirror_path, segment_path
 from coffre.vault.erasure import decode
 from coffre.vault.headers import HEADER_BYTES
@@ -34,6 +42,8 @@ T = TypeVar("T")
 # Told of what a read could not use: chunk, segment (-1: a mirror), drive, why.
 Notice = Callable[[bytes, int, bytes, str], None]
 _Key = tuple[bytes, bytes, int]
+# The bytes of a run, in order.
+_Pieces = Sequence[Buffer]
 
 
 class _Unreadable(Exception):
@@ -123,7 +133,7 @@ class DriveChunkStore:
             raise StorageFull("this process only reads")
         return await self._striped.append(pieces, holder)
 
-    async def read(self, extent: Extent, start: int, length: int, attempt: int = 0) -> bytes:
+    async def read(self, extent: Extent, start: int, length: int, attempt: int = 0) -> Buffer:
         """See `ChunkStore.read`. Raises ValueError for bytes outside the extent."""
         if start < 0 or length < 0 or start + length > extent.length:
             raise ValueError(f"bytes {start}..{start + length} of {extent.length}")
@@ -185,7 +195,7 @@ class DriveChunkStore:
 
     async def _read(
         self, chunk: Chunk, extent: Extent, start: int, length: int, attempt: int
-    ) -> bytes:
+    ) -> Buffer:
         if relaid(chunk):
             return await self._read_rows(chunk, extent, start, length, attempt)
         offset = HEADER_BYTES + extent.offset + start
@@ -204,7 +214,7 @@ class DriveChunkStore:
 
     async def _read_rows(
         self, chunk: Chunk, extent: Extent, start: int, length: int, attempt: int
-    ) -> bytes:
+    ) -> Buffer:
         """From segments; attempt n makes up for the n-th run as though it were missing."""
         rows = list(runs(chunk, extent, start, length))
         suspect: Run | None = None
@@ -220,12 +230,13 @@ class DriveChunkStore:
             missing = [run for run in row if run.segment not in got]
             if missing:
                 got.update(await self._decoded(chunk, missing, wanted, got))
-            parts += [got[run.segment] for run in row]
-        return parts[0] if isinstance(parts[0], bytes) and len(parts) == 1 else b"".join(parts)
+            for run in row:
+                parts += got[run.segment]
+        return b"".join(parts)
 
-    async def _segments(self, chunk: Chunk, wanted: Sequence[Run]) -> dict[int, Buffer]:
+    async def _segments(self, chunk: Chunk, wanted: Sequence[Run]) -> dict[int, _Pieces]:
         """What can be read of `wanted`, by segment; several that are not cached side by side."""
-        got: dict[int, Buffer] = {}
+        got: dict[int, _Pieces] = {}
         waiting: list[Run] = []
         for run in wanted:
             data = self._cached_segment(chunk, run)
@@ -242,7 +253,7 @@ class DriveChunkStore:
                 got[run.segment] = answer
         return got
 
-    def _cached_segment(self, chunk: Chunk, run: Run) -> bytes | None:
+    def _cached_segment(self, chunk: Chunk, run: Run) -> _Pieces | None:
         drive = self._drives.member(chunk.members[run.segment])
         if drive is None:
             return None
@@ -252,11 +263,11 @@ class DriveChunkStore:
             return None
         try:
             seed = segment_seed(chunk.id, run.segment, chunk.epoch)
-            return verified(data, seed, run.position, run.length)
+            return verified_pieces(data, seed, run.position, run.length)
         except BadBlock:
             return None  # The read for good says so.
 
-    async def _segment(self, chunk: Chunk, run: Run) -> bytes | None:
+    async def _segment(self, chunk: Chunk, run: Run) -> _Pieces | None:
         """A run of one segment, verified; None where it cannot be had."""
         member = chunk.members[run.segment]
         drive = self._drives.member(member)
@@ -267,7 +278,7 @@ class DriveChunkStore:
             offset, stored = stored_range(run.position, run.length)
             data = await self._pread(drive, chunk.id, run.segment, offset, stored)
             seed = segment_seed(chunk.id, run.segment, chunk.epoch)
-            return verified(data, seed, run.position, run.length)
+            return verified_pieces(data, seed, run.position, run.length)
         except (_Unreadable, BadBlock) as error:
             self._notice(chunk.id, run.segment, member, str(error))
             # It may have been repaired, here or elsewhere: look again next time.
@@ -276,8 +287,8 @@ class DriveChunkStore:
             return None
 
     async def _decoded(
-        self, chunk: Chunk, missing: Sequence[Run], row: Sequence[Run], got: dict[int, Buffer]
-    ) -> dict[int, Buffer]:
+        self, chunk: Chunk, missing: Sequence[Run], row: Sequence[Run], got: dict[int, _Pieces]
+    ) -> dict[int, _Pieces]:
         """The missing runs of a row, made from k other segments. Raises DataLost."""
         low = min(run.position for run in missing)
         high = max(run.position + run.length for run in missing)
@@ -285,14 +296,15 @@ class DriveChunkStore:
         have: dict[int, Buffer] = {}
         for run in row:
             if run.segment in got and run.position <= low and high <= run.position + run.length:
-                view = memoryview(got[run.segment])
+                view = memoryview(b"".join(got[run.segment]))
                 have[run.segment] = view[low - run.position : high - run.position]
         others = [i for i in range(chunk.k + chunk.m) if i not in lost and i not in have]
         others.sort(key=lambda i: self._late[chunk.members[i]])
         while len(have) < chunk.k and others:
             batch = [Run(i, low, high - low) for i in others[: chunk.k - len(have)]]
             others = others[len(batch) :]
-            have.update(await self._segments(chunk, batch))
+            for segment, pieces in (await self._segments(chunk, batch)).items():
+                have[segment] = b"".join(pieces)
         if len(have) < chunk.k:
             raise DataLost(
                 f"chunk {chunk.id.hex()}: {len(have)} segments of {chunk.k}+{chunk.m} can be read"
@@ -300,13 +312,13 @@ class DriveChunkStore:
         loop = asyncio.get_running_loop()
         units = await loop.run_in_executor(self._pool, decode, chunk.k, chunk.m, have, lost)
         return {
-            run.segment: memoryview(unit)[run.position - low :][: run.length]
+            run.segment: [memoryview(unit)[run.position - low :][: run.length]]
             for run, unit in zip(missing, units, strict=True)
         }
 
     # Files
 
-    def _cached(self, key: _Key, offset: int, length: int) -> bytes | None:
+    def _cached(self, key: _Key, offset: int, length: int) -> Buffer | None:
         """Bytes of an open file if the page cache has them all."""
         file = self._files.get(key)
         nowait = getattr(file, "pread_nowait", None)
