@@ -120,7 +120,7 @@ def test_version_2_signs_forms_too(
 ) -> None:
     fields = signed_v2(server.user, bucket, "k")
     assert post(wire, bucket, form(fields)).status == 204
-    fields["signature"] = "A" + fields["signature"][1:]
+    fields["signature"] = fields["signature"].swapcase()
     answer = post(wire, bucket, form(fields))
     assert (answer.status, answer.code) == (403, "SignatureDoesNotMatch")
 

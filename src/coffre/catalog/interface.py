@@ -58,6 +58,11 @@ class Reader(Protocol):
 
     def bucket(self, store_id: bytes, name: str) -> Bucket | None: ...
 
+    def only_bucket_named(self, name: str) -> Bucket | None:
+        """The bucket of this name, if only one of all stores has one. Costs a search for each
+        store."""
+        ...
+
     def buckets(
         self, store_id: bytes, owner_id: str | None, *, prefix: str, after: str, limit: int
     ) -> list[Bucket]:

@@ -39,6 +39,11 @@ BUCKET_BY_NAME = (
     _BUCKET_COLUMNS + " FROM buckets b LEFT JOIN users u ON u.id = b.owner_id"
     " WHERE b.store_id = ? AND b.name = ?"
 )
+# A search for each store: what no host names is asked for rarely.
+BUCKETS_NAMED = (
+    _BUCKET_COLUMNS + " FROM stores s CROSS JOIN buckets b INDEXED BY buckets_by_name"
+    " LEFT JOIN users u ON u.id = b.owner_id WHERE b.store_id = s.id AND b.name = ? LIMIT 2"
+)
 BUCKETS = (
     _BUCKET_COLUMNS + " FROM buckets b LEFT JOIN users u ON u.id = b.owner_id"
     " WHERE b.store_id = ? AND b.name >= ? AND b.name < ? ORDER BY b.name LIMIT ?"

@@ -105,6 +105,10 @@ class SqliteReader:
         row = self._one(q.BUCKET_BY_NAME, store_id, name)
         return row and Bucket(*row)
 
+    def only_bucket_named(self, name: str) -> Bucket | None:
+        found = self._all(q.BUCKETS_NAMED, name)
+        return Bucket(*found[0]) if len(found) == 1 else None
+
     def buckets(
         self, store_id: bytes, owner_id: str | None, *, prefix: str, after: str, limit: int
     ) -> list[Bucket]:

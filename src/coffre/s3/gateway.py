@@ -10,8 +10,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from coffre.access.decision import SERVICE, Principal, Resource, decide
+from coffre.access.decision import ANONYMOUS, SERVICE, Principal, Resource, decide
 from coffre.catalog.records import Bucket, Store
+from coffre.s3 import cors
 from coffre.s3.authenticate import authenticate, authenticate_form, with_hoisted
 from coffre.s3.body import Receive, RequestBody
 from coffre.s3.context import Context
@@ -39,7 +40,17 @@ class _Exchange:
     """One request and what became known of it, for the ledger."""
 
     __slots__ = (
-        *("access_key", "body", "claim", "error", "head", "now_ms", "operation", "principal"),
+        *(
+            "access_key",
+            "body",
+            "bucket",
+            "claim",
+            "error",
+            "head",
+            "now_ms",
+            "operation",
+            "principal",
+        ),
         *("request_id", "sent", "started", "status", "store", "target"),
     )
 
@@ -52,6 +63,7 @@ class _Exchange:
         self.claim: Claim | None = None
         self.operation: Operation | None = None
         self.principal: Principal | None = None
+        self.bucket: Bucket | None = None
         self.body: RequestBody | None = None
         self.store = ""
         self.error = ""
@@ -104,6 +116,7 @@ class Gateway:
             # Who waits for "100 Continue" and is answered instead sends no body, or does: nobody
             # can tell what the next bytes on this connection belong to (RFC 9110 §10.1.1).
             response.headers.append((b"connection", b"close"))
+        self._share(exchange, response)
         exchange.status = response.status
         request_id = exchange.request_id
         if response.stream is None:
@@ -127,8 +140,22 @@ class Gateway:
                 log_failure("broke off its answer", request_id, failure)
                 raise Interrupted(request_id) from None
             response = self._failed(exchange, failure)
+            self._share(exchange, response)
             exchange.status = response.status
             exchange.sent = await self._funnel.send(response, request_id, send)
+
+    def _share(self, exchange: _Exchange, response: Response) -> None:
+        """Tell a browser whether the page that asked may see the answer, an error's too."""
+        head, operation = exchange.head, exchange.operation
+        if b"origin" not in head.by_name:
+            return
+        if operation is not None and operation.entry is Entry.NOBODY:
+            return  # a preflight says so itself
+        about = (exchange.target, exchange.claim, exchange.bucket)
+        try:
+            response.headers += cors.headers_for(self._services, head, *about)
+        except Exception as failure:
+            log_failure("did not learn who may see its answer", exchange.request_id, failure)
 
     async def _answer(self, exchange: _Exchange, receive: Receive) -> Response:
         services, sent_head = self._services, exchange.head
@@ -145,6 +172,9 @@ class Gateway:
         if operation.entry is Entry.FORM:
             head, principal, store = await self._enter_by_form(exchange, operation, receive)
             target = exchange.target or target
+        elif operation.entry is Entry.NOBODY:
+            principal = ANONYMOUS
+            store = cors.store_of_preflight(services, sent_head, target, claim)
         else:
             principal, store, verified = authenticate(services, claim, sent_head, target, now_ms)
         exchange.principal = principal
@@ -155,6 +185,7 @@ class Gateway:
             bucket = services.reader.bucket(store.id, target.bucket)
             if bucket is None:
                 raise S3Error("NoSuchBucket", BucketName=target.bucket)
+            exchange.bucket = bucket
         _authorize(operation, principal, head, bucket, target.key)
         body = exchange.body
         if body is None:

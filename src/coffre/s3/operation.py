@@ -35,10 +35,11 @@ class Metering(StrEnum):
 
 class Entry(StrEnum):
     """What says who sends a request: signed, its headers or its query; form, the fields in its
-    body."""
+    body; nobody, nothing (a browser's preflight)."""
 
     SIGNED = "signed"
     FORM = "form"
+    NOBODY = "nobody"
 
 
 class BodyKind(StrEnum):

@@ -10,6 +10,7 @@ from typing import Final
 
 from coffre.s3 import (
     buckets,
+    cors,
     listing,
     listing_versions,
     multipart,
@@ -31,6 +32,7 @@ from coffre.s3.operation import (
     Selector,
     document,
 )
+from coffre.wire.cors import DOCUMENT_LIMIT as CORS_LIMIT
 from coffre.wire.documents import COMPLETE_LIMIT, DELETE_LIMIT
 
 _GET_OBJECT: Final = Need("s3:GetObject", On.OBJECT, versioned="s3:GetObjectVersion")
@@ -168,6 +170,43 @@ BUCKET_TABLE: Final = (
         document(DELETE_LIMIT),
     ),
     Operation(
+        "PutBucketCors",
+        "PUT",
+        On.BUCKET,
+        (Need("s3:PutBucketCORS", On.BUCKET),),
+        cors.put_bucket_cors,
+        Metering.WRITE,
+        Selector("cors"),
+        document(CORS_LIMIT),
+    ),
+    Operation(
+        "GetBucketCors",
+        "GET",
+        On.BUCKET,
+        (Need("s3:GetBucketCORS", On.BUCKET),),
+        cors.get_bucket_cors,
+        Metering.READ,
+        Selector("cors"),
+    ),
+    Operation(
+        "DeleteBucketCors",
+        "DELETE",
+        On.BUCKET,
+        (Need("s3:PutBucketCORS", On.BUCKET),),
+        cors.delete_bucket_cors,
+        Metering.DELETE,
+        Selector("cors"),
+    ),
+    Operation(
+        "OptionsBucket",
+        "OPTIONS",
+        On.BUCKET,
+        (),
+        cors.preflight,
+        Metering.READ,
+        entry=Entry.NOBODY,
+    ),
+    Operation(
         "PostObject",
         "POST",
         On.BUCKET,
@@ -238,6 +277,15 @@ OBJECT_TABLE: Final = (
         object_read.get_object_acl,
         Metering.READ,
         Selector("acl"),
+    ),
+    Operation(
+        "OptionsObject",
+        "OPTIONS",
+        On.OBJECT,
+        (),
+        cors.preflight,
+        Metering.READ,
+        entry=Entry.NOBODY,
     ),
     Operation(
         "DeleteObject",

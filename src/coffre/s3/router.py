@@ -26,7 +26,9 @@ class Router:
 
     def find(self, head: RequestHead, target: On) -> Operation:
         """The operation of a request. Raises NotImplemented, MethodNotAllowed, InvalidArgument."""
-        name = _sub_resource(head, target) if head.raw_query else ""
+        # A preflight asks about the resource, whatever the request that it goes before will do.
+        plain = not head.raw_query or head.method == "OPTIONS"
+        name = "" if plain else _sub_resource(head, target)
         copy = head.method == "PUT" and b"x-amz-copy-source" in head.by_name
         row = self._rows.get((head.method, target, name, copy))
         return row if row is not None else self._refuse(head.method, target, name)

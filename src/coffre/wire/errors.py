@@ -221,6 +221,7 @@ CATALOGUE: Final[dict[str, tuple[int, str]]] = {
     ),
     "Unauthorized": (401, "You are not authorized to perform this operation."),
     "AccessDenied": (403, "Access Denied"),
+    "AccessForbidden": (403, "CORSResponse: CORS is not enabled for this bucket."),
     "AccountProblem": (
         403,
         "There is a problem with your account that prevents the operation from completing"
