@@ -37,16 +37,19 @@ def malformed(parser: Any, body: bytes) -> None:
 
 def test_create_bucket_may_name_a_region() -> None:
     constraint = tag("LocationConstraint", "fr1")
-    assert docs.parse_create_bucket(b"") is None
-    assert docs.parse_create_bucket(document("CreateBucketConfiguration")) is None
-    assert docs.parse_create_bucket(document("CreateBucketConfiguration", constraint)) == "fr1"
+    assert docs.parse_create_bucket(b"") == (None, {})
+    assert docs.parse_create_bucket(document("CreateBucketConfiguration")) == (None, {})
+    assert docs.parse_create_bucket(document("CreateBucketConfiguration", constraint)) == (
+        "fr1",
+        {},
+    )
     full = document(
         "CreateBucketConfiguration",
         constraint,
         element("Location", tag("Name", "x"), tag("Type", "y")),
         element("Bucket", tag("Type", "Directory")),
     )
-    assert docs.parse_create_bucket(full) == "fr1"
+    assert docs.parse_create_bucket(full)[0] == "fr1"
     for bad in (constraint * 2, tag("Region", "fr1")):
         malformed(docs.parse_create_bucket, document("CreateBucketConfiguration", bad))
 

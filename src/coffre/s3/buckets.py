@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from coffre.catalog.mutations import CreateBucket, DeleteBucket, Refusal
-from coffre.s3 import parameters
+from coffre.s3 import parameters, tagging
 from coffre.s3.context import Context
 from coffre.s3.response import Response, xml
 from coffre.s3.settings import DEFAULT_REGION
@@ -17,6 +17,7 @@ from coffre.wire.documents import (
 )
 from coffre.wire.errors import S3Error
 from coffre.wire.listings import BucketPage, ListedBucket, render_buckets
+from coffre.wire.tags import render_tagging
 
 CREATE_LIMIT = 64 * 1024
 _KIND = "list-buckets"
@@ -73,9 +74,12 @@ async def create_bucket(context: Context) -> Response:
     head, name, region = context.head, context.named_bucket, context.services.settings.region
     refuse_unbuilt(head)
     names.check_bucket(name, context.store.dialect)
-    constraint = parse_create_bucket(await context.body.document(CREATE_LIMIT))
+    constraint, tags = parse_create_bucket(await context.body.document(CREATE_LIMIT))
     _check_location(constraint, region)
-    mutation = CreateBucket(context.new_id(), context.store.id, name, context.owner_id, region)
+    documents = {tagging.KIND: render_tagging(tags)} if tags else {}
+    mutation = CreateBucket(
+        context.new_id(), context.store.id, name, context.owner_id, region, documents
+    )
     try:
         await context.committer.commit(mutation)
     except Refusal as refusal:

@@ -32,6 +32,7 @@ from coffre.s3.operation import (
     Selector,
     document,
 )
+from coffre.s3.settings_table import BUCKET_SETTINGS, OBJECT_SETTINGS
 from coffre.wire.cors import DOCUMENT_LIMIT as CORS_LIMIT
 from coffre.wire.documents import COMPLETE_LIMIT, DELETE_LIMIT
 
@@ -353,4 +354,4 @@ OBJECT_TABLE: Final = (
     ),
 )
 
-TABLE: Final = SERVICE_TABLE + BUCKET_TABLE + OBJECT_TABLE
+TABLE: Final = SERVICE_TABLE + BUCKET_TABLE + BUCKET_SETTINGS + OBJECT_TABLE + OBJECT_SETTINGS

@@ -15,9 +15,9 @@ from coffre.system.entropy import ID_BYTES
 from coffre.wire.errors import S3Error
 from coffre.wire.names import check_key
 from coffre.wire.request import RequestHead
+from coffre.wire.tags import parse_form
 
 MAX_PART_NUMBER: Final = 10_000
-_MAX_TAGS: Final = 10
 _DIRECTIVES: Final = frozenset({"COPY", "REPLACE"})
 _ATTRIBUTES: Final = frozenset({"ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"})
 
@@ -152,36 +152,7 @@ def storage_class(head: RequestHead) -> str:
 def tags(head: RequestHead) -> dict[str, str]:
     """`x-amz-tagging`: `key=value&…`, form-encoded, as on AWS."""
     text = head.header(b"x-amz-tagging")
-    found: dict[str, str] = {}
-    for piece in (text or "").split("&"):
-        if not piece:
-            continue
-        key, _, value = piece.partition("=")
-        name, content = _form_decoded(key), _form_decoded(value)
-        if name in found:
-            raise S3Error("InvalidTag", "Cannot provide multiple Tags with the same key")
-        if not 1 <= len(name) <= 128:
-            raise S3Error("InvalidTag", "The TagKey you have provided is invalid", TagKey=name)
-        if name.lower().startswith("aws:"):
-            raise S3Error("InvalidTag", "System tags cannot be added/updated by requester")
-        if len(content) > 256:
-            raise S3Error("InvalidTag", "The TagValue you have provided is invalid", TagKey=name)
-        found[name] = content
-    if len(found) > _MAX_TAGS:
-        raise S3Error("BadRequest", "Object tags cannot be greater than 10")
-    return found
-
-
-def _form_decoded(text: str) -> str:
-    try:
-        return unquote_to_bytes(text.replace("+", " ")).decode()
-    except UnicodeDecodeError:
-        raise S3Error(
-            "InvalidArgument",
-            "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query "
-            "parameters without tag name duplicates.",
-            ArgumentName="x-amz-tagging",
-        ) from None
+    return parse_form(text) if text else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from coffre.wire.documents import render_post
 from coffre.wire.errors import S3Error
 from coffre.wire.names import check_key
 from coffre.wire.request import RequestHead
-from coffre.wire.xml import leaves, malformed, parse
+from coffre.wire.tags import OBJECT_TAGS, parse_tagging
 
 # Fields that mean the header of the same name, beside the x-amz- ones.
 _HEADERS: Final = frozenset(
@@ -101,13 +101,4 @@ def _redirect(fields: Mapping[str, str], bucket: str, key: bytes, etag: str) -> 
 
 def _tags(text: str) -> str:
     """The `tagging` field (a Tagging document) as `x-amz-tagging` has it."""
-    sets = list(parse(text.encode(), "Tagging"))
-    if [one.tag for one in sets] != ["TagSet"]:
-        raise malformed()
-    pairs: list[tuple[str, str]] = []
-    for one in sets[0]:
-        found = leaves(one, ("Key", "Value"))
-        if one.tag != "Tag" or len(found) != 2:
-            raise malformed()
-        pairs.append((found["Key"], found["Value"]))
-    return urlencode(pairs)
+    return urlencode(parse_tagging(text.encode(), OBJECT_TAGS))

@@ -16,6 +16,7 @@ from typing import Final
 from coffre.wire.dates import iso_second, parse_http_date, parse_iso
 from coffre.wire.errors import S3Error
 from coffre.wire.escape import escape
+from coffre.wire.tags import BUCKET_TAGS, tag_set
 from coffre.wire.xml import (
     boolean,
     document,
@@ -63,16 +64,20 @@ class CompletedPart:
     checksums: Mapping[str, str] = field(default_factory=dict)
 
 
-def parse_create_bucket(body: bytes) -> str | None:
-    """The location constraint of CreateBucketConfiguration; None where the body names none."""
+def parse_create_bucket(body: bytes) -> tuple[str | None, dict[str, str]]:
+    """Location constraint and tags of CreateBucketConfiguration; None where it names no place."""
     if not body.strip():
-        return None
+        return None, {}
     root = parse(body, "CreateBucketConfiguration")
-    constraints = [child for child in root if child.tag == "LocationConstraint"]
-    if len(constraints) > 1 or any(child.tag not in _CREATE for child in root):
+    by_name = {child.tag: child for child in root}
+    if len(by_name) < len(root) or not by_name.keys() <= _CREATE:
         raise malformed()
-    text = "".join(child.text or "" for child in constraints)
-    return text.strip() or None
+    constraint = by_name.get("LocationConstraint")
+    tags = by_name.get("Tags")
+    return (
+        None if constraint is None else (constraint.text or "").strip() or None,
+        {} if tags is None else tag_set(tags, BUCKET_TAGS),
+    )
 
 
 def parse_delete(body: bytes) -> tuple[bool, list[DeleteEntry]]:

@@ -1,0 +1,94 @@
+"""Tags of objects, of any version, and of buckets."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from coffre.catalog.mutations import (
+    DeleteBucketDocument,
+    PutBucketDocument,
+    SetTags,
+)
+from coffre.catalog.records import Version
+from coffre.s3 import parameters, versions
+from coffre.s3.context import Context
+from coffre.s3.response import Header, Response, xml
+from coffre.s3.unbuilt import check_expected_owner, refuse_unbuilt
+from coffre.wire.errors import S3Error
+from coffre.wire.tags import (
+    BUCKET_TAGS,
+    DOCUMENT_LIMIT,
+    OBJECT_TAGS,
+    parse_tagging,
+    render_tagging,
+)
+
+KIND: Final = "tagging"
+
+
+async def get_object_tagging(context: Context) -> Response:
+    """GetObjectTagging."""
+    version = _version(context)
+    return xml(render_tagging(version.tags), *_shown(context, version))
+
+
+async def put_object_tagging(context: Context) -> Response:
+    """PutObjectTagging: all tags of the version are replaced, nothing else of it changes."""
+    refuse_unbuilt(context.head)
+    version = _version(context)
+    tags = parse_tagging(await context.body.document(DOCUMENT_LIMIT), OBJECT_TAGS)
+    await _set(context, version, tags)
+    return Response(200, [*_shown(context, version)])
+
+
+async def delete_object_tagging(context: Context) -> Response:
+    """DeleteObjectTagging."""
+    version = _version(context)
+    await _set(context, version, {})
+    return Response(204, [*_shown(context, version)])
+
+
+def _version(context: Context) -> Version:
+    check_expected_owner(context.head, context.bucket)
+    wanted = parameters.version_id(context.head)
+    return versions.find(context, context.bucket, context.key, wanted)
+
+
+async def _set(context: Context, version: Version, tags: dict[str, str]) -> None:
+    mutation = SetTags(context.bucket.id, context.key, version.version_id, tags)
+    await context.committer.commit(mutation)
+
+
+def _shown(context: Context, version: Version) -> tuple[Header, ...]:
+    return versions.version_header(context.bucket, version.version_id)
+
+
+async def get_bucket_tagging(context: Context) -> Response:
+    """GetBucketTagging."""
+    check_expected_owner(context.head, context.bucket)
+    found = context.reader.bucket_document(context.bucket.id, KIND)
+    if found is None:
+        raise S3Error("NoSuchTagSet", BucketName=context.bucket.name)
+    return xml(found)
+
+
+async def put_bucket_tagging(context: Context) -> Response:
+    """PutBucketTagging: all tags are replaced; none at all is as good as deleting them."""
+    refuse_unbuilt(context.head)
+    check_expected_owner(context.head, context.bucket)
+    body = await context.body.document(DOCUMENT_LIMIT, must_declare=True)
+    tags = parse_tagging(body, BUCKET_TAGS)
+    bucket_id = context.bucket.id
+    await context.committer.commit(
+        PutBucketDocument(bucket_id, KIND, render_tagging(tags))
+        if tags
+        else DeleteBucketDocument(bucket_id, KIND)
+    )
+    return Response(204)
+
+
+async def delete_bucket_tagging(context: Context) -> Response:
+    """DeleteBucketTagging."""
+    check_expected_owner(context.head, context.bucket)
+    await context.committer.commit(DeleteBucketDocument(context.bucket.id, KIND))
+    return Response(204)
