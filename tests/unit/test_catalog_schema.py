@@ -170,8 +170,9 @@ def test_a_catalog_of_version_1_gets_what_it_lacks_and_keeps_what_it_has(tmp_pat
         count = 'SELECT name, type, "notnull", pk FROM pragma_table_info(?)'
         asked = (table,)
         assert reader.execute(count, asked).fetchall() == fresh.execute(count, asked).fetchall()
-    assert reader.execute("SELECT tags, acl FROM versions").get == (b"\x03", None)
-    assert schema.column_counts(writer)["versions"] == 19
+    found = reader.execute("SELECT tags, acl, encryption FROM versions").get
+    assert found == (b"\x03", None, None)
+    assert schema.column_counts(writer)["versions"] == 20
 
 
 def test_a_foreign_or_newer_file_is_refused_untouched(tmp_path: Path) -> None:

@@ -56,7 +56,8 @@ _SET_ACL = (
 _INSERT = (
     "INSERT INTO versions (bucket_id, sort_key, ord, zone, version_id, latest, is_null, marker,"
     " modified_ms, size, etag, owner_id, storage_class, parts_count, manifest_id, checksum,"
-    " metadata, tags, acl) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " metadata, tags, acl, encryption)"
+    " VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -121,6 +122,7 @@ class Slot:
                 pack_optional(facts.metadata),
                 pack_optional(facts.tags),
                 facts.acl or None,
+                pack_optional(facts.encryption),
             ),
         )
         self._tally.add_to_bucket(self.bucket_id, 1, size)
@@ -129,9 +131,8 @@ class Slot:
     def mark(self, stamp: Stamp, owner_id: str) -> Deleted:
         """A delete marker is the current version from now on (versioning is or was on)."""
         version_id = self._make_room(stamp)
-        self._insert(
-            stamp, version_id, 1, (0, "", owner_id, "STANDARD", 0, None, None, None, None, None)
-        )
+        nothing = (None,) * 6  # from manifest to encryption
+        self._insert(stamp, version_id, 1, (0, "", owner_id, "STANDARD", 0, *nothing))
         return Deleted(None, True, version_id)
 
     def version(self, version_id: bytes) -> Row | None:

@@ -35,8 +35,8 @@ from coffre.catalog.tally import Tally
 
 _INSERT_UPLOAD = (
     "INSERT INTO uploads (id, bucket_id, sort_key, ord, manifest_id, initiated_ms, owner_id,"
-    " storage_class, checksum_algorithm, checksum_type, metadata, tags, acl)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " storage_class, checksum_algorithm, checksum_type, metadata, tags, acl, encryption)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _INSERT_PART = (
     "INSERT INTO parts (manifest_id, number, blob_id, size, etag, modified_ms, checksum, blob)"
@@ -63,6 +63,7 @@ def create_upload(db: apsw.Connection, mutation: CreateUpload, stamp: Stamp) -> 
             pack_optional(mutation.metadata),
             pack_optional(mutation.tags),
             mutation.acl or None,
+            pack_optional(mutation.encryption),
         ),
     )
     return Done()

@@ -14,7 +14,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from coffre.catalog.records import Checksum, KeyOrder, PartIndex, Secret
+from coffre.catalog.records import Checksum, Encryption, KeyOrder, PartIndex, Secret
 from coffre.vault.records import Blob, Extent
 
 
@@ -136,6 +136,7 @@ class ObjectFacts(Struct, frozen=True):
     checksum: Checksum | None = None
     tags: dict[str, str] = {}
     acl: bytes = b""
+    encryption: Encryption | None = None
 
 
 class PutVersion(Struct, frozen=True, tag=True):
@@ -210,6 +211,7 @@ class CreateUpload(Struct, frozen=True, tag=True):
     checksum_type: Literal["FULL_OBJECT", "COMPOSITE"] | None = None
     tags: dict[str, str] = {}
     acl: bytes = b""
+    encryption: Encryption | None = None
 
 
 class PutPart(Struct, frozen=True, tag=True):

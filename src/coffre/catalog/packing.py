@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from coffre.catalog.records import Checksum, PartIndex, Secret
+from coffre.catalog.records import Checksum, Encryption, PartIndex, Secret
 from coffre.vault.records import Blob
 
 pack = msgspec.msgpack.Encoder().encode
@@ -13,6 +13,7 @@ unpack_blob = msgspec.msgpack.Decoder(Blob).decode
 unpack_secrets = msgspec.msgpack.Decoder(tuple[Secret, ...]).decode
 unpack_members = msgspec.msgpack.Decoder(tuple[bytes, ...]).decode
 _checksum = msgspec.msgpack.Decoder(Checksum).decode
+_encryption = msgspec.msgpack.Decoder(Encryption).decode
 _strings = msgspec.msgpack.Decoder(dict[str, str]).decode
 _index = msgspec.msgpack.Decoder(tuple[PartIndex, ...]).decode
 
@@ -24,6 +25,10 @@ def pack_optional(value: object) -> bytes | None:
 
 def unpack_checksum(packed: bytes | None) -> Checksum | None:
     return None if packed is None else _checksum(packed)
+
+
+def unpack_encryption(packed: bytes | None) -> Encryption | None:
+    return None if packed is None else _encryption(packed)
 
 
 def unpack_strings(packed: bytes | None) -> dict[str, str]:

@@ -59,7 +59,7 @@ BUCKET_DOCUMENT = "SELECT document FROM bucket_documents WHERE bucket_id = ? AND
 _VERSION_COLUMNS = (
     "SELECT v.sort_key, v.ord, v.zone, v.version_id, v.marker, v.latest, v.modified_ms, v.size,"
     " v.etag, v.owner_id, coalesce(u.label, ''), v.metadata, v.storage_class, v.checksum,"
-    " v.parts_count, v.tags, v.manifest_id, m.size, m.blob, m.parts, v.acl"
+    " v.parts_count, v.tags, v.manifest_id, m.size, m.blob, m.parts, v.acl, v.encryption"
 )
 _VERSION_OF_KEY = (
     " LEFT JOIN manifests m ON m.id = v.manifest_id"
@@ -97,12 +97,12 @@ OLDER_VERSIONS = (
 
 _UPLOAD = (
     "SELECT sort_key, id, bucket_id, initiated_ms, owner_id, metadata, storage_class,"
-    " checksum_algorithm, checksum_type, manifest_id, tags, acl FROM uploads"
+    " checksum_algorithm, checksum_type, manifest_id, tags, acl, encryption FROM uploads"
 )
 UPLOAD_BY_ID = (
     "SELECT p.sort_key, p.id, p.bucket_id, p.initiated_ms, p.owner_id, p.metadata,"
     " p.storage_class, p.checksum_algorithm, p.checksum_type, p.manifest_id, p.tags, p.acl,"
-    " b.key_order"
+    " p.encryption, b.key_order"
     " FROM uploads p JOIN buckets b ON b.id = p.bucket_id WHERE p.id = ?"
 )
 _UPLOADS = _UPLOAD + " INDEXED BY uploads_in_order WHERE bucket_id = ? AND (sort_key, ord) > (?, ?)"

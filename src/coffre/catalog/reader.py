@@ -15,6 +15,7 @@ from coffre.catalog.key_order import decode_key, encode_key, next_key
 from coffre.catalog.packing import (
     unpack_blob,
     unpack_checksum,
+    unpack_encryption,
     unpack_index,
     unpack_members,
     unpack_secrets,
@@ -224,7 +225,7 @@ class SqliteReader:
         with self._db:
             row = self._one(q.UPLOAD_BY_ID, upload_id)
             labels = {} if row is None else self._labels({row[4]})
-        return row and _upload(decode_key(row[12], row[0]), row, labels)
+        return row and _upload(decode_key(row[13], row[0]), row, labels)
 
     def list_uploads(
         self,
@@ -335,7 +336,7 @@ def _user(row: Row) -> User:
 def _version(bucket: Bucket, row: Row) -> Version:
     (sort_key, order, zone, version_id, marker, latest, modified_ms, size, etag) = row[:9]
     (owner_id, label, metadata, storage_class, checksum, parts_count, tags) = row[9:16]
-    (manifest_id, manifest_size, blob, parts, acl) = row[16:]
+    (manifest_id, manifest_size, blob, parts, acl, encryption) = row[16:]
     manifest = None
     if manifest_id is not None:
         opened = None if blob is None else unpack_blob(blob)
@@ -360,6 +361,7 @@ def _version(bucket: Bucket, row: Row) -> Version:
         manifest,
         unpack_strings(tags),
         acl or b"",
+        unpack_encryption(encryption),
     )
 
 
@@ -388,7 +390,7 @@ def _listed_version(key: bytes, row: Row, labels: dict[str, str]) -> ListedVersi
 
 def _upload(key: bytes, row: Row, labels: dict[str, str]) -> Upload:
     (upload_id, bucket_id, initiated_ms, owner_id, metadata, storage_class) = row[1:7]
-    (algorithm, checksum_type, manifest_id, tags, acl) = row[7:12]
+    (algorithm, checksum_type, manifest_id, tags, acl, encryption) = row[7:13]
     return Upload(
         upload_id,
         bucket_id,
@@ -403,6 +405,7 @@ def _upload(key: bytes, row: Row, labels: dict[str, str]) -> Upload:
         manifest_id,
         unpack_strings(tags),
         acl or b"",
+        unpack_encryption(encryption),
     )
 
 

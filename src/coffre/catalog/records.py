@@ -108,6 +108,15 @@ class Checksum(Struct, frozen=True, array_like=True):
     type: Literal["FULL_OBJECT", "COMPOSITE"] = "FULL_OBJECT"
 
 
+class Encryption(Struct, frozen=True, array_like=True):
+    """What is kept of the key that a customer brings with every request (SSE-C), in place of the
+    key: a random salt, and what salt and key prove each other by. The blobs' keys are then wrapped
+    by a key derived from both, not by the store's."""
+
+    salt: bytes
+    proof: bytes
+
+
 class PartIndex(Struct, frozen=True, array_like=True):
     """One part of a finished multipart object, in order."""
 
@@ -135,6 +144,7 @@ class Version(Struct, frozen=True):
     `order` is larger for newer: a hybrid logical clock (48 bits of ms, 15 of counter). `version_id`
     is what clients see, `b""` for the null version. `etag` has no quotes. `metadata` is the stored
     form of `wire.metadata` (user and system headers), `acl` of `wire.acl` (empty: private).
+    `encryption` None: by the store's key alone.
     """
 
     bucket_id: bytes
@@ -156,6 +166,7 @@ class Version(Struct, frozen=True):
     manifest: Manifest | None
     tags: dict[str, str] = {}
     acl: bytes = b""
+    encryption: Encryption | None = None
 
 
 class Upload(Struct, frozen=True):
@@ -174,6 +185,7 @@ class Upload(Struct, frozen=True):
     manifest_id: bytes
     tags: dict[str, str] = {}
     acl: bytes = b""
+    encryption: Encryption | None = None
 
 
 class Part(Struct, frozen=True):

@@ -20,7 +20,7 @@ import apsw
 import apsw.sqlite_extra
 from msgspec import Struct
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 APPLICATION_ID = 0x436F6666  # "Coff"
 CHECKSUM_VFS = "cksmvfs"
 CHECKSUM_BYTES = 8
@@ -122,6 +122,7 @@ _TABLES: dict[str, str] = {
             metadata BLOB,
             tags BLOB,
             acl BLOB,
+            encryption BLOB,
             PRIMARY KEY (bucket_id, sort_key, ord DESC, zone DESC)
         ) STRICT, WITHOUT ROWID""",
     "manifests": """
@@ -163,7 +164,8 @@ _TABLES: dict[str, str] = {
             checksum_type TEXT,
             metadata BLOB,
             tags BLOB,
-            acl BLOB
+            acl BLOB,
+            encryption BLOB
         ) STRICT""",
     "completions": """
         CREATE TABLE completions (
@@ -215,6 +217,10 @@ _ADDED: dict[int, tuple[str, ...]] = {
         _TABLES["bucket_documents"],
         "ALTER TABLE versions ADD COLUMN acl BLOB",
         "ALTER TABLE uploads ADD COLUMN acl BLOB",
+    ),
+    3: (
+        "ALTER TABLE versions ADD COLUMN encryption BLOB",
+        "ALTER TABLE uploads ADD COLUMN encryption BLOB",
     ),
 }
 

@@ -84,8 +84,9 @@ class Extent(Struct, frozen=True, array_like=True):
 
 class Blob(Struct, frozen=True, array_like=True):
     """A run of encrypted frames. `size` counts plaintext bytes; `wrapped_key` opens with the store
-    key `key_id`. The ciphertext is the extents' bytes in order: every frame carries 64 KiB of
-    plaintext and a 16-byte tag, the last one the rest (a blob of 0 bytes has no frame)."""
+    key `key_id`, or with what a customer's own key makes (the catalog's `Encryption`). The
+    ciphertext is the extents' bytes in order: every frame carries 64 KiB of plaintext and a 16-byte
+    tag, the last one the rest (a blob of 0 bytes has no frame)."""
 
     id: bytes
     size: int
