@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from coffre.s3.operation import On, Operation
-from coffre.s3.sub_resources import KNOWN, NAMES
+from coffre.s3.sub_resources import IDENTIFIED, KNOWN, NAMES
 from coffre.wire.errors import S3Error
 from coffre.wire.request import RequestHead
 
@@ -60,4 +60,6 @@ def _sub_resource(head: RequestHead, target: On) -> str:
         return ""
     if named[0] == "list-type" and head.query["list-type"] != "2":
         return ""
+    if named[0] in IDENTIFIED and "id" in head.query:
+        return f"{named[0]}&id"
     return named[0]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
-from coffre.s3 import tagging
+from coffre.s3 import bucket_settings, tagging
 from coffre.s3.operation import (
     NO_BODY,
     Body,
@@ -16,6 +17,7 @@ from coffre.s3.operation import (
     Selector,
     document,
 )
+from coffre.wire import bucket_settings as documents
 from coffre.wire.tags import DOCUMENT_LIMIT as TAGGING_LIMIT
 
 _METERING: Final = {"GET": Metering.READ, "PUT": Metering.WRITE, "DELETE": Metering.WRITE}
@@ -35,6 +37,38 @@ def _row(
 
 def _bucket(permission: str) -> Need:
     return Need(f"s3:{permission}", On.BUCKET)
+
+
+def _setting(
+    sub_resource: str,
+    name: str,
+    permission: str,
+    *,
+    get: Handler,
+    put: Handler | None = None,
+    delete: Handler | None = None,
+    deletes: str = "",
+) -> Iterator[Operation]:
+    """Get, Put and Delete of one configuration. Who may put one may delete it, as on AWS, but for
+    those that have a permission of their own (`deletes`)."""
+    reads, writes = _bucket(f"Get{permission}"), _bucket(f"Put{permission}")
+    yield _row(f"Get{name}", "GET", reads, get, sub_resource)
+    if put is not None:
+        body = document(documents.DOCUMENT_LIMIT)
+        yield _row(f"Put{name}", "PUT", writes, put, sub_resource, body)
+    if delete is not None:
+        need = _bucket(deletes) if deletes else writes
+        yield _row(f"Delete{name}", "DELETE", need, delete, sub_resource)
+
+
+def _many(sub_resource: str, what: str, list_root: str) -> Iterator[Operation]:
+    """A configuration of which a bucket may have several, told apart by `id`, and has none."""
+    one, absent = f"{sub_resource}&id", bucket_settings.lacking("NoSuchConfiguration")
+    reads, writes = (_bucket(f"{verb}{what}Configuration") for verb in ("Get", "Put"))
+    listed = bucket_settings.answering(documents.render_no_configurations(list_root))
+    yield _row(f"ListBucket{what}Configurations", "GET", reads, listed, sub_resource)
+    yield _row(f"GetBucket{what}Configuration", "GET", reads, absent, one)
+    yield _row(f"DeleteBucket{what}Configuration", "DELETE", writes, absent, one)
 
 
 def _object(verb: str, what: str) -> Need:
@@ -63,6 +97,107 @@ BUCKET_SETTINGS: Final = (
         _bucket("PutBucketTagging"),
         tagging.delete_bucket_tagging,
         "tagging",
+    ),
+    *_setting(
+        "encryption",
+        "BucketEncryption",
+        "EncryptionConfiguration",
+        get=bucket_settings.get_bucket_encryption,
+        put=bucket_settings.put_bucket_encryption,
+        delete=bucket_settings.deleting(bucket_settings.ENCRYPTION),
+    ),
+    *_setting(
+        "ownershipControls",
+        "BucketOwnershipControls",
+        "BucketOwnershipControls",
+        get=bucket_settings.getting(bucket_settings.OWNERSHIP, "OwnershipControlsNotFoundError"),
+        put=bucket_settings.put_bucket_ownership_controls,
+        delete=bucket_settings.deleting(bucket_settings.OWNERSHIP),
+    ),
+    *_setting(
+        "publicAccessBlock",
+        "PublicAccessBlock",
+        "BucketPublicAccessBlock",
+        get=bucket_settings.getting(
+            bucket_settings.PUBLIC_ACCESS_BLOCK, "NoSuchPublicAccessBlockConfiguration"
+        ),
+        put=bucket_settings.put_public_access_block,
+        delete=bucket_settings.deleting(bucket_settings.PUBLIC_ACCESS_BLOCK),
+    ),
+    *_setting(
+        "requestPayment",
+        "BucketRequestPayment",
+        "BucketRequestPayment",
+        get=bucket_settings.answering(documents.render_request_payment()),
+        put=bucket_settings.checking(documents.check_request_payment),
+    ),
+    *_setting(
+        "logging",
+        "BucketLogging",
+        "BucketLogging",
+        get=bucket_settings.answering(documents.render_logging()),
+        put=bucket_settings.checking(documents.check_logging),
+    ),
+    *_setting(
+        "notification",
+        "BucketNotificationConfiguration",
+        "BucketNotification",
+        get=bucket_settings.answering(documents.render_notification()),
+        put=bucket_settings.checking(documents.check_notification),
+    ),
+    *_setting(
+        "accelerate",
+        "BucketAccelerateConfiguration",
+        "AccelerateConfiguration",
+        get=bucket_settings.answering(documents.render_acceleration()),
+    ),
+    *_setting(
+        "policyStatus",
+        "BucketPolicyStatus",
+        "BucketPolicyStatus",
+        get=bucket_settings.lacking("NoSuchBucketPolicy"),
+    ),
+    *_setting(
+        "website",
+        "BucketWebsite",
+        "BucketWebsite",
+        get=bucket_settings.lacking("NoSuchWebsiteConfiguration"),
+        delete=bucket_settings.delete_nothing,
+        deletes="DeleteBucketWebsite",
+    ),
+    *_setting(
+        "replication",
+        "BucketReplication",
+        "ReplicationConfiguration",
+        get=bucket_settings.lacking("ReplicationConfigurationNotFoundError"),
+        delete=bucket_settings.delete_nothing,
+    ),
+    *_setting(
+        "lifecycle",
+        "BucketLifecycleConfiguration",
+        "LifecycleConfiguration",
+        get=bucket_settings.lacking("NoSuchLifecycleConfiguration"),
+    ),
+    _row(
+        "DeleteBucketLifecycle",
+        "DELETE",
+        _bucket("PutLifecycleConfiguration"),
+        bucket_settings.delete_nothing,
+        "lifecycle",
+    ),
+    *_setting(
+        "object-lock",
+        "ObjectLockConfiguration",
+        "BucketObjectLockConfiguration",
+        get=bucket_settings.lacking("ObjectLockConfigurationNotFoundError"),
+    ),
+    *_many("analytics", "Analytics", "ListBucketAnalyticsConfigurationResult"),
+    *_many("inventory", "Inventory", "ListInventoryConfigurationsResult"),
+    *_many("metrics", "Metrics", "ListMetricsConfigurationsResult"),
+    *_many(
+        "intelligent-tiering",
+        "IntelligentTiering",
+        "ListBucketIntelligentTieringConfigurationsOutput",
     ),
 )
 

@@ -13,6 +13,10 @@ from coffre.s3.operation import On
 
 _G, _GP, _GPD = frozenset({"GET"}), frozenset({"GET", "PUT"}), frozenset({"GET", "PUT", "DELETE"})
 
+# Of these a bucket may have several: with an `id` in the query, one of them is meant (written
+# `inventory&id`), without it the list.
+IDENTIFIED: Final = frozenset({"analytics", "intelligent-tiering", "inventory", "metrics"})
+
 # (target, sub-resource) -> the methods that S3 has for it; "" is the plain resource
 KNOWN: Final[dict[tuple[On, str], frozenset[str]]] = {
     (On.SERVICE, ""): _G,
@@ -37,6 +41,7 @@ KNOWN: Final[dict[tuple[On, str], frozenset[str]]] = {
         (On.BUCKET, name): _G
         for name in ("location", "policyStatus", "session", "uploads", "versions", "list-type")
     },
+    **{(On.BUCKET, f"{name}&id"): _GPD for name in IDENTIFIED},
     (On.BUCKET, "delete"): frozenset({"POST"}),
     **{
         (On.BUCKET, name): _GP
@@ -60,4 +65,4 @@ KNOWN: Final[dict[tuple[On, str], frozenset[str]]] = {
     (On.SERVICE, "ping"): _G,
 }
 
-NAMES: Final = frozenset(name for _, name in KNOWN if name)
+NAMES: Final = frozenset(name for _, name in KNOWN if name and "&" not in name)

@@ -1,0 +1,190 @@
+"""A bucket's small configurations: parsed to what they mean, rendered as they are kept and told.
+
+Element names and rules: the AWS API reference of each operation. Raised for a document that is not
+as the schema says: MalformedXML; for what it says and we do not do: NotImplemented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+from xml.etree.ElementTree import Element
+
+from coffre.wire.errors import S3Error
+from coffre.wire.xml import (
+    boolean,
+    document,
+    element,
+    flag,
+    leaves,
+    malformed,
+    parse,
+    tag,
+)
+
+DOCUMENT_LIMIT: Final = 64 * 1024  # bytes
+
+
+class Ownership(StrEnum):
+    """Who owns what others write into a bucket, and whether ACLs count (AWS, "Controlling ownership
+    of objects and disabling ACLs")."""
+
+    OBJECT_WRITER = "ObjectWriter"
+    BUCKET_OWNER_PREFERRED = "BucketOwnerPreferred"
+    BUCKET_OWNER_ENFORCED = "BucketOwnerEnforced"
+
+
+def parse_ownership(body: bytes) -> Ownership:
+    """OwnershipControls: exactly one rule."""
+    rule = _only(parse(body, "OwnershipControls"), "Rule")
+    return ownership(leaves(rule, ("ObjectOwnership",)).get("ObjectOwnership", ""))
+
+
+def ownership(text: str) -> Ownership:
+    """An ownership by its name."""
+    try:
+        return Ownership(text)
+    except ValueError:
+        raise malformed() from None
+
+
+def render_ownership(kept: Ownership) -> bytes:
+    return document("OwnershipControls", element("Rule", tag("ObjectOwnership", kept)))
+
+
+@dataclass(frozen=True, slots=True)
+class PublicAccessBlock:
+    """What of public access a bucket refuses (AWS, "Blocking public access")."""
+
+    block_acls: bool = False
+    ignore_acls: bool = False
+    block_policy: bool = False
+    restrict_buckets: bool = False
+
+
+_BLOCKS: Final = (
+    *("BlockPublicAcls", "IgnorePublicAcls"),
+    *("BlockPublicPolicy", "RestrictPublicBuckets"),
+)
+
+
+def parse_public_access_block(body: bytes) -> PublicAccessBlock:
+    """PublicAccessBlockConfiguration; what it leaves out is not blocked."""
+    found = leaves(parse(body, "PublicAccessBlockConfiguration"), _BLOCKS)
+    return PublicAccessBlock(*(boolean(found.get(name, "false")) for name in _BLOCKS))
+
+
+def render_public_access_block(kept: PublicAccessBlock) -> bytes:
+    values = (kept.block_acls, kept.ignore_acls, kept.block_policy, kept.restrict_buckets)
+    flags = (flag(name, value) for name, value in zip(_BLOCKS, values, strict=True))
+    return document("PublicAccessBlockConfiguration", *flags)
+
+
+_ENCRYPTION: Final = "ServerSideEncryptionConfiguration"
+_RULE: Final = ("ApplyServerSideEncryptionByDefault", "BucketKeyEnabled", "BlockedEncryptionTypes")
+
+
+def parse_encryption(body: bytes) -> bool:
+    """Whether AES256 comes with a bucket key, which means nothing there. Raises beside
+    MalformedXML: NotImplemented (aws:kms, blocked types), InvalidArgument (a key for AES256)."""
+    rule = _only(parse(body, _ENCRYPTION), "Rule")
+    parts = _by_name(rule, _RULE)
+    default, blocked = parts.get(_RULE[0]), parts.get(_RULE[2])
+    if blocked is not None and {one.text for one in blocked} - {"NONE"}:
+        raise S3Error("NotImplemented", "Encryption types cannot be blocked")
+    if default is not None:
+        _check_default(leaves(default, ("SSEAlgorithm", "KMSMasterKeyID")))
+    elif blocked is None:
+        raise malformed()
+    key = parts.get("BucketKeyEnabled")
+    return key is not None and boolean(key.text or "")
+
+
+def _check_default(found: dict[str, str]) -> None:
+    algorithm = found.get("SSEAlgorithm", "")
+    if algorithm in ("aws:kms", "aws:kms:dsse"):
+        raise S3Error("NotImplemented", "Encryption with keys of a key service is not implemented")
+    if algorithm != "AES256":
+        raise malformed()
+    if found.get("KMSMasterKeyID"):
+        raise S3Error(
+            "InvalidArgument",
+            "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms",
+            ArgumentName="ApplyServerSideEncryptionByDefault",
+            ArgumentValue="KMSMasterKeyID",
+        )
+
+
+def render_encryption(bucket_key: bool = False) -> bytes:
+    """The one encryption that there is, which buckets have that never asked for one, too."""
+    default = element("ApplyServerSideEncryptionByDefault", tag("SSEAlgorithm", "AES256"))
+    return document(_ENCRYPTION, element("Rule", default, flag("BucketKeyEnabled", bucket_key)))
+
+
+def check_request_payment(body: bytes) -> None:
+    """RequestPaymentConfiguration: the owner pays."""
+    payer = leaves(parse(body, "RequestPaymentConfiguration"), ("Payer",)).get("Payer")
+    if payer == "Requester":
+        raise S3Error("NotImplemented", "Requesters cannot be made to pay")
+    if payer != "BucketOwner":
+        raise malformed()
+
+
+def render_request_payment() -> bytes:
+    return document("RequestPaymentConfiguration", tag("Payer", "BucketOwner"))
+
+
+def check_logging(body: bytes) -> None:
+    """BucketLoggingStatus: off."""
+    _check_nothing(parse(body, "BucketLoggingStatus"), ("LoggingEnabled",), "Server access logging")
+
+
+def render_logging() -> bytes:
+    return document("BucketLoggingStatus")
+
+
+_NOTIFIED: Final = (
+    *("TopicConfiguration", "QueueConfiguration", "CloudFunctionConfiguration"),
+    "EventBridgeConfiguration",
+)
+
+
+def check_notification(body: bytes) -> None:
+    """NotificationConfiguration: nobody is notified."""
+    _check_nothing(parse(body, "NotificationConfiguration"), _NOTIFIED, "Event notification")
+
+
+def render_notification() -> bytes:
+    return document("NotificationConfiguration")
+
+
+def render_acceleration() -> bytes:
+    """AccelerateConfiguration of a bucket that never had it."""
+    return document("AccelerateConfiguration")
+
+
+def render_no_configurations(root: str) -> bytes:
+    """A list of configurations that has none; `root` is the operation's own."""
+    return document(root, flag("IsTruncated", False))
+
+
+def _check_nothing(root: Element, known: Collection[str], what: str) -> None:
+    if any(child.tag not in known for child in root):
+        raise malformed()
+    if len(root):
+        raise S3Error("NotImplemented", f"{what} is not implemented")
+
+
+def _only(root: Element, name: str) -> Element:
+    if [child.tag for child in root] != [name]:
+        raise malformed()
+    return root[0]
+
+
+def _by_name(parent: Element, known: Collection[str]) -> dict[str, Element]:
+    found = {child.tag: child for child in parent}
+    if len(found) < len(parent) or not found.keys() <= set(known):
+        raise malformed()
+    return found
