@@ -25,6 +25,7 @@ from coffre.vault.records import BLOCK_BYTES, STRIPE_UNIT, Chunk, ChunkKind, Chu
 TRAILER_BYTES = 8
 STORED_BLOCK_BYTES = BLOCK_BYTES + TRAILER_BYTES
 _MASK = (1 << 64) - 1
+_SEALED = (ChunkState.SEALED, ChunkState.CONDEMNED)
 
 
 class BadBlock(Exception):
@@ -104,10 +105,7 @@ def payload_bytes(length: int, k: int) -> int:
 
 def relaid(chunk: Chunk) -> bool:
     """Is it in segments: striped, or a landing chunk that was sealed?"""
-    return chunk.kind is ChunkKind.STRIPED or chunk.state in (
-        ChunkState.SEALED,
-        ChunkState.CONDEMNED,
-    )
+    return chunk.kind is ChunkKind.STRIPED or chunk.state in _SEALED
 
 
 class Run(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from urllib.parse import unquote_to_bytes
 
 
@@ -33,6 +32,9 @@ class RequestHead:
         self.by_name: dict[bytes, list[bytes]] = {}
         for name, value in headers:
             self.by_name.setdefault(name, []).append(value)
+        # Read when first asked for; few requests have a query.
+        self._pairs: list[tuple[bytes, bytes]] | None = None if raw_query else []
+        self._query: dict[str, str] | None = None if raw_query else {}
 
     def header(self, name: bytes) -> str | None:
         """The first value of a header, stripped, as UTF-8 (undecodable bytes as latin-1)."""
@@ -45,28 +47,30 @@ class RequestHead:
         except UnicodeDecodeError:
             return value.decode("latin-1")
 
-    @cached_property
+    @property
     def raw_pairs(self) -> list[tuple[bytes, bytes]]:
         """Query parameters split but not decoded; a bare name has an empty value."""
-        if not self.raw_query:
-            return []
-        pairs = []
-        for piece in self.raw_query.split(b"&"):
-            if piece:
-                name, _, value = piece.partition(b"=")
-                pairs.append((name, value))
-        return pairs
+        if self._pairs is None:
+            self._pairs = []
+            for piece in self.raw_query.split(b"&"):
+                if piece:
+                    name, _, value = piece.partition(b"=")
+                    self._pairs.append((name, value))
+        return self._pairs
 
-    @cached_property
+    @property
     def query(self) -> dict[str, str]:
         """Decoded query parameters; the first of a repeated name wins.
 
         '+' is a space only for HTML forms: S3 clients send %20, and a key may hold a '+', yet AWS
         reads '+' in a query as a space, so we do too.
         """
-        found: dict[str, str] = {}
-        for name, value in self.raw_pairs:
-            key = unquote_to_bytes(name.replace(b"+", b" ")).decode("utf-8", "surrogateescape")
-            text = unquote_to_bytes(value.replace(b"+", b" ")).decode("utf-8", "surrogateescape")
-            found.setdefault(key, text)
-        return found
+        if self._query is None:
+            self._query = {}
+            for name, value in self.raw_pairs:
+                self._query.setdefault(_decoded(name), _decoded(value))
+        return self._query
+
+
+def _decoded(raw: bytes) -> str:
+    return unquote_to_bytes(raw.replace(b"+", b" ")).decode("utf-8", "surrogateescape")
