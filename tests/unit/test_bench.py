@@ -71,7 +71,7 @@ def test_scenarios_have_distinct_names_and_are_chosen_by_pattern() -> None:
         "put-4KiB-c64",
     ]
     assert scenarios.chosen("sync-cost") == ([], ["sync-cost"])
-    assert [len(found) for found in scenarios.chosen("")] == [len(names), 2]
+    assert [len(found) for found in scenarios.chosen("")] == [len(names), len(scenarios.EXTRAS)]
 
 
 def test_the_load_generator_is_never_asked_to_keep_more_than_it_can() -> None:
