@@ -71,6 +71,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     bucket_limit: Annotated[int, Meta(ge=1)] = 999
     allow_v2: bool = True
+    sse_c_over_http: bool = False
 
     header_timeout: Seconds = 15.0
     body_timeout: Seconds = 60.0

@@ -34,25 +34,29 @@ class Taken(Struct, frozen=True):
 
 
 def read_content(
-    context: Context, manifest: Manifest, start: int, end: int
+    context: Context, manifest: Manifest, start: int, end: int, data_key: bytes | None = None
 ) -> AsyncIterator[Buffer]:
-    """Bytes start..end (end exclusive) of an object, in pieces."""
+    """Bytes start..end (end exclusive) of an object, in pieces; with the store's key, unless
+    another `data_key` is given."""
     blob = manifest.blob
     if blob is not None:
-        return context.vault.read(blob, context.data_key(blob.key_id), start, end)
-    return _read_parts(context, manifest, start, end)
+        return context.vault.read(blob, data_key or context.data_key(blob.key_id), start, end)
+    return _read_parts(context, manifest, start, end, data_key)
 
 
-async def whole_content(context: Context, manifest: Manifest, start: int, end: int) -> Buffer:
+async def whole_content(
+    context: Context, manifest: Manifest, start: int, end: int, data_key: bytes | None
+) -> Buffer:
     """Few bytes start..end of an object, at once."""
     blob = manifest.blob
     if blob is not None:
-        return await context.vault.read_whole(blob, context.data_key(blob.key_id), start, end)
-    return b"".join([piece async for piece in _read_parts(context, manifest, start, end)])
+        key = data_key or context.data_key(blob.key_id)
+        return await context.vault.read_whole(blob, key, start, end)
+    return b"".join([piece async for piece in _read_parts(context, manifest, start, end, data_key)])
 
 
 async def _read_parts(
-    context: Context, manifest: Manifest, start: int, end: int
+    context: Context, manifest: Manifest, start: int, end: int, data_key: bytes | None
 ) -> AsyncIterator[Buffer]:
     at = 0
     wanted: list[tuple[int, int, int]] = []  # number, first and last byte within the part
@@ -66,19 +70,21 @@ async def _read_parts(
         blobs = {row.number: row.blob for row in rows}
         for number, low, high in some:
             blob = blobs[number]
-            async for piece in context.vault.read(blob, context.data_key(blob.key_id), low, high):
+            key = data_key or context.data_key(blob.key_id)
+            async for piece in context.vault.read(blob, key, low, high):
                 yield piece
 
 
 class new_blob:  # noqa: N801  (a context manager, used like a function)
-    """A writer in the store's key. What it wrote is abandoned if the block fails, but not when it
-    is unknown whether the commit took place."""
+    """A writer in the store's key, or in `data_key`. What it wrote is abandoned if the block fails,
+    but not when it is unknown whether the commit took place."""
 
     __slots__ = ("_writer",)
 
-    def __init__(self, context: Context, size: int | None) -> None:
+    def __init__(self, context: Context, size: int | None, data_key: bytes | None) -> None:
         key_id = context.store.key_id
-        self._writer = context.vault.writer(key_id, context.data_key(key_id), size_hint=size)
+        key = data_key or context.data_key(key_id)
+        self._writer = context.vault.writer(key_id, key, size_hint=size)
 
     async def __aenter__(self) -> BlobWriter:
         return self._writer
@@ -144,10 +150,11 @@ async def copy_bytes(
     start: int,
     end: int,
     algorithm: Algorithm,
+    data_key: bytes | None,
 ) -> Taken:
-    """Copy bytes start..end of an object into a new blob, under the store's key."""
+    """Copy bytes start..end of an object, which `data_key` opens, into a new blob."""
     running = Running(algorithm)
-    async for piece in read_content(context, manifest, start, end):
+    async for piece in read_content(context, manifest, start, end, data_key):
         running.update(piece)
         await writer.write(piece)
     staged = await writer.finish()

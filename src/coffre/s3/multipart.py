@@ -7,8 +7,9 @@ from coffre.catalog.records import Part, Upload
 from coffre.s3 import parameters
 from coffre.s3.content import commit, incoming, new_blob, take_body
 from coffre.s3.context import Context
+from coffre.s3.encryption import protect, protect_part
 from coffre.s3.parameters import parse_upload_id, show_upload_id
-from coffre.s3.response import ENCRYPTED, Header, Response, xml
+from coffre.s3.response import Header, Response, xml
 from coffre.s3.unbuilt import check_expected_owner, refuse_partial_write, refuse_unbuilt
 from coffre.s3.uploads import algorithm_of, check_part_algorithm, find_upload, require_upload
 from coffre.s3.versions import checksum_values
@@ -41,6 +42,7 @@ async def create_multipart_upload(context: Context) -> Response:
             "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm "
             "header.",
         )
+    protection = protect(context)
     mutation = CreateUpload(
         id=context.new_id(),
         bucket_id=context.bucket.id,
@@ -52,9 +54,10 @@ async def create_multipart_upload(context: Context) -> Response:
         checksum_algorithm=None if algorithm is None else algorithm.value,
         checksum_type=None if checksum_type is None else checksum_type.value,
         tags=parameters.tags(head),
+        encryption=protection.kept,
     )
     await context.committer.commit(mutation)
-    told: list[Header] = [ENCRYPTED]
+    told: list[Header] = [*protection.headers]
     if algorithm is not None and checksum_type is not None:
         told.append((b"x-amz-checksum-algorithm", algorithm.encode()))
         told.append((b"x-amz-checksum-type", checksum_type.encode()))
@@ -71,26 +74,26 @@ async def upload_part(context: Context) -> Response:
     number, upload = find_upload(context)
     stated = declared(head)
     check_part_algorithm(upload, stated)
+    protection = protect_part(context, upload)
     limit = context.limits.part_bytes
     decoder = incoming(context, limit)
-    async with new_blob(context, decoder.expected) as writer:
+    async with new_blob(context, decoder.expected, protection.data_key) as writer:
         taken = await take_body(
             context, writer, decoder, stated, limit, algorithm=algorithm_of(upload)
         )
+        etag = protection.etag(taken)
         mutation = PutPart(
             upload_id=upload.id,
             number=number,
-            etag=taken.etag,
+            etag=etag,
             blob=taken.staged.blob,
             checksum=taken.checksum,
         )
         await commit(context, taken, mutation)
     checksum = taken.checksum
     name = f"x-amz-checksum-{checksum.algorithm.lower()}".encode()
-    return Response(
-        200,
-        [(b"etag", b'"%s"' % taken.etag.encode()), ENCRYPTED, (name, checksum.value.encode())],
-    )
+    told = ((b"etag", b'"%s"' % etag.encode()), (name, checksum.value.encode()))
+    return Response(200, [*told, *protection.headers])
 
 
 async def abort_multipart_upload(context: Context) -> Response:

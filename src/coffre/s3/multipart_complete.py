@@ -17,9 +17,10 @@ from coffre.catalog.records import Checksum, Part, PartIndex, Upload
 from coffre.s3 import versions
 from coffre.s3.content import too_large
 from coffre.s3.context import Context
+from coffre.s3.encryption import check_completion
 from coffre.s3.object_write import condition_of, written
 from coffre.s3.parameters import MAX_PART_NUMBER, object_size, show_upload_id, upload_id
-from coffre.s3.response import ENCRYPTED, Response, xml
+from coffre.s3.response import ENCRYPTED, Header, Response, xml
 from coffre.s3.unbuilt import check_expected_owner, refuse_unbuilt
 from coffre.s3.uploads import algorithm_of, named_upload, no_such_upload
 from coffre.wire.checksums import (
@@ -45,7 +46,8 @@ async def complete_multipart_upload(context: Context) -> Response:
     upload = named_upload(context)
     listed = parse_complete(await context.body.document(COMPLETE_LIMIT, about_body))
     if upload is None:
-        return _answer(context, await _repeat(context, listed))
+        return _answer(context, *await _repeat(context, listed))
+    protection = check_completion(context, upload)
     parts = _choose(context, upload, listed)
     size = sum(part.size for part in parts)
     if size > context.limits.object_bytes:
@@ -69,14 +71,19 @@ async def complete_multipart_upload(context: Context) -> Response:
             storage_class=upload.storage_class,
             checksum=_checksum(upload, parts, stated),
             tags=upload.tags,
+            encryption=upload.encryption,
         ),
         condition=condition_of(context),
     )
-    return _answer(context, written(await context.committer.commit(mutation)))
+    done = written(await context.committer.commit(mutation))
+    return _answer(context, done, protection.headers)
 
 
-async def _repeat(context: Context, listed: Sequence[CompletedPart]) -> Written:
-    """The result of a completion that was answered before, perhaps to nobody.
+async def _repeat(
+    context: Context, listed: Sequence[CompletedPart]
+) -> tuple[Written, tuple[Header, ...]]:
+    """The result of a completion that was answered before, perhaps to nobody, and the headers that
+    tell with what the object is encrypted.
 
     Its object must still be the current one: its parts say what the finished upload was made of,
     and the committer whether it was this upload. NoSuchUpload otherwise.
@@ -93,10 +100,11 @@ async def _repeat(context: Context, listed: Sequence[CompletedPart]) -> Written:
         index=found.manifest.parts,
         facts=ObjectFacts(etag=found.etag, owner_id=found.owner_id),
     )
-    return written(await context.committer.commit(mutation))
+    done = written(await context.committer.commit(mutation))
+    return done, () if found.encryption is not None else (ENCRYPTED,)
 
 
-def _answer(context: Context, done: Written) -> Response:
+def _answer(context: Context, done: Written, encrypted: tuple[Header, ...]) -> Response:
     bucket, key = context.bucket.name, context.key
     body = render_completed(
         f"{context.bucket_url}/{quote_from_bytes(key, safe='/')}",
@@ -106,7 +114,7 @@ def _answer(context: Context, done: Written) -> Response:
         versions.checksum_values(done.checksum),
         None if done.checksum is None else done.checksum.type,
     )
-    return xml(body, ENCRYPTED, *versions.version_header(context.bucket, done.version_id))
+    return xml(body, *encrypted, *versions.version_header(context.bucket, done.version_id))
 
 
 def _choose(context: Context, upload: Upload, listed: Sequence[CompletedPart]) -> list[Part]:

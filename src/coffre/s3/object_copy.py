@@ -1,15 +1,28 @@
-"""CopyObject and UploadPartCopy: sources, and copies that move no byte where none must move."""
+"""CopyObject and UploadPartCopy: sources, and copies that move no byte where none must move.
+
+Where a customer's key is on either side the bytes are encrypted anew, so they are copied.
+"""
 
 from __future__ import annotations
 
-from coffre.catalog.mutations import CopyVersion, ObjectFacts, PartWritten, PutPart
+from msgspec.structs import replace
+
+from coffre.catalog.mutations import (
+    CopyVersion,
+    ObjectFacts,
+    PartWritten,
+    PutPart,
+    PutVersion,
+    Written,
+)
 from coffre.catalog.records import Bucket, Checksum, Upload, Version
 from coffre.s3 import parameters, versions
-from coffre.s3.content import checksum_of, commit, copy_bytes, new_blob
+from coffre.s3.content import DEFAULT_ALGORITHM, checksum_of, commit, copy_bytes, new_blob
 from coffre.s3.context import Context
-from coffre.s3.object_write import condition_of, headers_of, written
+from coffre.s3.encryption import Protection, open_protected, protect, protect_part
+from coffre.s3.object_write import condition_of, written
 from coffre.s3.parameters import CopySource
-from coffre.s3.response import ENCRYPTED, Header, Response, xml
+from coffre.s3.response import Header, Response, xml
 from coffre.s3.unbuilt import check_expected_owner, refuse_unbuilt
 from coffre.s3.uploads import algorithm_of, find_upload
 from coffre.wire import metadata
@@ -21,17 +34,18 @@ from coffre.wire.ranges import copy_range
 
 
 async def copy_object(context: Context) -> Response:
-    """CopyObject. The copy shares the source's bytes and keeps its ETag, a multipart one's too."""
+    """CopyObject. The copy shares the source's bytes and keeps its ETag, a multipart one's too,
+    unless it is encrypted otherwise."""
     head, bucket = context.head, context.bucket
     refuse_unbuilt(head)
     check_expected_owner(head, bucket)
     source, source_bucket, version = _source(context)
-    replace = parameters.replaces_metadata(head)
+    remeta = parameters.replaces_metadata(head)
     retag = parameters.replaces_tags(head)
     storage_class = parameters.storage_class(head)
     wanted = declared(head).algorithm
     same = source_bucket.id == bucket.id and source.key == context.key
-    if same and source.version_id is None and not (replace or retag or wanted):
+    if same and source.version_id is None and not (remeta or retag or wanted):
         _require_a_change(context)
     if version.size > context.limits.copy_bytes:
         raise S3Error(
@@ -39,27 +53,20 @@ async def copy_object(context: Context) -> Response:
             "The specified copy source is larger than the maximum allowable size for a copy "
             f"source: {context.limits.copy_bytes}",
         )
-    tags = parameters.tags(head) if retag else version.tags
-    kept = metadata.read(head) if replace else version.metadata
-    condition = condition_of(context)
-    manifest = versions.manifest(version)
-    mutation = CopyVersion(
-        bucket_id=bucket.id,
-        key=context.key,
-        source_manifest_id=manifest.id,
-        size=version.size,
-        parts_count=version.parts_count,
-        facts=ObjectFacts(
-            etag=version.etag,
-            owner_id=context.owner_id,
-            metadata=kept,
-            storage_class=storage_class,
-            checksum=await _checksum(context, version, wanted),
-            tags=tags,
-        ),
-        condition=condition,
+    facts = ObjectFacts(
+        etag=version.etag,
+        owner_id=context.owner_id,
+        metadata=metadata.read(head) if remeta else version.metadata,
+        storage_class=storage_class,
+        checksum=version.checksum,
+        tags=parameters.tags(head) if retag else version.tags,
     )
-    done = written(await context.committer.commit(mutation))
+    opened = open_protected(context, version.encryption, source=True)
+    protection = protect(context)
+    if opened.kept is None and protection.kept is None:
+        done = await _share(context, version, facts, wanted)
+    else:
+        done = await _encrypt_anew(context, version, facts, wanted, opened, protection)
     checksum = done.checksum
     body = render_copy(
         done.etag,
@@ -67,8 +74,57 @@ async def copy_object(context: Context) -> Response:
         versions.checksum_values(checksum),
         None if checksum is None else checksum.type,
     )
-    told = [one for one in headers_of(bucket, done) if one[0] != b"etag"]
+    told = (*protection.headers, *versions.version_header(bucket, done.version_id))
     return xml(body, *told, *_source_version(source_bucket, version))
+
+
+async def _share(
+    context: Context, version: Version, facts: ObjectFacts, wanted: Algorithm | None
+) -> Written:
+    """The copy has the source's blobs; no byte moves."""
+    condition = condition_of(context)
+    mutation = CopyVersion(
+        bucket_id=context.bucket.id,
+        key=context.key,
+        source_manifest_id=versions.manifest(version).id,
+        size=version.size,
+        parts_count=version.parts_count,
+        facts=replace(facts, checksum=await _checksum(context, version, wanted)),
+        condition=condition,
+    )
+    return written(await context.committer.commit(mutation))
+
+
+async def _encrypt_anew(
+    context: Context,
+    version: Version,
+    facts: ObjectFacts,
+    wanted: Algorithm | None,
+    opened: Protection,
+    protection: Protection,
+) -> Written:
+    """The copy has one new blob."""
+    condition = condition_of(context)
+    kept = DEFAULT_ALGORITHM if version.checksum is None else Algorithm(version.checksum.algorithm)
+    manifest, size = versions.manifest(version), version.size
+    async with new_blob(context, size, protection.data_key) as writer:
+        taken = await copy_bytes(
+            context, writer, manifest, 0, size, wanted or kept, opened.data_key
+        )
+        mutation = PutVersion(
+            bucket_id=context.bucket.id,
+            key=context.key,
+            manifest_id=context.new_id(),
+            blob=taken.staged.blob,
+            facts=replace(
+                facts,
+                etag=protection.etag(taken),
+                checksum=taken.checksum,
+                encryption=protection.kept,
+            ),
+            condition=condition,
+        )
+        return written(await commit(context, taken, mutation))
 
 
 def _source(context: Context) -> tuple[CopySource, Bucket, Version]:
@@ -112,7 +168,7 @@ def _source_version(bucket: Bucket, version: Version) -> tuple[Header, ...]:
 
 
 async def upload_part_copy(context: Context) -> Response:
-    """UploadPartCopy: the part's bytes are copied, in the store's key."""
+    """UploadPartCopy: the part's bytes are copied."""
     head = context.head
     refuse_unbuilt(head)
     check_expected_owner(head, context.bucket)
@@ -127,24 +183,36 @@ async def upload_part_copy(context: Context) -> Response:
             "The specified copy source is larger than the maximum allowable size for a copy "
             f"source: {context.limits.part_bytes}",
         )
-    modified_ms, etag, checksum = await _copy_part(context, upload, number, version, start, end)
-    body = render_copy(etag, modified_ms, versions.checksum_values(checksum), part=True)
-    return xml(body, ENCRYPTED, *_source_version(source_bucket, version))
+    protection = protect_part(context, upload)
+    written_part = await _copy_part(context, upload, number, version, (start, end), protection)
+    body = render_copy(*written_part, part=True)
+    return xml(body, *protection.headers, *_source_version(source_bucket, version))
 
 
 async def _copy_part(
-    context: Context, upload: Upload, number: int, version: Version, start: int, end: int
-) -> tuple[int, str, Checksum]:
+    context: Context,
+    upload: Upload,
+    number: int,
+    version: Version,
+    extent: tuple[int, int],
+    protection: Protection,
+) -> tuple[str, int, dict[str, str]]:
+    """ETag, instant and checksum of the part that bytes `extent` of the source make."""
+    start, end = extent
     manifest = versions.manifest(version)
-    async with new_blob(context, end - start) as writer:
-        taken = await copy_bytes(context, writer, manifest, start, end, algorithm_of(upload))
+    source_key = open_protected(context, version.encryption, source=True).data_key
+    async with new_blob(context, end - start, protection.data_key) as writer:
+        taken = await copy_bytes(
+            context, writer, manifest, start, end, algorithm_of(upload), source_key
+        )
+        etag = protection.etag(taken)
         mutation = PutPart(
             upload_id=upload.id,
             number=number,
-            etag=taken.etag,
+            etag=etag,
             blob=taken.staged.blob,
             checksum=taken.checksum,
         )
         done = await commit(context, taken, mutation)
     assert isinstance(done, PartWritten), "the committer answers a part with when it stood"
-    return done.modified_ms, taken.etag, taken.checksum
+    return etag, done.modified_ms, versions.checksum_values(taken.checksum)

@@ -8,6 +8,7 @@ from coffre.catalog.records import Checksum, PartIndex, Version
 from coffre.s3 import parameters, versions
 from coffre.s3.content import read_content, whole_content
 from coffre.s3.context import Context
+from coffre.s3.encryption import open_protected
 from coffre.s3.response import WHOLE_BYTES, Header, Response, xml
 from coffre.s3.unbuilt import check_expected_owner, refuse_unbuilt
 from coffre.wire.conditions import check_read, read_conditions
@@ -31,35 +32,37 @@ _CONDITIONS: Final = frozenset(
 
 async def get_object(context: Context) -> Response:
     """GetObject."""
-    version, response, start, end = _look(context)
+    version, response, start, end, data_key = _look(context)
     if start == end:
         response.headers.append((b"content-length", b"0"))
         return response
     manifest = versions.manifest(version)
     if end - start <= WHOLE_BYTES:
-        response.body = await whole_content(context, manifest, start, end)
+        response.body = await whole_content(context, manifest, start, end, data_key)
     else:
-        response.stream = read_content(context, manifest, start, end)
+        response.stream = read_content(context, manifest, start, end, data_key)
         response.length = end - start
     return response
 
 
 async def head_object(context: Context) -> Response:
     """HeadObject: GetObject's headers without its body."""
-    _, response, start, end = _look(context)
+    _, response, start, end, _ = _look(context)
     response.headers.append((b"content-length", b"%d" % (end - start)))
     return response
 
 
-def _look(context: Context) -> tuple[Version, Response, int, int]:
-    """The version, the answer's status and headers, and the bytes start..end that it is about."""
+def _look(context: Context) -> tuple[Version, Response, int, int, bytes | None]:
+    """The version, the answer's status and headers, the bytes start..end that it is about, and
+    the key for them if it is not the store's."""
     head, bucket = context.head, context.bucket
     refuse_unbuilt(head)
     check_expected_owner(head, bucket)
     version = versions.find(context, bucket, context.key, parameters.version_id(head))
+    protection = open_protected(context, version.encryption)
     if not _CONDITIONS.isdisjoint(head.by_name):
         check_read(read_conditions(head), version.etag, version.modified_ms)
-    told = versions.describe(bucket, version)
+    told = versions.describe(bucket, version, protection.headers)
     if head.raw_query:
         told = _overridden(context, told)
     number = parameters.part_number(head) if head.raw_query else None
@@ -79,10 +82,10 @@ def _look(context: Context) -> tuple[Version, Response, int, int]:
     if whole and checksum is not None and parameters.wants_checksum(head):
         told += versions.checksum_headers(checksum)
     if found is None:
-        return version, Response(200, told), 0, size
+        return version, Response(200, told), 0, size, protection.data_key
     start, end = found[0], found[1] + 1
     told.append((b"content-range", b"bytes %d-%d/%d" % (start, end - 1, size)))
-    return version, Response(206, told), start, end
+    return version, Response(206, told), start, end, protection.data_key
 
 
 def _overridden(context: Context, told: list[Header]) -> list[Header]:
@@ -132,6 +135,7 @@ async def get_object_attributes(context: Context) -> Response:
     check_expected_owner(head, bucket)
     asked = parameters.attributes(head)
     version = versions.find(context, bucket, context.key, parameters.version_id(head))
+    open_protected(context, version.encryption)
     if not _CONDITIONS.isdisjoint(head.by_name):
         check_read(read_conditions(head), version.etag, version.modified_ms)
     checksum = version.checksum if "Checksum" in asked else None

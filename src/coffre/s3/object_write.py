@@ -13,7 +13,8 @@ from coffre.catalog.records import Bucket
 from coffre.s3 import parameters, versions
 from coffre.s3.content import commit, incoming, new_blob, take_body, too_small
 from coffre.s3.context import Context
-from coffre.s3.response import ENCRYPTED, Header, Response
+from coffre.s3.encryption import protect
+from coffre.s3.response import Header, Response
 from coffre.s3.unbuilt import check_expected_owner, refuse_partial_write, refuse_unbuilt
 from coffre.wire import metadata
 from coffre.wire.checksums import declared
@@ -29,13 +30,15 @@ async def put_object(context: Context) -> Response:
         raise parameters.invalid(
             "partNumber", head.query["partNumber"], "partNumber is only valid with an uploadId"
         )
-    done = await write_object(context, context.limits.put_bytes)
-    told = headers_of(context.bucket, done)
-    return Response(200, [*told, *versions.checksum_headers(done.checksum)])
+    _, told = await write_object(context, context.limits.put_bytes)
+    return Response(200, told)
 
 
-async def write_object(context: Context, limit: int, *, least: int = 0) -> Written:
-    """A new version from the request's body, of `least` to `limit` bytes, with what its head says.
+async def write_object(
+    context: Context, limit: int, *, least: int = 0
+) -> tuple[Written, list[Header]]:
+    """A new version from the request's body, of `least` to `limit` bytes, with what its head says;
+    and the headers that tell of it.
 
     Raises EntityTooSmall, EntityTooLarge, and all that a PutObject can be wrong in.
     """
@@ -44,9 +47,9 @@ async def write_object(context: Context, limit: int, *, least: int = 0) -> Writt
     check_expected_owner(head, bucket)
     storage_class = parameters.storage_class(head)
     kept, tags = metadata.read(head), parameters.tags(head)
-    condition = condition_of(context)
+    condition, protection = condition_of(context), protect(context)
     decoder, stated = incoming(context, limit), declared(head)
-    async with new_blob(context, decoder.expected) as writer:
+    async with new_blob(context, decoder.expected, protection.data_key) as writer:
         taken = await take_body(context, writer, decoder, stated, limit)
         if taken.staged.blob.size < least:
             raise too_small(taken.staged.blob.size, least)
@@ -56,16 +59,19 @@ async def write_object(context: Context, limit: int, *, least: int = 0) -> Writt
             manifest_id=context.new_id(),
             blob=taken.staged.blob,
             facts=ObjectFacts(
-                etag=taken.etag,
+                etag=protection.etag(taken),
                 owner_id=context.owner_id,
                 metadata=kept,
                 storage_class=storage_class,
                 checksum=taken.checksum,
                 tags=tags,
+                encryption=protection.kept,
             ),
             condition=condition,
         )
-        return written(await commit(context, taken, mutation))
+        done = written(await commit(context, taken, mutation))
+    told = headers_of(bucket, done, protection.headers)
+    return done, [*told, *versions.checksum_headers(done.checksum)]
 
 
 def condition_of(context: Context) -> WriteCondition:
@@ -93,10 +99,10 @@ def written(result: Result) -> Written:
     return result
 
 
-def headers_of(bucket: Bucket, done: Written) -> list[Header]:
-    """Headers of an answer that tells of a new version."""
+def headers_of(bucket: Bucket, done: Written, encrypted: tuple[Header, ...]) -> list[Header]:
+    """Headers of an answer that tells of a new version; `encrypted` tell with what it is."""
     return [
         (b"etag", b'"%s"' % done.etag.encode()),
-        ENCRYPTED,
+        *encrypted,
         *versions.version_header(bucket, done.version_id),
     ]

@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from coffre.catalog.records import NULL_VERSION
 from coffre.system.entropy import ID_BYTES
+from coffre.wire.customer_key import names_customer_key
 from coffre.wire.errors import S3Error
 from coffre.wire.names import check_key
 from coffre.wire.request import RequestHead
@@ -234,7 +235,8 @@ def wants_checksum(head: RequestHead) -> bool:
 
 def names_attributes(head: RequestHead) -> bool:
     """Whether a copy names attributes that may differ from the source's (they need not)."""
-    return b"x-amz-storage-class" in head.by_name or b"x-amz-server-side-encryption" in head.by_name
+    named = (b"x-amz-storage-class", b"x-amz-server-side-encryption")
+    return any(name in head.by_name for name in named) or names_customer_key(head)
 
 
 def object_size(head: RequestHead) -> int | None:

@@ -13,9 +13,8 @@ from urllib.parse import quote, urlencode
 
 from coffre.s3.context import Context
 from coffre.s3.form_body import FormBody
-from coffre.s3.object_write import headers_of, write_object
+from coffre.s3.object_write import write_object
 from coffre.s3.response import XML, Response
-from coffre.s3.versions import checksum_headers
 from coffre.wire.documents import render_post
 from coffre.wire.errors import S3Error
 from coffre.wire.names import check_key
@@ -74,9 +73,8 @@ async def post_object(context: Context) -> Response:
     assert isinstance(form, FormBody), "the table says which operation comes as a form"
     policy, limit = form.policy, context.limits.put_bytes
     most = limit if policy.most is None else min(policy.most, limit)
-    done = await write_object(context, most, least=policy.least)
+    done, told = await write_object(context, most, least=policy.least)
     location = f"{context.bucket_url}/{quote(context.key, safe='/-_.~')}"
-    told = [*headers_of(context.bucket, done), *checksum_headers(done.checksum)]
     redirect = _redirect(form.fields, context.bucket.name, context.key, done.etag)
     if redirect is not None:
         return Response(303, [*told, (b"location", redirect)])

@@ -36,13 +36,15 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`base_hosts` are the names under which stores and buckets are host names."""
+    """`base_hosts` are the names under which stores and buckets are host names; `sse_c_over_http`:
+    customers' keys are taken without TLS from other machines too."""
 
     region: str = DEFAULT_REGION
     base_hosts: tuple[str, ...] = ("localhost",)
     zone: int = 1
     limits: Limits = Limits()
     patience: Patience = Patience()
+    sse_c_over_http: bool = False
 
     @property
     def regions(self) -> frozenset[str]:

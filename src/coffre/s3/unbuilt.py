@@ -46,8 +46,6 @@ _ORDINARY: Final = frozenset(
 )
 _UNBUILT_FAMILIES: Final = (
     b"x-amz-grant-",
-    b"x-amz-server-side-encryption-customer-",
-    b"x-amz-copy-source-server-side-encryption-customer-",
     b"x-emc-",
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from coffre.catalog.records import Bucket, Checksum, Manifest, Version
 from coffre.s3.context import Context
 from coffre.s3.parameters import show_version_id
-from coffre.s3.response import ENCRYPTED, Header
+from coffre.s3.response import Header
 from coffre.wire.dates import http_date
 from coffre.wire.errors import S3Error
 from coffre.wire.metadata import headers
@@ -45,13 +45,14 @@ def manifest(version: Version) -> Manifest:
     return version.manifest
 
 
-def describe(bucket: Bucket, version: Version) -> list[Header]:
-    """Headers of GET and HEAD that hold for the object whichever part of it is asked for."""
+def describe(bucket: Bucket, version: Version, encrypted: tuple[Header, ...]) -> list[Header]:
+    """Headers of GET and HEAD that hold for the object whichever part of it is asked for;
+    `encrypted` tell with what it is."""
     told: list[Header] = [
         (b"last-modified", http_date(version.modified_ms).encode()),
         (b"etag", b'"%s"' % version.etag.encode()),
         (b"accept-ranges", b"bytes"),
-        ENCRYPTED,
+        *encrypted,
         *headers(version.metadata),
         *version_header(bucket, version.version_id),
     ]

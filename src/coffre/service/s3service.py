@@ -41,6 +41,7 @@ def s3_gateway(
                 base_hosts=settings.bases,
                 zone=zone,
                 patience=Patience(idle_s=settings.body_timeout),
+                sse_c_over_http=settings.sse_c_over_http,
             ),
             admit=admit,
         )

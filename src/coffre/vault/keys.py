@@ -1,7 +1,8 @@
 """Keys: one root key per zone, from which or by which every other key is made or wrapped.
 
 Log, superblock and secrets keys are *derived* (HKDF-SHA-256); store keys are random and *wrapped*
-(AES-KWP, RFC 5649) by the root key, blob keys by their store's key. A key id is computed from the
+(AES-KWP, RFC 5649) by the root key, blob keys by their store's key, or by one that is made of the
+key which a customer brings with every request and which is not kept. A key id is computed from the
 key, so it never changes and a wrong or mistyped key is noticed before anything is opened with it.
 """
 
@@ -32,6 +33,14 @@ class WrongKey(Exception):
 
 def _hkdf(secret: bytes, info: bytes, length: int) -> bytes:
     return HKDF(algorithm=SHA256(), length=length, salt=None, info=info).derive(secret)
+
+
+def derive_customer_keys(key: bytes, salt: bytes) -> tuple[bytes, bytes]:
+    """Of a key that a customer brings: the 32 bytes that wrap blob keys in its place, and 32 that
+    prove it the same key again, from which neither it nor the others can be found."""
+    hkdf = HKDF(algorithm=SHA256(), length=2 * KEY_BYTES, salt=salt, info=b"coffre customer key")
+    derived = hkdf.derive(key)
+    return derived[:KEY_BYTES], derived[KEY_BYTES:]
 
 
 def wrap_key(kek: bytes, key: bytes) -> bytes:

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from coffre.wire import sigv2, sigv4
 from coffre.wire.claim import Claim, Scheme, hoisted, malformed, read_claim
+from coffre.wire.customer_key import redacted
 from coffre.wire.errors import S3Error
 from coffre.wire.request import RequestHead
 
@@ -79,7 +80,9 @@ def signature_mismatch(
     *,
     signature: str | None = None,
 ) -> S3Error:
-    """SignatureDoesNotMatch with what the client needs to find its mistake, as AWS lists it."""
+    """SignatureDoesNotMatch with what the client needs to find its mistake, as AWS lists it; but
+    no key that it brought for its object."""
+    string_to_sign = redacted(string_to_sign)
     fields = {
         "AWSAccessKeyId": claim.access_key,
         "StringToSign": string_to_sign.decode("utf-8", "replace"),
@@ -87,6 +90,7 @@ def signature_mismatch(
         "StringToSignBytes": string_to_sign.hex(" "),
     }
     if canonical_request is not None:
+        canonical_request = redacted(canonical_request)
         fields["CanonicalRequest"] = canonical_request.decode("utf-8", "replace")
         fields["CanonicalRequestBytes"] = canonical_request.hex(" ")
     return S3Error("SignatureDoesNotMatch", headers=(), **fields)
