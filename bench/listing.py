@@ -131,10 +131,10 @@ def _fill(path: str, sizes: tuple[int, int], written: Written) -> bytes:
     entropy = SeededEntropy(1)
     clock = HybridClock(SystemClock(), entropy, _ZONE)
     db = open_writer(path)
-    store_id = new_id(entropy, _ZONE)
-    _group(db, clock, _premises(store_id, new_id(entropy, _ZONE), entropy))
+    store_id = _id(entropy)
+    _group(db, clock, _premises(store_id, _id(entropy), entropy))
     for objects in sizes:
-        bucket_id = new_id(entropy, _ZONE)
+        bucket_id = _id(entropy)
         numbers = list(range(objects))
         if written == "in random order":
             random.Random(objects).shuffle(numbers)
@@ -157,9 +157,7 @@ def _group(db: apsw.Connection, clock: HybridClock, mutations: Iterable[Mutation
 
 def _premises(store_id: bytes, tenant_id: bytes, entropy: SeededEntropy) -> Iterator[Mutation]:
     yield CreateTenant(tenant_id, "bench")
-    yield CreateStore(
-        store_id, "bench", tenant_id, new_id(entropy, _ZONE), b"root-key", entropy.bytes(40)
-    )
+    yield CreateStore(store_id, "bench", tenant_id, _id(entropy), b"root-key", entropy.bytes(40))
     secret = Secret(entropy.bytes(48), b"root-key")
     yield CreateUser(_OWNER, store_id, "bench", "object", "BENCHACCESSKEY000000", secret)
 
@@ -169,8 +167,8 @@ def _put(bucket_id: bytes, number: int, entropy: SeededEntropy) -> PutVersion:
     return PutVersion(
         bucket_id,
         _key(number),
-        new_id(entropy, _ZONE),
-        Blob(new_id(entropy, _ZONE), 0, b"", b""),
+        _id(entropy),
+        Blob(_id(entropy), 0, b"", b""),
         ObjectFacts(
             etag="d41d8cd98f00b204e9800998ecf8427e",
             owner_id=_OWNER,
@@ -181,6 +179,10 @@ def _put(bucket_id: bytes, number: int, entropy: SeededEntropy) -> PutVersion:
 
 def _key(number: int) -> bytes:
     return b"folder/%04d/object-%09d" % (number // 1000, number)
+
+
+def _id(entropy: SeededEntropy) -> bytes:
+    return new_id(entropy, _ZONE, SystemClock().now_ms())
 
 
 def _name(objects: int) -> str:

@@ -29,8 +29,8 @@ is refused, never guessed at.
 | `generation` | shared memory of a running node: rises when a right may have changed |
 | `node.lock`, `committer.lock` | held while a node runs |
 
-`XX` is the last two hex digits of the chunk's id. Ids have 16 bytes: the number of the zone that
-made them (2), then 14 random ones.
+`XX` is the last two hex digits of the chunk's id. Ids have 16 bytes, big-endian: the number of
+the zone that made them (2), ms since 1970 (6), then 8 random ones.
 """
 
 SECTIONS = (

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coffre.system.clock import ManualClock
 from coffre.system.disk import Buffer
 from coffre.system.entropy import SeededEntropy
 from coffre.vault.blobs import INLINE_LIMIT, ROW_BYTES, FramedVault
@@ -28,7 +29,9 @@ class Bench:
     def __init__(self, store: MemoryChunkStore | None = None) -> None:
         self.store = store or MemoryChunkStore()
         self.dead: list[Extent] = []
-        self.vault = FramedVault(self.store, SeededEntropy(1), 1, count_dead=self._count)
+        self.vault = FramedVault(
+            self.store, ManualClock(), SeededEntropy(1), 1, count_dead=self._count
+        )
 
     async def _count(self, extents: tuple[Extent, ...]) -> None:
         self.dead += extents

@@ -209,7 +209,7 @@ async def test_a_rotten_mirror_is_passed_over_by_the_frame_tags(zone: DriveZone)
     async def count_dead(extents: tuple[Extent, ...]) -> None:
         raise AssertionError
 
-    vault = FramedVault(zone.store, SeededEntropy(1), 1, count_dead=count_dead)
+    vault = FramedVault(zone.store, zone.clock, SeededEntropy(1), 1, count_dead=count_dead)
     writer = vault.writer(b"key", b"k" * 32, size_hint=None)
     await writer.write(content(200_000))
     staged = await writer.finish()
@@ -299,7 +299,7 @@ async def test_no_plaintext_and_no_key_is_in_any_file(zone: DriveZone, tmp_path:
 
     words = b"the quick brown fox jumps over the lazy dog; "
     store_key = b"store-key-of-32-bytes-0123456789"
-    vault = FramedVault(zone.store, SeededEntropy(1), 1, count_dead=count_dead)
+    vault = FramedVault(zone.store, zone.clock, SeededEntropy(1), 1, count_dead=count_dead)
     for size in (1000, 3_000_000):
         writer = vault.writer(b"key", store_key, size_hint=size)
         await writer.write((words * (size // len(words) + 1))[:size])

@@ -345,7 +345,7 @@ class LogWriter:
             return DriveSet(self._drives.disk, present, reserve_bytes=0).choose_mirrors(copies)
 
     def _new_target(self, members: Sequence[Drive]) -> Target:
-        chunk = new_id(self._entropy, self._zone.zone_number)
+        chunk = new_id(self._entropy, self._zone.zone_number, self._clock.now_ms())
         ref = LandingRef(
             chunk,
             tuple(drive.id for drive in members),

@@ -99,7 +99,9 @@ class Context:
         return Owner(self.owner_id, self.principal.label)
 
     def new_id(self) -> bytes:
-        return new_id(self.services.entropy, self.services.settings.zone)
+        return new_id(
+            self.services.entropy, self.services.settings.zone, self.services.clock.now_ms()
+        )
 
     def data_key(self, key_id: bytes) -> bytes:
         """The 32 bytes of a store key."""

@@ -87,13 +87,13 @@ class Administration:
         if node.reader.store_named(name) is not None:
             raise Invalid("StoreAlreadyExists", f"the store {name!r} exists already", "name")
         data_key = node.entropy.bytes(32)
-        store_id = new_id(node.entropy, node.zone_number)
+        store_id = new_id(node.entropy, node.zone_number, node.clock.now_ms())
         await node.committer.commit(
             CreateStore(
                 id=store_id,
                 name=name,
                 tenant_id=tenant.id,
-                key_id=new_id(node.entropy, node.zone_number),
+                key_id=new_id(node.entropy, node.zone_number, node.clock.now_ms()),
                 root_key_id=node.root_key.id,
                 wrapped_key=node.root_key.wrap(data_key),
             )

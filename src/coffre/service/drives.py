@@ -28,9 +28,11 @@ def configured_folders(settings: Settings) -> tuple[DriveFolder, ...]:
     )
 
 
-def new_labels(folders: tuple[DriveFolder, ...], entropy: Entropy, zone: int) -> list[DriveLabel]:
+def new_labels(
+    folders: tuple[DriveFolder, ...], entropy: Entropy, zone: int, now_ms: int
+) -> list[DriveLabel]:
     """An id for each folder, with its labels."""
-    return [DriveLabel(new_id(entropy, zone), one.node, one.rack) for one in folders]
+    return [DriveLabel(new_id(entropy, zone, now_ms), one.node, one.rack) for one in folders]
 
 
 def find_drives(

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-from coffre.catalog.interface import Committer, Reader
+from coffre.catalog.interface import Reader
 from coffre.catalog.mutations import CreatePerson, CreateTenant
 from coffre.config import Settings
 from coffre.service.administration import DEFAULT_TENANT, Administration
 from coffre.service.announcement import FIRST_STORE, OPERATOR, FirstKeys, Owner
 from coffre.service.credentials import hash_password, new_password
-from coffre.system.entropy import Entropy, new_id
+from coffre.service.node import Node
+from coffre.system.entropy import new_id
 
 
 async def populate(
-    administration: Administration,
-    committer: Committer,
-    entropy: Entropy,
-    settings: Settings,
-    zone: int,
+    administration: Administration, node: Node, settings: Settings
 ) -> tuple[Owner, FirstKeys]:
     """Make them. The secrets are in the answer only."""
+    committer, entropy = node.committer, node.entropy
+    zone, now_ms = node.zone_number, node.clock.now_ms()
     await committer.commit(
-        CreateTenant(new_id(entropy, zone), DEFAULT_TENANT, settings.bucket_limit)
+        CreateTenant(new_id(entropy, zone, now_ms), DEFAULT_TENANT, settings.bucket_limit)
     )
     password = new_password(entropy)
     await committer.commit(
         CreatePerson(
-            id=new_id(entropy, zone),
+            id=new_id(entropy, zone, now_ms),
             name=OPERATOR,
             role="operator",
             password_hash=hash_password(password, entropy),

@@ -46,6 +46,7 @@ class MemoryNode(Node):
         self.committer = catalog
         self.vault = FramedVault(
             chunks,
+            self.clock,
             self.entropy,
             ZONE,
             count_dead=count_dead,
@@ -70,7 +71,7 @@ async def serve_memory(settings: Settings, announce: Callable[[dict[str, Any]], 
         loop.add_signal_handler(number, stop.set)
     node = MemoryNode(settings)
     administration = Administration(node)
-    owner, first = await populate(administration, node.committer, node.entropy, settings, ZONE)
+    owner, first = await populate(administration, node, settings)
     gateway = s3_gateway(
         settings,
         reader=node.reader,

@@ -156,7 +156,7 @@ async def _make(settings: Settings, folder: DataFolder) -> tuple[Owner, FirstKey
     _make_drives(settings, folder, world.disk)
     root_key = create_root_key(str(folder.root_key), world.entropy)
     folders = configured_folders(settings)
-    labels = new_labels(folders, world.entropy, ZONE_NUMBER)
+    labels = new_labels(folders, world.entropy, ZONE_NUMBER, world.clock.now_ms())
     superblocks = SuperblockStore(world.disk, root_key, world.entropy)
     failed = superblocks.write(
         Superblock(
@@ -206,7 +206,7 @@ def _clear_half_made(settings: Settings, folder: DataFolder) -> None:
 
 async def _populate(settings: Settings, engine: Engine) -> tuple[Owner, FirstKeys]:
     node = engine.node
-    return await populate(Administration(node), node.committer, node.entropy, settings, ZONE_NUMBER)
+    return await populate(Administration(node), node, settings)
 
 
 def _check_drives_are_empty(settings: Settings) -> None:

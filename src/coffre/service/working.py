@@ -79,6 +79,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
         committer=committer,
         vault=FramedVault(
             chunks,
+            world.clock,
             world.entropy,
             facts.zone_number,
             count_dead=count_dead,

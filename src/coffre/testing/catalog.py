@@ -78,7 +78,7 @@ async def _refused(catalog: Catalog, mutation: m.Mutation, code: str) -> None:
 
 
 def _id() -> bytes:
-    return new_id(_entropy, 1)
+    return new_id(_entropy, 1, 0)
 
 
 def _blob(size: int, extents: tuple[Extent, ...] = ()) -> Blob:

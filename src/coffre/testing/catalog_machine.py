@@ -67,7 +67,7 @@ class CatalogMachine(RuleBasedStateMachine):
         self.runner.close()
 
     def id(self) -> bytes:
-        return new_id(self.entropy, 1)
+        return new_id(self.entropy, 1, 0)
 
     @initialize()
     def set_up(self) -> None:

@@ -78,6 +78,7 @@ class MemoryEngine:
             committer=self.catalog,
             vault=FramedVault(
                 self.chunks,
+                self.clock,
                 self.entropy,
                 self.settings.zone,
                 count_dead=self._count_dead,
@@ -135,7 +136,7 @@ class MemoryEngine:
         return user
 
     def _id(self) -> bytes:
-        return new_id(self.entropy, self.settings.zone)
+        return new_id(self.entropy, self.settings.zone, self.clock.now_ms())
 
 
 def _unchanged(services: Services) -> Services:

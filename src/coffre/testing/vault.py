@@ -179,7 +179,7 @@ class DriveZone:
         return row
 
     async def _open_landing(self) -> Landing:
-        self._landing_id = new_id(self.entropy, ORIGIN.zone_number)
+        self._landing_id = new_id(self.entropy, ORIGIN.zone_number, self.clock.now_ms())
         members = self.drives.choose_mirrors(3)
         header = ChunkHeader(
             region=ORIGIN.region,

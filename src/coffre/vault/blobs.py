@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 
+from coffre.system.clock import Clock
 from coffre.system.disk import Buffer
 from coffre.system.entropy import Entropy, new_id
 from coffre.vault.frames import SEALED_FRAME_BYTES, BadFrame, FrameCipher
@@ -43,6 +44,7 @@ class FramedVault:
     def __init__(
         self,
         store: ChunkStore,
+        clock: Clock,
         entropy: Entropy,
         zone: int,
         *,
@@ -50,6 +52,7 @@ class FramedVault:
         inline_limit: int = INLINE_LIMIT,
     ) -> None:
         self._store = store
+        self._clock = clock
         self._entropy = entropy
         self._zone = zone
         self._count_dead = count_dead
@@ -59,7 +62,7 @@ class FramedVault:
         """A writer for one new blob. A wrong `size_hint` costs a copy, nothing else."""
         blob_key = self._entropy.bytes(KEY_BYTES)
         blob = Blob(
-            id=new_id(self._entropy, self._zone),
+            id=new_id(self._entropy, self._zone, self._clock.now_ms()),
             size=0,
             key_id=key_id,
             wrapped_key=wrap_key(data_key, blob_key),

@@ -202,8 +202,9 @@ class StripedWriter:
         geometry, drives = await loop.run_in_executor(
             self._pool, self._drives.choose_segments, self._wanted
         )
+        now_ms = self._clock.now_ms()
         chunk = Chunk(
-            id=new_id(self._entropy, self._origin.zone_number),
+            id=new_id(self._entropy, self._origin.zone_number, now_ms),
             kind=ChunkKind.STRIPED,
             state=ChunkState.OPEN,
             owner=self._owner,
@@ -211,7 +212,7 @@ class StripedWriter:
             k=geometry.k,
             m=geometry.m,
             members=tuple(drive.id for drive in drives),
-            created_ms=self._clock.now_ms(),
+            created_ms=now_ms,
         )
         await self._reserve(chunk)
         header = self._header(chunk)
