@@ -27,6 +27,9 @@ HEADERS = [
     *("x-amz-part-number-marker", "x-amz-mp-object-size", "x-amz-checksum-mode", "content-md5"),
     *("x-amz-meta-a", "content-type", "expires", "x-amz-checksum-algorithm", "x-amz-trailer"),
     *("x-amz-server-side-encryption", "x-amz-expected-bucket-owner", "x-amz-checksum-type"),
+    *("origin", "access-control-request-method", "access-control-request-headers"),
+    *(f"x-amz-server-side-encryption-customer-{part}" for part in ("algorithm", "key", "key-md5")),
+    "x-amz-copy-source-server-side-encryption-customer-key",
 ]
 VALUES = st.one_of(
     st.sampled_from([b"", b"0", b"1", b"-1", b"null", b"\xff", b"\0", b"%00", b"/fuzzed/k", b"2"]),
