@@ -127,10 +127,8 @@ def test_the_acl_says_that_all_is_the_owners(s3: Any, server: MemoryServer, buck
 @pytest.mark.parametrize(
     "headers",
     [
-        {"x-amz-acl": "public-read"},
-        {"x-amz-grant-read": 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'},
+        {"x-amz-acl": "aws-exec-read"},
         {"x-amz-bucket-object-lock-enabled": "true"},
-        {"x-amz-object-ownership": "ObjectWriter"},
         {"x-emc-retention-period": "60"},
     ],
 )

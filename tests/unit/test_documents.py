@@ -232,8 +232,3 @@ def test_small_bucket_documents_read_back() -> None:
     assert b">fr1</LocationConstraint>" in docs.render_location("fr1")
     assert set(location) <= {"LocationConstraint"}
     assert answer("GetBucketVersioning", docs.render_versioning()) == {}
-    who = {"ID": "id-1", "DisplayName": "Ann <a&b>"}
-    assert answer("GetBucketAcl", docs.render_acl(OWNER)) == {
-        "Owner": who,
-        "Grants": [{"Grantee": {**who, "Type": "CanonicalUser"}, "Permission": "FULL_CONTROL"}],
-    }

@@ -1,8 +1,9 @@
 """The decision: may this principal do this to that? Pure, from values alone.
 
-What nobody allows is denied. Today two things allow: owning the bucket, which covers it and every
-object in it, and being a user of the store, which covers the list of one's own buckets and creating
-one. Policies, ACLs and roles are further sources of the same answer and belong here.
+What nobody allows is denied. Three things allow: owning the bucket, which covers it and every
+object in it and which no ACL takes away; being a user of the store, which covers the list of one's
+own buckets and creating one; and ACLs (`access.acl`). Policies and roles are further sources of the
+same answer and belong here: their denials before everything, their permissions beside these.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
+
+from coffre.access.acl import NO_CONTROL, Control, allows
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +29,15 @@ ANONYMOUS: Final = Principal(None)
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What is asked for: the service (no bucket), a bucket, or an object in it."""
+    """What is asked for: the service (no bucket), a bucket, or an object in it.
+
+    `control` may be left out where the principal owns the bucket: it changes nothing then.
+    """
 
     bucket: str | None = None
     owner_id: str | None = None
     key: bytes | None = None
+    control: Control = NO_CONTROL
 
 
 SERVICE: Final = Resource()
@@ -55,8 +62,9 @@ def decide(principal: Principal, permission: str, resource: Resource) -> Decisio
     """Whether `principal` may use `permission` (an action name of AWS's) on `resource`."""
     if principal.locked:
         return Decision.DENY
-    if principal.user_id is None:
-        return Decision.NOBODY_ALLOWS
-    if permission in _OF_EVERY_USER or principal.user_id == resource.owner_id:
+    user_id = principal.user_id
+    if user_id is not None and (permission in _OF_EVERY_USER or user_id == resource.owner_id):
+        return Decision.ALLOW
+    if allows(user_id, permission, resource.control):
         return Decision.ALLOW
     return Decision.NOBODY_ALLOWS

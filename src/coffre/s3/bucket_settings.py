@@ -10,17 +10,18 @@ from collections.abc import Callable
 from typing import Final
 
 from coffre.catalog.mutations import DeleteBucketDocument, PutBucketDocument
+from coffre.s3 import control
 from coffre.s3.context import Context
+from coffre.s3.control import OWNERSHIP, PUBLIC_ACCESS_BLOCK
 from coffre.s3.operation import Handler
 from coffre.s3.response import Response, xml
 from coffre.s3.unbuilt import check_expected_owner, refuse_unbuilt
 from coffre.wire import bucket_settings as documents
-from coffre.wire.bucket_settings import DOCUMENT_LIMIT
+from coffre.wire.acl import private
+from coffre.wire.bucket_settings import DOCUMENT_LIMIT, Ownership
 from coffre.wire.errors import S3Error
 
 ENCRYPTION: Final = "encryption"
-OWNERSHIP: Final = "ownership"
-PUBLIC_ACCESS_BLOCK: Final = "public-access-block"
 
 
 async def get_bucket_encryption(context: Context) -> Response:
@@ -35,8 +36,12 @@ async def put_bucket_encryption(context: Context) -> Response:
 
 
 async def put_bucket_ownership_controls(context: Context) -> Response:
-    """PutBucketOwnershipControls."""
+    """PutBucketOwnershipControls. ACLs can be switched off once the bucket's own says nothing."""
     kept = documents.parse_ownership(await _sent(context))
+    if kept is Ownership.BUCKET_OWNER_ENFORCED:
+        bucket = context.bucket
+        if control.bucket_acl(context.reader, bucket) != private(bucket.owner_id):
+            raise S3Error("InvalidBucketAclWithObjectOwnership")
     return await _keep(context, OWNERSHIP, documents.render_ownership(kept))
 
 

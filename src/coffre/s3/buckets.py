@@ -1,20 +1,16 @@
-"""Buckets: list, create, head, delete, location, ACL."""
+"""Buckets: list, create, head, delete, location."""
 
 from __future__ import annotations
 
 from coffre.catalog.mutations import CreateBucket, DeleteBucket, Refusal
-from coffre.s3 import parameters, tagging
+from coffre.s3 import acls, control, parameters, tagging
 from coffre.s3.context import Context
 from coffre.s3.response import Response, xml
 from coffre.s3.settings import DEFAULT_REGION
 from coffre.s3.unbuilt import check_expected_owner, refuse_unbuilt
 from coffre.wire import names, tokens
-from coffre.wire.documents import (
-    Owner,
-    parse_create_bucket,
-    render_acl,
-    render_location,
-)
+from coffre.wire.bucket_settings import render_ownership
+from coffre.wire.documents import parse_create_bucket, render_location
 from coffre.wire.errors import S3Error
 from coffre.wire.listings import BucketPage, ListedBucket, render_buckets
 from coffre.wire.tags import render_tagging
@@ -76,7 +72,12 @@ async def create_bucket(context: Context) -> Response:
     names.check_bucket(name, context.store.dialect)
     constraint, tags = parse_create_bucket(await context.body.document(CREATE_LIMIT))
     _check_location(constraint, region)
-    documents = {tagging.KIND: render_tagging(tags)} if tags else {}
+    documents = acls.of_new_bucket(context)
+    rule = parameters.object_ownership(head)
+    if rule is not None:
+        documents[control.OWNERSHIP] = render_ownership(rule)
+    if tags:
+        documents[tagging.KIND] = render_tagging(tags)
     mutation = CreateBucket(
         context.new_id(), context.store.id, name, context.owner_id, region, documents
     )
@@ -130,10 +131,3 @@ async def get_bucket_policy(context: Context) -> Response:
     for a policy that they may not read."""
     check_expected_owner(context.head, context.bucket)
     raise S3Error("NoSuchBucketPolicy", BucketName=context.bucket.name)
-
-
-async def get_bucket_acl(context: Context) -> Response:
-    """GetBucketAcl: every bucket is private to its owner."""
-    check_expected_owner(context.head, context.bucket)
-    bucket = context.bucket
-    return xml(render_acl(Owner(bucket.owner_id, bucket.owner_label)))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from coffre.access.decision import Principal, Resource, decide
+from coffre.access.decision import Principal, decide
 from coffre.catalog.interface import Committer, Reader
 from coffre.catalog.records import Bucket, Store
 from coffre.s3.body import RequestBody
+from coffre.s3.control import resource
 from coffre.s3.services import Services
 from coffre.s3.settings import Limits
 from coffre.system.entropy import new_id
@@ -107,11 +108,19 @@ class Context:
         """The 32 bytes of a store key."""
         return self.services.keyring.data_key(self.services.reader, key_id)
 
-    def authorize(self, permission: str, bucket: Bucket, key: bytes | None) -> None:
+    def authorize(
+        self, permission: str, bucket: Bucket, key: bytes | None, version_id: bytes | None = None
+    ) -> None:
         """AccessDenied unless the principal may, on what the table could not know beforehand."""
-        resource = Resource(bucket.name, bucket.owner_id, key)
-        if not decide(self.principal, permission, resource).allowed:
+        if not self.permits(permission, bucket, key, version_id):
             raise S3Error("AccessDenied")
+
+    def permits(
+        self, permission: str, bucket: Bucket, key: bytes | None, version_id: bytes | None = None
+    ) -> bool:
+        """May the principal? `version_id` None: the current version."""
+        asked = resource(self.reader, self.principal, permission, bucket, key, version_id)
+        return decide(self.principal, permission, asked).allowed
 
     def find_bucket(self, name: str) -> Bucket:
         """Another bucket of the same store. Raises NoSuchBucket."""

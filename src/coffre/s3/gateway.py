@@ -10,18 +10,19 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from coffre.access.decision import ANONYMOUS, SERVICE, Principal, Resource, decide
+from coffre.access.decision import ANONYMOUS, SERVICE, Principal, decide
+from coffre.catalog.interface import Reader
 from coffre.catalog.records import Bucket, Store
-from coffre.s3 import cors
+from coffre.s3 import cors, parameters
 from coffre.s3.authenticate import authenticate, authenticate_form, with_hoisted
 from coffre.s3.body import Receive, RequestBody
 from coffre.s3.context import Context
+from coffre.s3.control import resource
 from coffre.s3.deadlines import Deadlines
 from coffre.s3.form_body import FormBody
 from coffre.s3.funnel import Disconnected, Funnel, Interrupted, Send, as_error, log_failure
 from coffre.s3.operation import BodyKind, Entry, On, Operation
 from coffre.s3.operations import TABLE
-from coffre.s3.parameters import check_query
 from coffre.s3.post_object import read_form
 from coffre.s3.response import Response
 from coffre.s3.router import Router
@@ -164,7 +165,7 @@ class Gateway:
         claim = exchange.claim = read_claim(sent_head)
         head = with_hoisted(claim, sent_head)
         if head.raw_query:
-            check_query(head)
+            parameters.check_query(head)
         on = _addressed(target)
         operation = exchange.operation = _ROUTER.find(head, on)
         services.network(operation.name, head.client, target.bucket)
@@ -186,7 +187,7 @@ class Gateway:
             if bucket is None:
                 raise S3Error("NoSuchBucket", BucketName=target.bucket)
             exchange.bucket = bucket
-        _authorize(operation, principal, head, bucket, target.key)
+        _authorize(operation, services.reader, principal, head, bucket, target.key)
         body = exchange.body
         if body is None:
             if operation.body.kind is not BodyKind.NONE:
@@ -270,20 +271,23 @@ def _addressed(target: Target) -> On:
 
 def _authorize(
     operation: Operation,
+    reader: Reader,
     principal: Principal,
     head: RequestHead,
     bucket: Bucket | None,
     key: bytes | None,
 ) -> None:
     """AccessDenied unless everything that the table asks for beforehand is permitted."""
-    resource = SERVICE if bucket is None else Resource(bucket.name, bucket.owner_id, key)
     for need in operation.needs:
         if need.on in (On.SOURCE, On.EACH_KEY):
             continue  # only the handler knows on what
         if need.header is not None and need.header not in head.by_name:
             continue
-        permission = need.permission
+        permission, version_id = need.permission, None
         if need.versioned is not None and "versionId" in head.query:
-            permission = need.versioned
-        if not decide(principal, permission, resource).allowed:
+            permission, version_id = need.versioned, parameters.version_id(head)
+        asked = SERVICE
+        if bucket is not None:
+            asked = resource(reader, principal, permission, bucket, key, version_id)
+        if not decide(principal, permission, asked).allowed:
             raise S3Error("AccessDenied")

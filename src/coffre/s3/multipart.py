@@ -5,6 +5,7 @@ from __future__ import annotations
 from coffre.catalog.mutations import AbortUpload, CreateUpload, PutPart
 from coffre.catalog.records import Part, Upload
 from coffre.s3 import parameters
+from coffre.s3.acls import of_new_object
 from coffre.s3.content import commit, incoming, new_blob, take_body
 from coffre.s3.context import Context
 from coffre.s3.encryption import protect, protect_part
@@ -43,18 +44,20 @@ async def create_multipart_upload(context: Context) -> Response:
             "header.",
         )
     protection = protect(context)
+    owner_id, acl = of_new_object(context)
     mutation = CreateUpload(
         id=context.new_id(),
         bucket_id=context.bucket.id,
         key=context.key,
         manifest_id=context.new_id(),
-        owner_id=context.owner_id,
+        owner_id=owner_id,
         metadata=metadata.read(head),
         storage_class=parameters.storage_class(head),
         checksum_algorithm=None if algorithm is None else algorithm.value,
         checksum_type=None if checksum_type is None else checksum_type.value,
         tags=parameters.tags(head),
         encryption=protection.kept,
+        acl=acl,
     )
     await context.committer.commit(mutation)
     told: list[Header] = [*protection.headers]

@@ -72,6 +72,7 @@ async def complete_multipart_upload(context: Context) -> Response:
             checksum=_checksum(upload, parts, stated),
             tags=upload.tags,
             encryption=upload.encryption,
+            acl=upload.acl,
         ),
         condition=condition_of(context),
     )

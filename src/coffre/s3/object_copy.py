@@ -17,6 +17,7 @@ from coffre.catalog.mutations import (
 )
 from coffre.catalog.records import Bucket, Checksum, Upload, Version
 from coffre.s3 import parameters, versions
+from coffre.s3.acls import of_new_object
 from coffre.s3.content import DEFAULT_ALGORITHM, checksum_of, commit, copy_bytes, new_blob
 from coffre.s3.context import Context
 from coffre.s3.encryption import Protection, open_protected, protect, protect_part
@@ -53,13 +54,15 @@ async def copy_object(context: Context) -> Response:
             "The specified copy source is larger than the maximum allowable size for a copy "
             f"source: {context.limits.copy_bytes}",
         )
+    owner_id, acl = of_new_object(context)
     facts = ObjectFacts(
         etag=version.etag,
-        owner_id=context.owner_id,
+        owner_id=owner_id,
         metadata=metadata.read(head) if remeta else version.metadata,
         storage_class=storage_class,
         checksum=version.checksum,
-        tags=parameters.tags(head) if retag else version.tags,
+        tags=parameters.tags(head) if retag else _kept_tags(context, source_bucket, version),
+        acl=acl,
     )
     opened = open_protected(context, version.encryption, source=True)
     protection = protect(context)
@@ -133,11 +136,20 @@ def _source(context: Context) -> tuple[CopySource, Bucket, Version]:
     source = parameters.copy_source(head)
     bucket = context.find_bucket(source.bucket)
     permission = "s3:GetObject" if source.version_id is None else "s3:GetObjectVersion"
-    context.authorize(permission, bucket, source.key)
+    context.authorize(permission, bucket, source.key, source.version_id)
     check_expected_owner(head, bucket, source=True)
     version = versions.find(context, bucket, source.key, source.version_id)
     check_copy_source(copy_source_conditions(head), version.etag, version.modified_ms)
     return source, bucket, version
+
+
+def _kept_tags(context: Context, bucket: Bucket, version: Version) -> dict[str, str]:
+    """The source's tags, which the signer must be permitted to read and to put."""
+    if version.tags:
+        if not versions.may_see_tags(context, bucket, version):
+            raise S3Error("AccessDenied")
+        context.authorize("s3:PutObjectTagging", context.bucket, context.key)
+    return version.tags
 
 
 def _require_a_change(context: Context) -> None:

@@ -1,4 +1,4 @@
-"""GetObject, HeadObject, GetObjectAttributes, GetObjectAcl."""
+"""GetObject, HeadObject, GetObjectAttributes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ from coffre.wire.conditions import check_read, read_conditions
 from coffre.wire.dates import http_date
 from coffre.wire.documents import (
     Attributes,
-    Owner,
     PartAttributes,
     PartsAttributes,
-    render_acl,
     render_attributes,
 )
 from coffre.wire.errors import S3Error
@@ -62,7 +60,7 @@ def _look(context: Context) -> tuple[Version, Response, int, int, bytes | None]:
     protection = open_protected(context, version.encryption)
     if not _CONDITIONS.isdisjoint(head.by_name):
         check_read(read_conditions(head), version.etag, version.modified_ms)
-    told = versions.describe(bucket, version, protection.headers)
+    told = versions.describe(context, version, protection.headers)
     if head.raw_query:
         told = _overridden(context, told)
     number = parameters.part_number(head) if head.raw_query else None
@@ -172,15 +170,4 @@ def _parts_page(context: Context, version: Version) -> PartsAttributes | None:
             for part in page
             if part.checksum
         ],
-    )
-
-
-async def get_object_acl(context: Context) -> Response:
-    """GetObjectAcl: every object is private to its owner."""
-    check_expected_owner(context.head, context.bucket)
-    wanted = parameters.version_id(context.head)
-    version = versions.find(context, context.bucket, context.key, wanted)
-    return xml(
-        render_acl(Owner(version.owner_id, version.owner_label)),
-        *versions.version_header(context.bucket, version.version_id),
     )

@@ -11,6 +11,7 @@ from coffre.catalog.mutations import (
 )
 from coffre.catalog.records import Bucket
 from coffre.s3 import parameters, versions
+from coffre.s3.acls import of_new_object
 from coffre.s3.content import commit, incoming, new_blob, take_body, too_small
 from coffre.s3.context import Context
 from coffre.s3.encryption import protect
@@ -47,6 +48,7 @@ async def write_object(
     check_expected_owner(head, bucket)
     storage_class = parameters.storage_class(head)
     kept, tags = metadata.read(head), parameters.tags(head)
+    owner_id, acl = of_new_object(context)
     condition, protection = condition_of(context), protect(context)
     decoder, stated = incoming(context, limit), declared(head)
     async with new_blob(context, decoder.expected, protection.data_key) as writer:
@@ -60,12 +62,13 @@ async def write_object(
             blob=taken.staged.blob,
             facts=ObjectFacts(
                 etag=protection.etag(taken),
-                owner_id=context.owner_id,
+                owner_id=owner_id,
                 metadata=kept,
                 storage_class=storage_class,
                 checksum=taken.checksum,
                 tags=tags,
                 encryption=protection.kept,
+                acl=acl,
             ),
             condition=condition,
         )

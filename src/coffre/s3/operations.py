@@ -89,15 +89,6 @@ BUCKET_TABLE: Final = (
         Selector("location"),
     ),
     Operation(
-        "GetBucketAcl",
-        "GET",
-        On.BUCKET,
-        (Need("s3:GetBucketAcl", On.BUCKET),),
-        buckets.get_bucket_acl,
-        Metering.READ,
-        Selector("acl"),
-    ),
-    Operation(
         "GetBucketPolicy",
         "GET",
         On.BUCKET,
@@ -269,15 +260,6 @@ OBJECT_TABLE: Final = (
         object_read.get_object_attributes,
         Metering.READ,
         Selector("attributes"),
-    ),
-    Operation(
-        "GetObjectAcl",
-        "GET",
-        On.OBJECT,
-        (Need("s3:GetObjectAcl", On.OBJECT, versioned="s3:GetObjectVersionAcl"),),
-        object_read.get_object_acl,
-        Metering.READ,
-        Selector("acl"),
     ),
     Operation(
         "OptionsObject",

@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from coffre.catalog.records import NULL_VERSION
 from coffre.system.entropy import ID_BYTES
+from coffre.wire.bucket_settings import Ownership
 from coffre.wire.customer_key import names_customer_key
 from coffre.wire.errors import S3Error
 from coffre.wire.names import check_key
@@ -231,6 +232,18 @@ def copy_source_range(head: RequestHead) -> str | None:
 def wants_checksum(head: RequestHead) -> bool:
     """`x-amz-checksum-mode: ENABLED`."""
     return (head.header(b"x-amz-checksum-mode") or "").upper() == "ENABLED"
+
+
+def object_ownership(head: RequestHead) -> Ownership | None:
+    """`x-amz-object-ownership`; None when it is absent. Raises InvalidArgument."""
+    text = head.header(b"x-amz-object-ownership")
+    if text is None:
+        return None
+    try:
+        return Ownership(text)
+    except ValueError:
+        message = f"Invalid x-amz-object-ownership header: {text}"
+        raise invalid("x-amz-object-ownership", text, message) from None
 
 
 def names_attributes(head: RequestHead) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from coffre.s3 import bucket_settings, tagging
+from coffre.s3 import acls, bucket_settings, tagging
+from coffre.s3.control import OWNERSHIP, PUBLIC_ACCESS_BLOCK
 from coffre.s3.operation import (
     NO_BODY,
     Body,
@@ -18,6 +19,7 @@ from coffre.s3.operation import (
     document,
 )
 from coffre.wire import bucket_settings as documents
+from coffre.wire.acl import DOCUMENT_LIMIT as ACL_LIMIT
 from coffre.wire.tags import DOCUMENT_LIMIT as TAGGING_LIMIT
 
 _METERING: Final = {"GET": Metering.READ, "PUT": Metering.WRITE, "DELETE": Metering.WRITE}
@@ -54,7 +56,7 @@ def _setting(
     reads, writes = _bucket(f"Get{permission}"), _bucket(f"Put{permission}")
     yield _row(f"Get{name}", "GET", reads, get, sub_resource)
     if put is not None:
-        body = document(documents.DOCUMENT_LIMIT)
+        body = document(ACL_LIMIT if sub_resource == "acl" else documents.DOCUMENT_LIMIT)
         yield _row(f"Put{name}", "PUT", writes, put, sub_resource, body)
     if delete is not None:
         need = _bucket(deletes) if deletes else writes
@@ -76,6 +78,7 @@ def _object(verb: str, what: str) -> Need:
 
 
 BUCKET_SETTINGS: Final = (
+    *_setting("acl", "BucketAcl", "BucketAcl", get=acls.get_bucket_acl, put=acls.put_bucket_acl),
     _row(
         "GetBucketTagging",
         "GET",
@@ -110,19 +113,17 @@ BUCKET_SETTINGS: Final = (
         "ownershipControls",
         "BucketOwnershipControls",
         "BucketOwnershipControls",
-        get=bucket_settings.getting(bucket_settings.OWNERSHIP, "OwnershipControlsNotFoundError"),
+        get=bucket_settings.getting(OWNERSHIP, "OwnershipControlsNotFoundError"),
         put=bucket_settings.put_bucket_ownership_controls,
-        delete=bucket_settings.deleting(bucket_settings.OWNERSHIP),
+        delete=bucket_settings.deleting(OWNERSHIP),
     ),
     *_setting(
         "publicAccessBlock",
         "PublicAccessBlock",
         "BucketPublicAccessBlock",
-        get=bucket_settings.getting(
-            bucket_settings.PUBLIC_ACCESS_BLOCK, "NoSuchPublicAccessBlockConfiguration"
-        ),
+        get=bucket_settings.getting(PUBLIC_ACCESS_BLOCK, "NoSuchPublicAccessBlockConfiguration"),
         put=bucket_settings.put_public_access_block,
-        delete=bucket_settings.deleting(bucket_settings.PUBLIC_ACCESS_BLOCK),
+        delete=bucket_settings.deleting(PUBLIC_ACCESS_BLOCK),
     ),
     *_setting(
         "requestPayment",
@@ -202,6 +203,15 @@ BUCKET_SETTINGS: Final = (
 )
 
 OBJECT_SETTINGS: Final = (
+    _row("GetObjectAcl", "GET", _object("Get", "Acl"), acls.get_object_acl, "acl"),
+    _row(
+        "PutObjectAcl",
+        "PUT",
+        _object("Put", "Acl"),
+        acls.put_object_acl,
+        "acl",
+        document(ACL_LIMIT),
+    ),
     _row(
         "GetObjectTagging",
         "GET",

@@ -1,6 +1,6 @@
 """Headers that ask for what is not built: refused, because ignoring them would weaken the answer.
 
-A header that asks for what we do anyway (AES256, a private ACL, an Object Lock that is off) passes.
+A header that asks for what we do anyway (AES256, an Object Lock that is off) passes.
 """
 
 from __future__ import annotations
@@ -12,13 +12,6 @@ from coffre.wire.errors import S3Error
 from coffre.wire.request import RequestHead
 
 _ENCRYPTION: Final = b"x-amz-server-side-encryption"
-_ACL: Final = b"x-amz-acl"
-_SAME_AS_PRIVATE: Final = frozenset(
-    {b"private", b"bucket-owner-full-control", b"bucket-owner-read"}
-)
-_CANNED_ACLS: Final = frozenset(
-    {b"public-read", b"public-read-write", b"authenticated-read", b"aws-exec-read"}
-)
 
 # header -> the values that change nothing here
 _UNBUILT: Final[dict[bytes, frozenset[bytes]]] = {
@@ -29,7 +22,6 @@ _UNBUILT: Final[dict[bytes, frozenset[bytes]]] = {
     b"x-amz-object-lock-retain-until-date": frozenset(),
     b"x-amz-object-lock-legal-hold": frozenset({b"OFF"}),
     b"x-amz-bucket-object-lock-enabled": frozenset({b"false", b"False"}),
-    b"x-amz-object-ownership": frozenset({b"BucketOwnerEnforced"}),
     b"x-amz-website-redirect-location": frozenset(),
     b"x-amz-write-offset-bytes": frozenset(),
     b"x-amz-if-match-last-modified-time": frozenset(),
@@ -44,10 +36,7 @@ _ORDINARY: Final = frozenset(
         *(b"content-type", b"host", b"user-agent", b"x-amz-content-sha256", b"x-amz-date"),
     }
 )
-_UNBUILT_FAMILIES: Final = (
-    b"x-amz-grant-",
-    b"x-emc-",
-)
+_UNBUILT_FAMILIES: Final = (b"x-emc-",)
 
 
 def refuse_unbuilt(head: RequestHead) -> None:
@@ -64,8 +53,6 @@ def refuse_unbuilt(head: RequestHead) -> None:
                 raise _not_built(name)
         elif name == _ENCRYPTION:
             _check_encryption(value)
-        elif name == _ACL:
-            _check_acl(value)
         elif name.startswith(_UNBUILT_FAMILIES):
             raise _not_built(name)
 
@@ -92,17 +79,6 @@ def _check_encryption(value: bytes) -> None:
             "InvalidArgument",
             "The encryption method specified is not supported",
             ArgumentName=_ENCRYPTION.decode(),
-            ArgumentValue=value.decode("latin-1"),
-        )
-
-
-def _check_acl(value: bytes) -> None:
-    if value in _CANNED_ACLS:
-        raise _not_built(_ACL)
-    if value not in _SAME_AS_PRIVATE:
-        raise S3Error(
-            "InvalidArgument",
-            ArgumentName=_ACL.decode(),
             ArgumentValue=value.decode("latin-1"),
         )
 

@@ -45,7 +45,7 @@ def manifest(version: Version) -> Manifest:
     return version.manifest
 
 
-def describe(bucket: Bucket, version: Version, encrypted: tuple[Header, ...]) -> list[Header]:
+def describe(context: Context, version: Version, encrypted: tuple[Header, ...]) -> list[Header]:
     """Headers of GET and HEAD that hold for the object whichever part of it is asked for;
     `encrypted` tell with what it is."""
     told: list[Header] = [
@@ -54,11 +54,16 @@ def describe(bucket: Bucket, version: Version, encrypted: tuple[Header, ...]) ->
         (b"accept-ranges", b"bytes"),
         *encrypted,
         *headers(version.metadata),
-        *version_header(bucket, version.version_id),
+        *version_header(context.bucket, version.version_id),
     ]
-    if version.tags:
+    if version.tags and may_see_tags(context, context.bucket, version):
         told.append((b"x-amz-tagging-count", b"%d" % len(version.tags)))
     return told
+
+
+def may_see_tags(context: Context, bucket: Bucket, version: Version) -> bool:
+    """Reading an object is one right, reading its tags another."""
+    return context.permits("s3:GetObjectVersionTagging", bucket, version.key, version.version_id)
 
 
 def version_header(bucket: Bucket, version_id: bytes) -> tuple[Header, ...]:

@@ -41,7 +41,6 @@ CHECKSUMS: Final = (
 _OBJECT: Final = frozenset(("Key", "VersionId", "ETag", "LastModifiedTime", "Size"))
 _PART: Final = frozenset(("PartNumber", "ETag", *(f"Checksum{name}" for name in CHECKSUMS)))
 _CREATE: Final = frozenset(("LocationConstraint", "Location", "Bucket", "Tags"))
-_XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,16 +195,6 @@ def render_post(location: str, bucket: str, key: bytes, etag: str) -> bytes:
         element("Key", plain(key)),
         etag_element(etag),
         xmlns=False,
-    )
-
-
-def render_acl(owner: Owner) -> bytes:
-    """AccessControlPolicy of a private resource: its owner's FULL_CONTROL."""
-    grantee = f'<Grantee xmlns:xsi="{_XSI}" xsi:type="CanonicalUser">'
-    grantee += tag("ID", owner.id) + tag("DisplayName", owner.name) + "</Grantee>"
-    grant = element("Grant", grantee, tag("Permission", "FULL_CONTROL"))
-    return document(
-        "AccessControlPolicy", owner_element(owner), element("AccessControlList", grant)
     )
 
 

@@ -1,0 +1,74 @@
+"""What the decision is told of a bucket's and an object's ACLs, read only where they can matter.
+
+The owner of a bucket needs no ACL, so the requests that are most of all cost nothing here.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from coffre.access.acl import ABOUT_OBJECTS, NO_CONTROL, Control, ObjectControl
+from coffre.access.decision import Principal, Resource
+from coffre.catalog.interface import Reader
+from coffre.catalog.records import Bucket
+from coffre.wire import acl, bucket_settings
+from coffre.wire.acl import Acl
+from coffre.wire.bucket_settings import Ownership, PublicAccessBlock
+
+ACL: Final = "acl"
+OWNERSHIP: Final = "ownership"
+PUBLIC_ACCESS_BLOCK: Final = "public-access-block"
+_NO_BLOCK: Final = PublicAccessBlock()
+_ownership: Final = lru_cache(maxsize=64)(bucket_settings.parse_ownership)
+_block: Final = lru_cache(maxsize=64)(bucket_settings.parse_public_access_block)
+
+
+def ownership(reader: Reader, bucket: Bucket) -> Ownership:
+    """Who owns what is put into the bucket; ObjectWriter where nobody said."""
+    found = reader.bucket_document(bucket.id, OWNERSHIP)
+    return Ownership.OBJECT_WRITER if found is None else _ownership(found)
+
+
+def public_access_block(reader: Reader, bucket: Bucket) -> PublicAccessBlock:
+    """What public access the bucket refuses; none where nobody said."""
+    found = reader.bucket_document(bucket.id, PUBLIC_ACCESS_BLOCK)
+    return _NO_BLOCK if found is None else _block(found)
+
+
+def bucket_acl(reader: Reader, bucket: Bucket) -> Acl:
+    """The bucket's ACL as it was put."""
+    return acl.unpack(reader.bucket_document(bucket.id, ACL) or b"", bucket.owner_id)
+
+
+def resource(
+    reader: Reader,
+    principal: Principal,
+    permission: str,
+    bucket: Bucket,
+    key: bytes | None,
+    version_id: bytes | None = None,
+) -> Resource:
+    """What is asked for, with all that decides on it. `version_id` None: the current version."""
+    if principal.user_id == bucket.owner_id or principal.locked:
+        return Resource(bucket.name, bucket.owner_id, key)
+    control = _control(reader, permission, bucket, key, version_id)
+    return Resource(bucket.name, bucket.owner_id, key, control)
+
+
+def _control(
+    reader: Reader, permission: str, bucket: Bucket, key: bytes | None, version_id: bytes | None
+) -> Control:
+    if ownership(reader, bucket) is Ownership.BUCKET_OWNER_ENFORCED:
+        return NO_CONTROL
+    about = None
+    if key is not None and permission in ABOUT_OBJECTS:
+        found = (
+            reader.current(bucket, key)
+            if version_id is None
+            else reader.version(bucket, key, version_id)
+        )
+        if found is not None and not found.marker:
+            about = ObjectControl(found.owner_id, acl.unpack(found.acl, found.owner_id))
+    ignores = public_access_block(reader, bucket).ignore_acls
+    return Control(bucket_acl(reader, bucket), about, ignores)
