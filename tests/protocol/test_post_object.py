@@ -6,6 +6,7 @@ import json
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from hashlib import md5
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree
@@ -17,7 +18,7 @@ from botocore.credentials import Credentials as SigningKey
 
 from coffre.s3.settings import Limits, Settings
 from coffre.testing.server import Credentials, MemoryServer
-from tests.protocol.boto_client import boto, pattern
+from tests.protocol.boto_client import boto, pattern, refused
 from tests.protocol.wire_client import Answer, WireClient, read_answer, render
 
 MARK = "form-mark"
@@ -329,6 +330,21 @@ def test_fields_are_checked_as_headers_are(
     answer = post(wire, bucket, form(signed(s3, bucket, "k", fields)))
     assert (answer.status, answer.code) == (400, code)
     assert wire.send("HEAD", f"/{bucket}/k").status == 404
+
+
+def test_a_form_may_bring_a_key_of_its_own(wire: WireClient, s3: Any, bucket: str) -> None:
+    key = bytes(range(32))
+    own = {
+        "x-amz-server-side-encryption-customer-algorithm": "AES256",
+        "x-amz-server-side-encryption-customer-key": b64encode(key).decode(),
+        "x-amz-server-side-encryption-customer-key-MD5": b64encode(md5(key).digest()).decode(),
+    }
+    answer = post(wire, bucket, form(signed(s3, bucket, "k", own)))
+    assert (answer.status, answer.body) == (204, b"")
+    assert "x-amz-server-side-encryption" not in answer.headers
+    assert refused(s3.get_object, Bucket=bucket, Key="k") == "InvalidRequest"
+    found = s3.get_object(Bucket=bucket, Key="k", SSECustomerAlgorithm="AES256", SSECustomerKey=key)
+    assert found["Body"].read() == b"x"
 
 
 def test_a_large_file_is_streamed_and_the_limit_of_one_put_holds() -> None:

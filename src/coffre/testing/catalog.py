@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from coffre.catalog import mutations as m
-from coffre.catalog.records import Bucket, PartIndex, Secret
+from coffre.catalog.records import Bucket, Encryption, PartIndex, Secret
 from coffre.catalog.schema import LOGGED_TABLES
 from coffre.system.entropy import SeededEntropy, new_id
 from coffre.testing.catalog_machine import OWNER, Catalog, CatalogMachine, Make
@@ -187,7 +187,13 @@ async def _buckets_and_their_limit(catalog: Catalog) -> None:
     await catalog.commit(m.DeleteBucket(bucket.id))
     await _refused(catalog, m.DeleteBucket(bucket.id), "NoSuchBucket")
     await _refused(catalog, _put(bucket, b"key", _blob(1)), "NoSuchBucket")
+    only = catalog.only_bucket_named("ab")
+    assert only == catalog.bucket(stores[0], "ab") is not None
+    assert catalog.only_bucket_named("aa") is None
     await catalog.commit(fourth)
+    await catalog.commit(m.DeleteBucket(fourth.id))
+    await catalog.commit(m.CreateBucket(_id(), stores[1], "ab", OWNER, "r"))
+    assert catalog.only_bucket_named("ab") is None
 
 
 async def _chunks_and_their_states(catalog: Catalog) -> None:
@@ -270,9 +276,11 @@ async def _what_is_said_of_buckets_and_versions(catalog: Catalog) -> None:
     """Tags and ACLs belong to one version; documents go with their bucket."""
     bucket = await _bucket(catalog)
     await catalog.commit(m.SetVersioning(bucket.id, "enabled"))
-    ids = []
+    encryption, ids = Encryption(b"salt", b"proof"), []
     for size, acl in ((1, b"first"), (2, b"")):
-        facts = m.ObjectFacts("etag", OWNER, tags={"n": str(size)}, acl=acl)
+        facts = m.ObjectFacts(
+            "etag", OWNER, tags={"n": str(size)}, acl=acl, encryption=encryption if acl else None
+        )
         put = m.PutVersion(bucket.id, b"key", _id(), _blob(size), facts)
         written = await catalog.commit(put, _body(put))
         assert isinstance(written, m.Written)
@@ -290,6 +298,8 @@ async def _what_is_said_of_buckets_and_versions(catalog: Catalog) -> None:
     await catalog.commit(m.SetTags(bucket.id, b"key", ids[0], {}))
     await catalog.commit(m.SetAcl(bucket.id, b"key", ids[0], b""))
     assert told(ids[0]) == ({}, b"", "etag")
+    found = [catalog.version(bucket, b"key", one) for one in ids]
+    assert [one and one.encryption for one in found] == [encryption, None]
     for version_id in (b"", bytes(16)):
         await _refused(catalog, m.SetTags(bucket.id, b"key", version_id, {}), "NoSuchKey")
     marked = await catalog.commit(m.DeleteVersion(bucket.id, b"key", owner_id="deleter"))
@@ -321,7 +331,15 @@ async def _a_long_upload(catalog: Catalog) -> None:
     bucket = await _bucket(catalog)
     numbers = range(1, 101)
     upload = m.CreateUpload(
-        _id(), bucket.id, b"key", _id(), OWNER, {"a": "b"}, tags={"t": "u"}, acl=b"z"
+        _id(),
+        bucket.id,
+        b"key",
+        _id(),
+        OWNER,
+        {"a": "b"},
+        tags={"t": "u"},
+        acl=b"z",
+        encryption=Encryption(b"salt", b"proof"),
     )
     await catalog.commit(upload)
     chosen = []
@@ -334,7 +352,7 @@ async def _a_long_upload(catalog: Catalog) -> None:
     found = catalog.upload(upload.id)
     assert found is not None
     assert (found.key, found.metadata, found.tags) == (b"key", {"a": "b"}, {"t": "u"})
-    assert found.acl == b"z"
+    assert (found.acl, found.encryption) == (b"z", upload.encryption)
     assert [p.number for p in catalog.parts(upload.id, after=98, limit=3)] == [99, 100, 7777]
 
     index = tuple(PartIndex(number, number) for number in numbers)
