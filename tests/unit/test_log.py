@@ -99,6 +99,12 @@ def test_plaintext_that_was_cut_does_not_parse(record: Record, data: st.DataObje
         decode(plain[: data.draw(st.integers(0, len(plain) - 1))])
 
 
+def test_a_record_that_ends_inside_its_kind_does_not_parse() -> None:
+    plain = encode(Record(1, 1, bytes(32), 1, RecordKind.VOID)).plain
+    with pytest.raises(RecordDamaged):
+        decode(plain[:-1])
+
+
 def test_a_body_that_expands_past_its_stated_length_is_damage() -> None:
     plain = bytearray(encode(EXAMPLE).plain)
     plain[64:68] = (100).to_bytes(4, "big")

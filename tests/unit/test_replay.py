@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import apsw
 import pytest
 from msgspec.structs import replace
 
 from coffre.catalog.apply import apply
-from coffre.catalog.checkpoint import Checkpointer
 from coffre.catalog.log import EncodedRecord, Record, RecordKind, encode
 from coffre.catalog.mutations import CreateTenant
 from coffre.catalog.replay import (
@@ -149,33 +145,3 @@ def test_an_unknown_table_stops_although_sqlite_would_pass_over_it(db: apsw.Conn
     )
     with pytest.raises(ReplayStopped, match="strange"):
         roll(db, record)
-
-
-def test_checkpoints_follow_growth_one_at_a_time_and_a_held_wal_is_said_loudly(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = str(tmp_path / "catalog.sqlite")
-    db = open_writer(path)
-    waiting: list[Callable[[], None]] = []
-    watch = Checkpointer(db, path, every_bytes=40_000, alarm_bytes=1_000_000, run=waiting.append)
-    number = 0
-
-    def grow_until(enough: int) -> None:
-        nonlocal number
-        for _ in range(enough):
-            number += 1
-            record_of(db, f"tenant {number}")
-
-    grow_until(30)
-    assert len(waiting) == 1
-    grow_until(30)
-    assert len(waiting) == 1, "the first has not ended"
-    assert not caplog.records
-    grow_until(150)
-    assert "some reader holds it" in caplog.text
-    waiting.pop()()
-    grow_until(1)
-    assert waiting == [], "everything was copied, and the WAL began again"
-    grow_until(30)
-    assert len(waiting) == 1
-    assert watch is not None

@@ -25,6 +25,7 @@ from typing import Any
 import apsw
 from msgspec import Struct
 
+from coffre.catalog.checkpoint import WAL_BYTES, Checkpointer
 from coffre.catalog.generation import changes_rights
 from coffre.catalog.interface import CommitterBusy, CommitUnknown
 from coffre.catalog.log import EncodedRecord, decode
@@ -64,12 +65,14 @@ class CommitterBroken(Exception):
 
 
 class Limits(Struct, frozen=True):
-    """How much one group takes at most, and how much may wait before callers are told so."""
+    """How much one group takes at most, how much may wait before callers are told so, and from
+    which length on SQLite's WAL is brought to its beginning again."""
 
     group_mutations: int = 512
     group_bytes: int = 16 * 1024 * 1024
     queued_mutations: int = 16_384
     queued_bytes: int = 128 * 1024 * 1024
+    wal_bytes: int = WAL_BYTES
 
 
 _DEFAULTS = Limits()
@@ -110,6 +113,7 @@ class GroupCommitter:
         self._stopping = False
         self._over = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._checkpointer = Checkpointer(db, self._between_groups, wal_bytes=limits.wal_bytes)
 
     @property
     def busy(self) -> bool:
@@ -184,6 +188,7 @@ class GroupCommitter:
             await self._writer.finish()
         finally:
             self._over = True
+            self._checkpointer.stop()
             roll_back(self._db)
             self._writer.close()
             for task in self._tasks:

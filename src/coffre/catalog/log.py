@@ -172,6 +172,8 @@ def _decode(plain: bytes) -> Record:
     schema_version, changes, expanded, stored = rest
     at = _HEAD.size
     kind = plain[at : at + kind_bytes].decode("ascii")
+    if len(kind) != kind_bytes:
+        raise RecordDamaged("a record ends inside its kind")
     at += kind_bytes
     columns: dict[str, int] = {}
     for _ in range(tables):

@@ -42,7 +42,7 @@ from coffre.catalog.chain import (
     chain_to,
     fetch,
 )
-from coffre.catalog.checkpoint import EVERY_BYTES
+from coffre.catalog.checkpoint import WAL_BYTES
 from coffre.catalog.log import GENESIS_HASH, Position, RecordDamaged, RecordTooNew
 from coffre.catalog.log_state import Closing, LogStart, remove_mirrors
 from coffre.catalog.mutations import OpenLanding, ReplaceMember
@@ -445,7 +445,7 @@ def _set_aside(path: str) -> None:
 
 def _keep_wal_short(db: apsw.Connection, path: str) -> None:
     wal = f"{path}-wal"
-    if os.path.exists(wal) and os.path.getsize(wal) > EVERY_BYTES:
+    if os.path.exists(wal) and os.path.getsize(wal) > WAL_BYTES:
         db.wal_checkpoint()
 
 

@@ -26,6 +26,7 @@ CHECKSUM_VFS = "cksmvfs"
 CHECKSUM_BYTES = 8
 _STATEMENTS = 512
 _BUSY_MS = 2000
+_RESTART_BUSY_MS = 50
 
 # Logged tables: what a group's changeset holds. Times are ms, sizes bytes, ids 16 bytes.
 # Packed columns are msgpack of the value in `records`; NULL packs "empty" or "none".
@@ -295,10 +296,12 @@ def open_reader(path: str) -> apsw.Connection:
     return db
 
 
-def checkpoint(path: str) -> tuple[int, int]:
+def checkpoint(path: str, *, restart: bool = False) -> tuple[int, int]:
     """Copy what no reader holds back from the WAL into the file, from a connection of its own.
 
-    Returns (pages in the WAL, pages copied so far). Never waits for readers or the writer.
+    Returns (pages in the WAL, pages copied so far). Never waits for readers or the writer. With
+    `restart` the writer must pause: then all is copied, open reads of the WAL are waited for at
+    most 50 ms (apsw.BusyError), and the next write begins the WAL anew.
     """
     _load_checksum_vfs()
     db = apsw.Connection(path, apsw.SQLITE_OPEN_READWRITE, vfs=CHECKSUM_VFS)
@@ -306,7 +309,10 @@ def checkpoint(path: str) -> tuple[int, int]:
         _configure(db)
         db.pragma("synchronous", "normal")
         db.pragma("user_version")  # The first read opens the WAL; before it there is none to copy.
-        return db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        if not restart:
+            return db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        db.set_busy_timeout(_RESTART_BUSY_MS)
+        return db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
     finally:
         db.close()
 

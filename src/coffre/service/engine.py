@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from coffre.catalog.checkpoint import Checkpointer
 from coffre.catalog.generation import Generation
 from coffre.catalog.group import GroupCommitter
 from coffre.catalog.log_state import LogSettings
@@ -180,7 +179,6 @@ async def open_engine(settings: Settings, world: World) -> Engine:
         HybridClock(world.clock, world.entropy, facts.zone_number, recovered.last_order),
         rights_changed=generation.rise,
     )
-    Checkpointer(recovered.db, str(folder.catalog))  # the connection keeps it
     os.chmod(folder.catalog, 0o600)
     return Engine(DrivesNode(settings, world, root_key, drives, facts, committer), recovered)
 

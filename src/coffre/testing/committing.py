@@ -9,7 +9,6 @@ from pathlib import Path
 import apsw
 
 from coffre.catalog import mutations as m
-from coffre.catalog.checkpoint import Checkpointer
 from coffre.catalog.group import GroupCommitter, Limits
 from coffre.catalog.log_state import LogSettings
 from coffre.catalog.log_writer import LogWriter
@@ -111,7 +110,6 @@ class Node:
         db = recovered.db
         stamps = HybridClock(clock, entropy, ZONE, recovered.last_order)
         committer = GroupCommitter(db, writer, stamps, limits=limits or Limits())
-        Checkpointer(db, catalog)
         rows = open_reader(catalog)
         reader = SqliteReader(rows)
         store = DriveChunkStore(drives, disk, reader, clock)
