@@ -252,7 +252,8 @@ def test_uploads_and_parts_are_listed_page_by_page(s3: Any, bucket: str) -> None
 
 
 def test_what_is_not_supported_says_so(s3: Any, bucket: str) -> None:
-    assert refusal(s3.get_bucket_website, Bucket=bucket) == (501, "NotImplemented")
+    held = refusal(s3.get_object_legal_hold, Bucket=bucket, Key="k")
+    assert held == (501, "NotImplemented")
 
 
 def test_this_suite_sees_no_settings_of_the_caller() -> None:
