@@ -96,7 +96,8 @@ async def _fill(engine: Engine, objects: int) -> None:
 
 
 def _id(engine: Engine) -> bytes:
-    return new_id(engine.node.entropy, engine.node.zone_number)
+    node = engine.node
+    return new_id(node.entropy, node.zone_number, node.clock.now_ms())
 
 
 async def _main(data: str, objects: int) -> None:

@@ -10,7 +10,7 @@ from coffre.catalog.interface import CommitUnknown
 from coffre.catalog.mutations import Mutation, Result
 from coffre.catalog.records import Checksum, Manifest
 from coffre.s3.context import Context
-from coffre.system.disk import Buffer
+from coffre.system.buffer import Buffer
 from coffre.vault.interface import BlobWriter, Staged
 from coffre.wire.checksums import Algorithm, Declared, Running, check
 from coffre.wire.errors import S3Error

@@ -16,7 +16,7 @@ from coffre.catalog.interface import CommitterBusy, CommitUnknown
 from coffre.catalog.mutations import Refusal
 from coffre.s3.body import Receive
 from coffre.s3.response import WHOLE_BYTES, XML, Header, Response
-from coffre.system.disk import Buffer
+from coffre.system.buffer import Buffer
 from coffre.system.entropy import Entropy
 from coffre.vault.interface import DataLost, StorageFull
 from coffre.wire.errors import CATALOGUE, S3Error, error_xml

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Final
 
-from coffre.system.disk import Buffer
+from coffre.system.buffer import Buffer
 
 Header = tuple[bytes, bytes]
 

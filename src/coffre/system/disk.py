@@ -13,7 +13,8 @@ import os
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
-Buffer = bytes | bytearray | memoryview
+from coffre.system.buffer import Buffer as Buffer
+
 Mode = Literal["read", "edit", "create"]
 
 # Linux's IOV_MAX: more pieces than this in one pwritev fail.

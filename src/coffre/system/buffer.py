@@ -1,0 +1,3 @@
+"""What bytes travel in, between the wire, the vault and the disk."""
+
+Buffer = bytes | bytearray | memoryview
