@@ -48,6 +48,48 @@ def test_a_bucket_and_an_object_live_and_die(aws: Program, name: str) -> None:
     assert "NoSuchBucket" in aws.refused("s3", "ls", f"s3://{name}")
 
 
+def test_versions_tags_and_acls_are_told_as_they_were_put(
+    api: Callable[..., Any], bucket: str
+) -> None:
+    where = ("--bucket", bucket, "--key", "k")
+    api("put-bucket-versioning", *where[:2], "--versioning-configuration", "Status=Enabled")
+    ids = [api("put-object", *where, "--tagging", f"n={n}")["VersionId"] for n in range(3)]
+    marker = api("delete-object", *where)["VersionId"]
+    listed = api("list-object-versions", *where[:2], "--page-size", "1")
+    assert [one["VersionId"] for one in listed["Versions"]] == ids[::-1]
+    assert [one["VersionId"] for one in listed["DeleteMarkers"]] == [marker]
+    first = ("--version-id", ids[0])
+    api("put-object-tagging", *where, *first, "--tagging", "TagSet=[{Key=a,Value=b}]")
+    assert api("get-object-tagging", *where, *first)["TagSet"] == [{"Key": "a", "Value": "b"}]
+    api("put-object-acl", *where, *first, "--acl", "public-read")
+    assert len(api("get-object-acl", *where, *first)["Grants"]) == 2
+    assert len(api("get-object-acl", *where, "--version-id", ids[1])["Grants"]) == 1
+
+
+def test_settings_of_a_bucket_are_told_as_they_were_put(
+    api: Callable[..., Any], aws: Program, bucket: str
+) -> None:
+    named = ("--bucket", bucket)
+    api("put-bucket-tagging", *named, "--tagging", "TagSet=[{Key=team,Value=blue}]")
+    assert api("get-bucket-tagging", *named)["TagSet"] == [{"Key": "team", "Value": "blue"}]
+    block = "BlockPublicAcls=true,IgnorePublicAcls=true"
+    api("put-public-access-block", *named, "--public-access-block-configuration", block)
+    told = api("get-public-access-block", *named)["PublicAccessBlockConfiguration"]
+    assert (told["BlockPublicAcls"], told["BlockPublicPolicy"]) == (True, False)
+    assert "AccessDenied" in aws.refused("s3api", "put-bucket-acl", *named, "--acl", "public-read")
+    api(
+        "put-bucket-ownership-controls",
+        *named,
+        "--ownership-controls",
+        "Rules=[{ObjectOwnership=BucketOwnerEnforced}]",
+    )
+    told = aws.refused("s3api", "put-bucket-acl", *named, "--acl", "public-read")
+    assert "AccessControlListNotSupported" in told
+    assert "NoSuchLifecycleConfiguration" in aws.refused(
+        "s3api", "get-bucket-lifecycle-configuration", *named
+    )
+
+
 def test_sync_makes_two_folders_equal(aws: Program, bucket: str, tree: Path) -> None:
     aws("s3", "sync", "tree", f"s3://{bucket}/t")
     aws("s3", "sync", f"s3://{bucket}/t", "back")

@@ -254,6 +254,20 @@ def test_uploads_and_parts_are_listed_page_by_page(s3: Any, bucket: str) -> None
 def test_what_is_not_supported_says_so(s3: Any, bucket: str) -> None:
     held = refusal(s3.get_object_legal_hold, Bucket=bucket, Key="k")
     assert held == (501, "NotImplemented")
+    index = {"IndexDocument": {"Suffix": "index.html"}}
+    asked = {"Bucket": bucket, "WebsiteConfiguration": index}
+    assert refusal(s3.put_bucket_website, **asked) == (501, "NotImplemented")
+
+
+def test_a_setting_counts_at_once_whoever_serves_the_next_request(
+    s3: Any, boto: Callable[..., Any], bucket: str
+) -> None:
+    """Workers remember the documents of buckets; each new connection may reach another worker."""
+    for number in range(8):
+        tags = [{"Key": "n", "Value": str(number)}]
+        s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": tags})
+        for _ in range(3):
+            assert boto().get_bucket_tagging(Bucket=bucket)["TagSet"] == tags
 
 
 def test_this_suite_sees_no_settings_of_the_caller() -> None:

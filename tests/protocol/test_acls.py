@@ -434,6 +434,34 @@ def test_a_bucket_is_made_with_an_acl_and_an_ownership(s3: Any, wire: WireClient
     assert (answer.status, answer.code) == (400, "InvalidArgument")
 
 
+def test_a_bucket_made_again_gets_the_acl_that_is_asked_for_now(
+    s3: Any, other: Any, bucket: str
+) -> None:
+    s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
+    s3.create_bucket(Bucket=bucket, ACL="public-read")
+    assert len(told(s3.get_bucket_acl(Bucket=bucket))) == 2
+    s3.create_bucket(Bucket=bucket)
+    assert len(told(s3.get_bucket_acl(Bucket=bucket))) == 1
+    assert len(s3.get_bucket_tagging(Bucket=bucket)["TagSet"]) == 1
+    assert refused(other.create_bucket, Bucket=bucket) == "BucketAlreadyExists"
+
+
+def test_on_ecs_whoever_may_put_the_acl_may_make_the_bucket_again(server: MemoryServer) -> None:
+    user = server.create_store("ecs-acls", "ecs")
+    second = server.create_user("ecs-acls", "second")
+    mine, theirs = boto(server, user), boto(server, second)
+    mine.create_bucket(Bucket="shared")
+    for right in ("GrantRead", "GrantWrite"):
+        mine.put_bucket_acl(Bucket="shared", **{right: f'id="{second.id}"'})
+        assert refused(theirs.create_bucket, Bucket="shared") == "BucketAlreadyExists"
+    for right in ("GrantFullControl", "GrantWriteACP"):
+        mine.put_bucket_acl(Bucket="shared", **{right: f'id="{second.id}"'})
+        theirs.create_bucket(Bucket="shared", ACL="authenticated-read")
+        acl = mine.get_bucket_acl(Bucket="shared")
+        assert acl["Owner"]["ID"] == user.id
+        assert told(acl) == [(user.id, "FULL_CONTROL"), (AUTHENTICATED_USERS, "READ")]
+
+
 def test_a_host_that_names_no_store_is_no_way_in_for_strangers(
     s3: Any, wire: WireClient, shared: str
 ) -> None:

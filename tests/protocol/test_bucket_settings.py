@@ -45,6 +45,27 @@ def test_every_bucket_is_encrypted_and_may_say_so(s3: Any, bucket: str) -> None:
     assert encryption(s3, bucket) == default
 
 
+def test_a_bucket_may_take_no_keys_of_customers(s3: Any, bucket: str) -> None:
+    theirs = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}
+    named = {"Bucket": bucket, "Key": "k"}
+    s3.put_object(**named, Body=b"x", **theirs)
+    default = {"SSEAlgorithm": "AES256"}
+    for types, code in ((["SSE-C"], "AccessDenied"), (["NONE"], "")):
+        told = {
+            "ApplyServerSideEncryptionByDefault": default,
+            "BlockedEncryptionTypes": {"EncryptionType": types},
+        }
+        s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [told]})
+        if code:
+            blocked = encryption(s3, bucket)["BlockedEncryptionTypes"]
+            assert blocked == {"EncryptionType": types}
+            assert refused(s3.put_object, **named, Body=b"", **theirs) == code
+            assert refused(s3.create_multipart_upload, **named, **theirs) == code
+            assert s3.get_object(**named, **theirs)["Body"].read() == b"x"
+        else:
+            s3.put_object(**named, Body=b"", **theirs)
+
+
 def rule(inner: str) -> bytes:
     root = "ServerSideEncryptionConfiguration"
     return f"<{root}><Rule>{inner}</Rule></{root}>".encode()
@@ -72,12 +93,13 @@ BAD = [
     (
         "encryption",
         rule(
-            AES + "<BlockedEncryptionTypes><EncryptionType>SSE-C</EncryptionType>"
+            AES + "<BlockedEncryptionTypes><EncryptionType>SSE-S3</EncryptionType>"
             "</BlockedEncryptionTypes>"
         ),
-        501,
-        "NotImplemented",
+        400,
+        "MalformedXML",
     ),
+    ("encryption", rule(AES + "<BlockedEncryptionTypes/>"), 400, "MalformedXML"),
     ("encryption", b"<ServerSideEncryptionConfiguration/>", 400, "MalformedXML"),
     ("encryption", b"", 400, "MissingRequestBodyError"),
     ("ownershipControls", b"<OwnershipControls/>", 400, "MalformedXML"),

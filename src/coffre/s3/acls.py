@@ -32,11 +32,7 @@ async def put_bucket_acl(context: Context) -> Response:
     bucket = context.bucket
     refuse_unbuilt(context.head)
     check_expected_owner(context.head, bucket)
-    stored = pack(await _asked(context, bucket.owner_id), bucket.owner_id)
-    if stored:
-        await context.committer.commit(PutBucketDocument(bucket.id, ACL, stored))
-    else:
-        await context.committer.commit(DeleteBucketDocument(bucket.id, ACL))
+    await _keep(context, bucket, await _asked(context, bucket.owner_id))
     return Response(200)
 
 
@@ -106,6 +102,25 @@ def of_new_bucket(context: Context) -> dict[str, bytes]:
     if stored and rule is Ownership.BUCKET_OWNER_ENFORCED:
         raise S3Error("InvalidBucketAclWithObjectOwnership")
     return {ACL: stored} if stored else {}
+
+
+async def reset(context: Context, bucket: Bucket) -> None:
+    """The ACL of a bucket that is made again: the one that the headers ask for now, or private."""
+    owner_id = bucket.owner_id
+    asked = header_acl(context.head, owner_id, owner_id) or wire.private(owner_id)
+    rule = control.ownership(context.reader, bucket)
+    await _keep(context, bucket, _permitted(context, bucket, rule, asked, owner_id))
+
+
+async def _keep(context: Context, bucket: Bucket, asked: Acl) -> None:
+    if asked == control.bucket_acl(context.reader, bucket):
+        return
+    stored = pack(asked, bucket.owner_id)
+    await context.committer.commit(
+        PutBucketDocument(bucket.id, ACL, stored)
+        if stored
+        else DeleteBucketDocument(bucket.id, ACL)
+    )
 
 
 async def _asked(context: Context, owner_id: str) -> Acl:

@@ -7,32 +7,29 @@ not is refused when it is put, never kept and forgotten.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from coffre.catalog.mutations import DeleteBucketDocument, PutBucketDocument
 from coffre.s3 import control
 from coffre.s3.context import Context
-from coffre.s3.control import OWNERSHIP, PUBLIC_ACCESS_BLOCK
+from coffre.s3.control import ENCRYPTION, OWNERSHIP, PUBLIC_ACCESS_BLOCK
 from coffre.s3.operation import Handler
 from coffre.s3.response import Response, xml
 from coffre.s3.unbuilt import check_expected_owner, refuse_unbuilt
 from coffre.wire import bucket_settings as documents
 from coffre.wire.acl import private
-from coffre.wire.bucket_settings import DOCUMENT_LIMIT, Ownership
+from coffre.wire.bucket_settings import DOCUMENT_LIMIT, BucketEncryption, Ownership
 from coffre.wire.errors import S3Error
-
-ENCRYPTION: Final = "encryption"
 
 
 async def get_bucket_encryption(context: Context) -> Response:
     """GetBucketEncryption: AES256 in every bucket, as on AWS since 2023."""
-    return xml(_kept(context, ENCRYPTION) or documents.render_encryption())
+    return xml(_kept(context, ENCRYPTION) or documents.render_encryption(BucketEncryption()))
 
 
 async def put_bucket_encryption(context: Context) -> Response:
     """PutBucketEncryption."""
-    bucket_key = documents.parse_encryption(await _sent(context))
-    return await _keep(context, ENCRYPTION, documents.render_encryption(bucket_key))
+    kept = documents.parse_encryption(await _sent(context))
+    return await _keep(context, ENCRYPTION, documents.render_encryption(kept))
 
 
 async def put_bucket_ownership_controls(context: Context) -> Response:

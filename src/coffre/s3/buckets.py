@@ -66,7 +66,7 @@ def _by_token(context: Context) -> tuple[int, str]:
 
 
 async def create_bucket(context: Context) -> Response:
-    """CreateBucket. Repeated by its owner it is no error where AWS's oldest region has none."""
+    """CreateBucket."""
     head, name, region = context.head, context.named_bucket, context.services.settings.region
     refuse_unbuilt(head)
     names.check_bucket(name, context.store.dialect)
@@ -84,11 +84,27 @@ async def create_bucket(context: Context) -> Response:
     try:
         await context.committer.commit(mutation)
     except Refusal as refusal:
-        mine = refusal.code == "BucketAlreadyOwnedByYou"
-        lenient = region == DEFAULT_REGION or context.store.dialect == "ecs"
-        if not (mine and lenient):
+        if not await _made_again(context, refusal):
             raise
     return Response(200, [(b"location", b"/" + name.encode())])
+
+
+async def _made_again(context: Context, refusal: Refusal) -> bool:
+    """Whether making a bucket that is there is no error: then its ACL is made anew, and nothing
+    else. So it is for its owner in AWS's oldest region and on ECS, there also for those who may put
+    its ACL."""
+    ecs = context.store.dialect == "ecs"
+    match refusal.code:
+        case "BucketAlreadyOwnedByYou":
+            lenient = ecs or context.services.settings.region == DEFAULT_REGION
+        case "BucketAlreadyExists":
+            bucket = context.find_bucket(context.named_bucket)
+            lenient = ecs and context.permits("s3:PutBucketAcl", bucket, None)
+        case _:
+            lenient = False
+    if lenient:
+        await acls.reset(context, context.find_bucket(context.named_bucket))
+    return lenient
 
 
 def _check_location(constraint: str | None, region: str) -> None:

@@ -17,10 +17,12 @@ from coffre.wire.acl import Acl
 from coffre.wire.bucket_settings import Ownership, PublicAccessBlock
 
 ACL: Final = "acl"
+ENCRYPTION: Final = "encryption"
 OWNERSHIP: Final = "ownership"
 PUBLIC_ACCESS_BLOCK: Final = "public-access-block"
 _NO_BLOCK: Final = PublicAccessBlock()
 _ownership: Final = lru_cache(maxsize=64)(bucket_settings.parse_ownership)
+_encryption: Final = lru_cache(maxsize=64)(bucket_settings.parse_encryption)
 _block: Final = lru_cache(maxsize=64)(bucket_settings.parse_public_access_block)
 
 
@@ -34,6 +36,12 @@ def public_access_block(reader: Reader, bucket: Bucket) -> PublicAccessBlock:
     """What public access the bucket refuses; none where nobody said."""
     found = reader.bucket_document(bucket.id, PUBLIC_ACCESS_BLOCK)
     return _NO_BLOCK if found is None else _block(found)
+
+
+def blocks_customer_keys(reader: Reader, bucket: Bucket) -> bool:
+    """Whether nothing may be put into the bucket under a customer's own key."""
+    found = reader.bucket_document(bucket.id, ENCRYPTION)
+    return found is not None and _encryption(found).blocks_customer_keys
 
 
 def bucket_acl(reader: Reader, bucket: Bucket) -> Acl:

@@ -15,6 +15,7 @@ from typing import Final
 from coffre.catalog.records import Encryption, Upload
 from coffre.s3.content import Taken
 from coffre.s3.context import Context
+from coffre.s3.control import blocks_customer_keys
 from coffre.s3.response import ENCRYPTED, Header
 from coffre.vault.keys import derive_customer_keys
 from coffre.wire.customer_key import CustomerKey, read_customer_key
@@ -49,10 +50,13 @@ BY_STORE: Final = Protection(None, None, (ENCRYPTED,))
 
 
 def protect(context: Context) -> Protection:
-    """For a new object or upload, as the request wants it."""
+    """For a new object or upload, as the request wants it. AccessDenied where the bucket takes no
+    customers' keys."""
     brought = _brought(context)
     if brought is None:
         return BY_STORE
+    if blocks_customer_keys(context.reader, context.bucket):
+        raise S3Error("AccessDenied")
     salt = context.services.entropy.bytes(_SALT_BYTES)
     data_key, proof = derive_customer_keys(brought.key, salt)
     return Protection(data_key, Encryption(salt, proof), brought.headers())

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from coffre.s3 import acls, bucket_settings, tagging
-from coffre.s3.control import OWNERSHIP, PUBLIC_ACCESS_BLOCK
+from coffre.s3.control import ENCRYPTION, OWNERSHIP, PUBLIC_ACCESS_BLOCK
 from coffre.s3.operation import (
     NO_BODY,
     Body,
@@ -107,7 +107,7 @@ BUCKET_SETTINGS: Final = (
         "EncryptionConfiguration",
         get=bucket_settings.get_bucket_encryption,
         put=bucket_settings.put_bucket_encryption,
-        delete=bucket_settings.deleting(bucket_settings.ENCRYPTION),
+        delete=bucket_settings.deleting(ENCRYPTION),
     ),
     *_setting(
         "ownershipControls",

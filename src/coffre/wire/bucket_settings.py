@@ -86,20 +86,37 @@ _ENCRYPTION: Final = "ServerSideEncryptionConfiguration"
 _RULE: Final = ("ApplyServerSideEncryptionByDefault", "BucketKeyEnabled", "BlockedEncryptionTypes")
 
 
-def parse_encryption(body: bytes) -> bool:
-    """Whether AES256 comes with a bucket key, which means nothing there. Raises beside
-    MalformedXML: NotImplemented (aws:kms, blocked types), InvalidArgument (a key for AES256)."""
+@dataclass(frozen=True, slots=True)
+class BucketEncryption:
+    """AES256, which every bucket has. A bucket key means nothing there and is only told back;
+    `blocks_customer_keys`: no object may be put with a key that its customer brings."""
+
+    bucket_key: bool = False
+    blocks_customer_keys: bool = False
+
+
+def parse_encryption(body: bytes) -> BucketEncryption:
+    """ServerSideEncryptionConfiguration: exactly one rule. Raises beside MalformedXML:
+    NotImplemented (aws:kms), InvalidArgument (a key for AES256)."""
     rule = _only(parse(body, _ENCRYPTION), "Rule")
     parts = _by_name(rule, _RULE)
     default, blocked = parts.get(_RULE[0]), parts.get(_RULE[2])
-    if blocked is not None and {one.text for one in blocked} - {"NONE"}:
-        raise S3Error("NotImplemented", "Encryption types cannot be blocked")
     if default is not None:
         _check_default(leaves(default, ("SSEAlgorithm", "KMSMasterKeyID")))
     elif blocked is None:
         raise malformed()
-    key = parts.get("BucketKeyEnabled")
-    return key is not None and boolean(key.text or "")
+    key = parts.get(_RULE[1])
+    return BucketEncryption(
+        key is not None and boolean(key.text or ""),
+        blocked is not None and _blocked(blocked),
+    )
+
+
+def _blocked(parent: Element) -> bool:
+    types = {one.text for one in parent if one.tag == "EncryptionType"}
+    if len(types) != len(parent) or not types <= {"NONE", "SSE-C"} or len(types) != 1:
+        raise malformed()
+    return types == {"SSE-C"}
 
 
 def _check_default(found: dict[str, str]) -> None:
@@ -117,10 +134,12 @@ def _check_default(found: dict[str, str]) -> None:
         )
 
 
-def render_encryption(bucket_key: bool = False) -> bytes:
-    """The one encryption that there is, which buckets have that never asked for one, too."""
-    default = element("ApplyServerSideEncryptionByDefault", tag("SSEAlgorithm", "AES256"))
-    return document(_ENCRYPTION, element("Rule", default, flag("BucketKeyEnabled", bucket_key)))
+def render_encryption(kept: BucketEncryption) -> bytes:
+    default = element(_RULE[0], tag("SSEAlgorithm", "AES256"))
+    blocked = ""
+    if kept.blocks_customer_keys:
+        blocked = element(_RULE[2], tag("EncryptionType", "SSE-C"))
+    return document(_ENCRYPTION, element("Rule", default, flag(_RULE[1], kept.bucket_key), blocked))
 
 
 def check_request_payment(body: bytes) -> None:
