@@ -136,6 +136,8 @@ BAD = [
         400,
         "MalformedXML",
     ),
+    ("abac", b"<AbacStatus><Status>Enabled</Status></AbacStatus>", 501, "NotImplemented"),
+    ("abac", b"<AbacStatus><Status>On</Status></AbacStatus>", 400, "MalformedXML"),
     ("logging", b"<BucketLoggingStatus><LoggingEnabled/></BucketLoggingStatus>", 501, ""),
     ("logging", b"<BucketLoggingStatus><Other/></BucketLoggingStatus>", 400, "MalformedXML"),
     (
@@ -201,6 +203,8 @@ def test_what_is_the_same_in_every_bucket_is_told_and_may_be_put(s3: Any, bucket
     told = s3.get_bucket_notification_configuration(**named)
     assert told.keys() == {"ResponseMetadata"}
     assert "Status" not in s3.get_bucket_accelerate_configuration(**named)
+    s3.put_bucket_abac(**named, AbacStatus={"Status": "Disabled"})
+    assert s3.get_bucket_abac(**named)["AbacStatus"] == {"Status": "Disabled"}
 
 
 @pytest.mark.parametrize(
@@ -218,7 +222,11 @@ def test_what_no_bucket_has_is_not_found(s3: Any, bucket: str, call: str, code: 
 
 
 @pytest.mark.parametrize(
-    "call", ["delete_bucket_website", "delete_bucket_replication", "delete_bucket_lifecycle"]
+    "call",
+    [
+        *("delete_bucket_website", "delete_bucket_replication", "delete_bucket_lifecycle"),
+        "delete_bucket_policy",
+    ],
 )
 def test_what_no_bucket_has_is_deleted_without_error(s3: Any, bucket: str, call: str) -> None:
     assert status(getattr(s3, call)(Bucket=bucket)) == 204
@@ -278,6 +286,7 @@ PARSERS: list[Any] = [
     documents.parse_ownership,
     documents.parse_public_access_block,
     documents.parse_encryption,
+    documents.check_abac,
     documents.check_logging,
     documents.check_notification,
     documents.check_request_payment,

@@ -27,9 +27,17 @@ HEADERS = [
     *("x-amz-part-number-marker", "x-amz-mp-object-size", "x-amz-checksum-mode", "content-md5"),
     *("x-amz-meta-a", "content-type", "expires", "x-amz-checksum-algorithm", "x-amz-trailer"),
     *("x-amz-server-side-encryption", "x-amz-expected-bucket-owner", "x-amz-checksum-type"),
+    *("x-amz-grant-read", "x-amz-grant-write-acp", "x-amz-object-ownership"),
     *("origin", "access-control-request-method", "access-control-request-headers"),
     *(f"x-amz-server-side-encryption-customer-{part}" for part in ("algorithm", "key", "key-md5")),
     "x-amz-copy-source-server-side-encryption-customer-key",
+]
+DOCUMENTS = [
+    b"<Delete><Object><Key>k</Key></Object></Delete>",
+    b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>",
+    b"<AccessControlPolicy><Owner><ID>a</ID></Owner><AccessControlList/></AccessControlPolicy>",
+    b"<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule>"
+    b"</OwnershipControls>",
 ]
 VALUES = st.one_of(
     st.sampled_from([b"", b"0", b"1", b"-1", b"null", b"\xff", b"\0", b"%00", b"/fuzzed/k", b"2"]),
@@ -46,7 +54,7 @@ PATHS = {On.SERVICE: "/", On.BUCKET: "/fuzzed", On.OBJECT: "/fuzzed/k"}
     row=st.sampled_from(TABLE),
     query=st.lists(st.tuples(st.sampled_from(PARAMETERS), VALUES), max_size=3),
     headers=st.dictionaries(st.sampled_from(HEADERS), PRINTABLE, max_size=2),
-    body=st.sampled_from([b"", b"x", b"<a/>", b"<Delete><Object><Key>k</Key></Object></Delete>"]),
+    body=st.sampled_from([b"", b"x", b"<a/>", *DOCUMENTS]),
 )
 def test_nothing_makes_an_operation_fail(
     server: MemoryServer,

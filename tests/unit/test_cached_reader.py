@@ -13,8 +13,12 @@ from coffre.catalog.mutations import (
     CreateStore,
     CreateTenant,
     CreateUser,
+    DeleteBucketDocument,
     DeleteVersion,
+    PutBucketDocument,
     RotateKey,
+    SetAcl,
+    SetTags,
 )
 from coffre.catalog.records import Secret
 from coffre.catalog.schema import open_reader, open_writer
@@ -80,3 +84,10 @@ def test_the_generation_outlives_the_process_that_raised_it_and_starts_at_nothin
 def test_a_new_secret_changes_rights_and_a_deleted_object_does_not() -> None:
     assert changes_rights(RotateKey("AK", NEW, None))
     assert not changes_rights(DeleteVersion(b"b" * 16, b"key"))
+
+
+def test_a_document_of_a_bucket_changes_rights_and_an_objects_acl_does_not() -> None:
+    assert changes_rights(PutBucketDocument(b"b" * 16, "acl", b""))
+    assert changes_rights(DeleteBucketDocument(b"b" * 16, "acl"))
+    assert not changes_rights(SetAcl(b"b" * 16, b"key", b"", b""))
+    assert not changes_rights(SetTags(b"b" * 16, b"key", b"", {}))

@@ -158,6 +158,20 @@ BUCKET_SETTINGS: Final = (
         "BucketPolicyStatus",
         get=bucket_settings.lacking("NoSuchBucketPolicy"),
     ),
+    _row(
+        "DeleteBucketPolicy",
+        "DELETE",
+        _bucket("DeleteBucketPolicy"),
+        bucket_settings.delete_nothing,
+        "policy",
+    ),
+    *_setting(
+        "abac",
+        "BucketAbac",
+        "BucketABAC",
+        get=bucket_settings.answering(documents.render_abac()),
+        put=bucket_settings.checking(documents.check_abac),
+    ),
     *_setting(
         "website",
         "BucketWebsite",

@@ -27,7 +27,7 @@ KNOWN: Final[dict[tuple[On, str], frozenset[str]]] = {
         for name in (
             *("analytics", "cors", "encryption", "intelligent-tiering", "inventory", "lifecycle"),
             *("metrics", "ownershipControls", "policy", "publicAccessBlock", "replication"),
-            *("tagging", "website", "metadataTable", "metadataConfiguration"),
+            *("tagging", "website"),
         )
     },
     **{
@@ -35,11 +35,16 @@ KNOWN: Final[dict[tuple[On, str], frozenset[str]]] = {
         for name in (
             *("abac", "accelerate", "acl", "logging", "notification", "object-lock"),
             *("requestPayment", "versioning", "metadataInventoryTable", "metadataJournalTable"),
+            "metadataAnnotationTable",
         )
     },
     **{
         (On.BUCKET, name): _G
         for name in ("location", "policyStatus", "session", "uploads", "versions", "list-type")
+    },
+    **{
+        (On.BUCKET, name): frozenset({"GET", "POST", "DELETE"})
+        for name in ("metadataConfiguration", "metadataTable")
     },
     **{(On.BUCKET, f"{name}&id"): _GPD for name in IDENTIFIED},
     (On.BUCKET, "delete"): frozenset({"POST"}),
@@ -49,6 +54,7 @@ KNOWN: Final[dict[tuple[On, str], frozenset[str]]] = {
     },
     (On.BUCKET, "enable-object-lock"): frozenset({"PUT"}),
     (On.OBJECT, "acl"): _GP,
+    (On.OBJECT, "annotation"): _GPD,
     (On.OBJECT, "attributes"): _G,
     (On.OBJECT, "encryption"): frozenset({"PUT"}),
     (On.OBJECT, "legal-hold"): _GP,

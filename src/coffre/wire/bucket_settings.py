@@ -164,6 +164,19 @@ def render_logging() -> bytes:
     return document("BucketLoggingStatus")
 
 
+def check_abac(body: bytes) -> None:
+    """AbacStatus: a bucket's tags decide on nobody's rights."""
+    status = leaves(parse(body, "AbacStatus"), ("Status",)).get("Status")
+    if status == "Enabled":
+        raise S3Error("NotImplemented", "Access control by tags of buckets is not implemented")
+    if status != "Disabled":
+        raise malformed()
+
+
+def render_abac() -> bytes:
+    return document("AbacStatus", tag("Status", "Disabled"))
+
+
 _NOTIFIED: Final = (
     *("TopicConfiguration", "QueueConfiguration", "CloudFunctionConfiguration"),
     "EventBridgeConfiguration",
