@@ -6,10 +6,11 @@ A stream of frames over a Unix socket (mode 0600), pipelined; both ends speak th
 |-------|----------------------------------------------------------|
 | 4     | bytes that follow, big-endian                            |
 | 4     | n: bytes of the message, big-endian                      |
-| n     | the message, msgpack: one of the unions below            |
+| n     | the message, msgpack: a `Request`, or a list of `Reply`  |
 | rest  | raw ciphertext of the mutation's body (`Commit` only)    |
 
-Every request has an id, which its answer repeats; answers come in any order. A call that was sent
+Every request has an id, which its answer repeats; answers come in any order, those of one turn of
+the loop (of a group, that is) in one frame. A call that was sent
 and has no answer when the connection breaks is `CommitUnknown` and is never sent again: mutations
 are not all idempotent. A call that was never sent is `CommitterAway`.
 
@@ -89,7 +90,7 @@ Reply = Answer | Closed | Failed
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_request = msgspec.msgpack.Decoder(Request).decode
-_decode_reply = msgspec.msgpack.Decoder(Reply).decode
+_decode_replies = msgspec.msgpack.Decoder(list[Reply]).decode
 
 
 class Accepts(Protocol):
@@ -111,7 +112,7 @@ class Accepts(Protocol):
 
 
 class _Framed(asyncio.BufferedProtocol):
-    """Frames in, frames out; writes of one turn of the loop leave together."""
+    """Frames in; what is written in one turn of the loop leaves together."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -121,7 +122,6 @@ class _Framed(asyncio.BufferedProtocol):
         self._filled = 0
         self._large: memoryview | None = None
         self._large_filled = 0
-        self._out: list[Buffer] = []
 
     def receive(self, message: memoryview, body: memoryview) -> None:
         """One frame. Raises msgspec.DecodeError to break the connection."""
@@ -132,7 +132,6 @@ class _Framed(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._out.clear()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         if self._large is not None:
@@ -186,19 +185,15 @@ class _Framed(asyncio.BufferedProtocol):
             raise msgspec.DecodeError("a message longer than its frame")
         self.receive(frame[_LENGTHS.size : end], frame[end:])
 
-    def send(self, message: Request | Reply, body: Sequence[Buffer] = ()) -> None:
-        """Queue one frame; it leaves at the end of this turn of the loop."""
-        packed = _encode(message)
-        following = 4 + len(packed) + sum(len(piece) for piece in body)
-        if not self._out:
-            self._loop.call_soon(self._flush)
-        self._out.append(_LENGTHS.pack(following, len(packed)) + packed)
-        self._out.extend(body)
+    def write(self, pieces: list[Buffer]) -> None:
+        """Send, unless the connection is gone."""
+        if self._transport is not None:
+            self._transport.writelines(pieces)
 
-    def _flush(self) -> None:
-        out, self._out = self._out, []
-        if self._transport is not None and out:
-            self._transport.writelines(out)
+
+def _head(packed: bytes, body_bytes: int) -> bytes:
+    """A frame's first bytes: the lengths and the message."""
+    return _LENGTHS.pack(4 + len(packed) + body_bytes, len(packed)) + packed
 
 
 class _ServerSide(_Framed):
@@ -208,6 +203,7 @@ class _ServerSide(_Framed):
         super().__init__()
         self._committer = committer
         self._connections = connections
+        self._replies: list[Reply] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -232,6 +228,16 @@ class _ServerSide(_Framed):
             self._start(request, body)
         except CommitterBusy:
             self.send(Failed(request.id, "busy"))
+
+    def send(self, reply: Reply) -> None:
+        """Queue one answer; it leaves at the end of this turn of the loop."""
+        if not self._replies:
+            self._loop.call_soon(self._flush)
+        self._replies.append(reply)
+
+    def _flush(self) -> None:
+        replies, self._replies = self._replies, []
+        self.write([_head(_encode(replies), 0)])
 
     def _start(self, request: Request, body: memoryview) -> None:
         call = request.id
@@ -309,6 +315,7 @@ class _ClientSide(_Framed):
     def __init__(self, client: CommitterClient) -> None:
         super().__init__()
         self._client = client
+        self._out: list[Buffer] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -319,7 +326,19 @@ class _ClientSide(_Framed):
         self._client.lost()
 
     def receive(self, message: memoryview, body: memoryview) -> None:
-        self._client.received(_decode_reply(message))
+        for reply in _decode_replies(message):
+            self._client.received(reply)
+
+    def send(self, request: Request, body: Sequence[Buffer] = ()) -> None:
+        """Queue one frame; it leaves at the end of this turn of the loop."""
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        self._out.append(_head(_encode(request), sum(len(piece) for piece in body)))
+        self._out.extend(body)
+
+    def _flush(self) -> None:
+        out, self._out = self._out, []
+        self.write(out)
 
 
 class CommitterClient:
