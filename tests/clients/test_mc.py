@@ -154,3 +154,25 @@ def test_find_and_du_see_what_is_there(mc: Program, bucket: str, tree: Path) -> 
 def test_a_wrong_secret_is_told_when_the_alias_is_set(mc: Program, server: Server) -> None:
     told = mc.refused("alias", "set", "other", server.endpoint, server.access_key, "not the secret")
     assert "signature" in told
+
+
+def test_versions_and_tags(mc: Program, bucket: str) -> None:
+    target = f"coffre/{bucket}/k.txt"
+    mc("version", "enable", f"coffre/{bucket}")
+    for text in (b"one", b"two"):
+        (mc.folder / "k.txt").write_bytes(text)
+        mc("cp", "k.txt", target)
+    mc("rm", target)
+    listed = mc("ls", "--versions", "--json", target).splitlines()
+    versions = [json.loads(line) for line in listed]
+    assert [one.get("isDeleteMarker", False) for one in versions] == [True, False, False]
+    first = versions[-1]["versionId"]
+    assert mc.raw("cat", "--version-id", first, target) == b"one"
+    mc("tag", "set", "--version-id", first, target, "a=b&c=d")
+    told = json.loads(mc("tag", "list", "--json", "--version-id", first, target))
+    assert told["tagset"] == {"a": "b", "c": "d"}
+    mc("tag", "remove", "--version-id", first, target)
+    mc("tag", "set", f"coffre/{bucket}", "team=blue")
+    assert json.loads(mc("tag", "list", "--json", f"coffre/{bucket}"))["tagset"] == {"team": "blue"}
+    mc("undo", "--last", "1", target)
+    assert mc.raw("cat", target) == b"two"

@@ -73,3 +73,18 @@ def test_a_signed_url_is_good_for_anybody(s3cmd: Program, bucket: str) -> None:
     (s3cmd.folder / "note").write_bytes(b"shared")
     s3cmd("put", "note", f"s3://{bucket}/a b")
     assert fetch(s3cmd("signurl", f"s3://{bucket}/a b", "+60").strip()) == b"shared"
+
+
+def test_acls_and_what_info_tells(s3cmd: Program, bucket: str, server: Server) -> None:
+    (s3cmd.folder / "k").write_bytes(b"x")
+    target = f"s3://{bucket}/k"
+    s3cmd("put", "k", target, "--acl-public")
+    assert "*anon*: READ" in s3cmd("info", target)
+    s3cmd("setacl", target, "--acl-private")
+    told = s3cmd("info", target)
+    assert "*anon*" not in told
+    assert f"{server.owner_name}: FULL_CONTROL" in told
+    s3cmd("setacl", f"s3://{bucket}", f"--acl-grant=read:{server.owner_id}")
+    told = s3cmd("info", f"s3://{bucket}")
+    assert "Payer:     BucketOwner" in told
+    assert "Policy:    none" in told
