@@ -109,15 +109,6 @@ def test_a_record_that_does_not_fit_stops_and_changes_nothing(
     assert read_position(db) == LogPosition()
 
 
-def test_a_record_of_an_earlier_version_applies_to_rows_that_have_more_columns(
-    record: Record,
-) -> None:
-    later = open_writer(":memory:")
-    later.execute("ALTER TABLE tenants ADD COLUMN later INTEGER DEFAULT 7")
-    roll(later, replace(record, schema_version=SCHEMA_VERSION - 1))
-    assert later.execute("SELECT later FROM tenants").fetchall() == [(7,), (7,)]
-
-
 def test_a_table_with_another_number_of_columns_stops(db: apsw.Connection, record: Record) -> None:
     db.execute("ALTER TABLE tenants ADD COLUMN later INTEGER NOT NULL DEFAULT 0")
     with pytest.raises(ReplayStopped, match="columns"):

@@ -7,7 +7,7 @@ change conflicts and that none is missing. `replay` stops at the first of these 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import apsw
@@ -77,21 +77,11 @@ def replay(db: apsw.Connection, record: Record, position: Position, *, last_orde
     write_position(db, LogPosition(record.epoch, position.sequence, position.hash, last_order))
 
 
-def _fits(record: Record, columns: Mapping[str, int]) -> bool:
-    """Does the record know the rows' tables and columns, or, of an earlier version, a part of them?
-
-    Versions only append columns, and SQLite gives those that a change lacks their default.
-    """
-    if record.schema_version == SCHEMA_VERSION:
-        return dict(record.columns) == columns
-    return all(count <= columns.get(table, 0) for table, count in record.columns.items())
-
-
 def _apply_changeset(db: apsw.Connection, record: Record) -> None:
     number = record.sequence
-    if record.schema_version > SCHEMA_VERSION:
+    if record.schema_version != SCHEMA_VERSION:
         raise ReplayStopped(f"record {number} has schema version {record.schema_version}")
-    if not _fits(record, column_counts(db)):
+    if dict(record.columns) != column_counts(db):
         raise ReplayStopped(f"record {number} knows other tables or columns than the rows have")
     if count_changes(record.body) != record.changes:
         raise ReplayStopped(f"record {number} lacks some of its {record.changes} changes")

@@ -20,7 +20,7 @@ import apsw
 import apsw.sqlite_extra
 from msgspec import Struct
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 1
 APPLICATION_ID = 0x436F6666  # "Coff"
 CHECKSUM_VFS = "cksmvfs"
 CHECKSUM_BYTES = 8
@@ -211,20 +211,6 @@ _INDEXES: tuple[str, ...] = (
     "CREATE INDEX completions_by_age ON completions (completed_ms)",
 )
 
-# What each schema version added to the one before: tables, and columns at the end of tables. So a
-# log record of an earlier version applies to the rows of a later one as it stands.
-_ADDED: dict[int, tuple[str, ...]] = {
-    2: (
-        _TABLES["bucket_documents"],
-        "ALTER TABLE versions ADD COLUMN acl BLOB",
-        "ALTER TABLE uploads ADD COLUMN acl BLOB",
-    ),
-    3: (
-        "ALTER TABLE versions ADD COLUMN encryption BLOB",
-        "ALTER TABLE uploads ADD COLUMN encryption BLOB",
-    ),
-}
-
 # Where this file stands in the log: written in the group's own transaction, never in a changeset.
 _LOG_POSITION = """
     CREATE TABLE log_position (
@@ -251,8 +237,7 @@ class LogPosition(Struct, frozen=True):
 
 
 def open_writer(path: str) -> apsw.Connection:
-    """The committer's connection; makes the schema in an empty file (or in ":memory:"), and adds
-    what it lacks to one of an earlier version.
+    """The committer's connection; makes the schema in an empty file (or in ":memory:").
 
     Errors: SchemaMismatch, apsw.Error (IOError with SQLITE_IOERR_DATA: a page is damaged).
     """
@@ -266,15 +251,13 @@ def open_writer(path: str) -> apsw.Connection:
         # A file that is somebody else's is left as it is: looked at first, prepared then.
         new = db.execute("SELECT count(*) FROM sqlite_schema").get == 0
         if not new:
-            _check_version(db, range(1, SCHEMA_VERSION + 1))
+            _check_version(db)
         if path != ":memory:":
             db.reserve_bytes("main", CHECKSUM_BYTES)
             db.pragma("journal_mode", "wal")
         db.pragma("synchronous", "normal")
         if new:
             create_schema(db)
-        else:
-            _upgrade(db)
     except BaseException:
         db.close()
         raise
@@ -289,7 +272,7 @@ def open_reader(path: str) -> apsw.Connection:
     )
     try:
         _configure(db)
-        _check_version(db, range(SCHEMA_VERSION, SCHEMA_VERSION + 1))
+        _check_version(db)
     except BaseException:
         db.close()
         raise
@@ -371,23 +354,11 @@ def _configure(db: apsw.Connection) -> None:
     db.pragma("trusted_schema", False)
 
 
-def _upgrade(db: apsw.Connection) -> None:
-    """Add what later versions have, in one transaction."""
-    found = db.pragma("user_version")
-    if found == SCHEMA_VERSION:
-        return
-    with db:
-        for version in range(found + 1, SCHEMA_VERSION + 1):
-            for statement in _ADDED[version]:
-                db.execute(statement).fetchall()
-        db.pragma("user_version", SCHEMA_VERSION)
-
-
-def _check_version(db: apsw.Connection, known: range) -> None:
+def _check_version(db: apsw.Connection) -> None:
     found = db.pragma("user_version")
     if db.pragma("application_id") != APPLICATION_ID:
         raise SchemaMismatch("this file is not a Coffre catalog")
-    if found not in known:
+    if found != SCHEMA_VERSION:
         raise SchemaMismatch(f"the catalog has schema {found}, this program knows {SCHEMA_VERSION}")
 
 
