@@ -89,5 +89,5 @@ def test_a_new_secret_changes_rights_and_a_deleted_object_does_not() -> None:
 def test_a_document_of_a_bucket_changes_rights_and_an_objects_acl_does_not() -> None:
     assert changes_rights(PutBucketDocument(b"b" * 16, "acl", b""))
     assert changes_rights(DeleteBucketDocument(b"b" * 16, "acl"))
-    assert not changes_rights(SetAcl(b"b" * 16, b"key", b"", b""))
-    assert not changes_rights(SetTags(b"b" * 16, b"key", b"", {}))
+    assert not changes_rights(SetAcl(b"b" * 16, b"key", b"", 1, b""))
+    assert not changes_rights(SetTags(b"b" * 16, b"key", b"", 1, {}))

@@ -269,11 +269,13 @@ def _amend(
     statement: str,
     value: bytes | None,
 ) -> None:
-    """Change one column of one version. Refused: NoSuchBucket, NoSuchKey."""
+    """Change one column of one version. Refused: NoSuchBucket, NoSuchKey, OperationAborted."""
     slot = _slot(db, tally, mutation.bucket_id, mutation.key)
     found = slot.version(mutation.version_id)
     if found is None or found.marker:
         raise Refusal("NoSuchKey")
+    if found.order != mutation.order:
+        raise Refusal("OperationAborted")
     db.execute(statement, (value, slot.bucket_id, slot.sort_key, found.order, found.zone))
 
 

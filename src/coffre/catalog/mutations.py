@@ -181,12 +181,14 @@ class DeleteVersion(Struct, frozen=True, tag=True):
 
 
 class SetTags(Struct, frozen=True, tag=True):
-    """Replace the tags of a version; nothing else of it changes. Refused: NoSuchBucket, NoSuchKey
-    (there is no such version, or it is a delete marker)."""
+    """Replace the tags of a version; nothing else of it changes. `order` says which one is meant:
+    a null version may have been replaced since it was read. Refused: NoSuchBucket, NoSuchKey (there
+    is no such version, or it is a delete marker), OperationAborted (it is another)."""
 
     bucket_id: bytes
     key: bytes
     version_id: bytes
+    order: int
     tags: dict[str, str]
 
 
@@ -196,6 +198,7 @@ class SetAcl(Struct, frozen=True, tag=True):
     bucket_id: bytes
     key: bytes
     version_id: bytes
+    order: int
     acl: bytes
 
 

@@ -60,7 +60,9 @@ async def put_object_acl(context: Context) -> Response:
     version = versions.find(context, bucket, context.key, parameters.version_id(context.head))
     asked = await _asked(context, version.owner_id)
     stored = pack(asked, version.owner_id)
-    await context.committer.commit(SetAcl(bucket.id, context.key, version.version_id, stored))
+    await context.committer.commit(
+        SetAcl(bucket.id, context.key, version.version_id, version.order, stored)
+    )
     return Response(200, [*versions.version_header(bucket, version.version_id)])
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from coffre.access.decision import Principal, decide
 from coffre.catalog.interface import Committer, Reader
-from coffre.catalog.records import Bucket, Store
+from coffre.catalog.records import Bucket, Store, Version
 from coffre.s3.body import RequestBody
-from coffre.s3.control import resource
+from coffre.s3.control import Seen, look, resource
 from coffre.s3.services import Services
 from coffre.s3.settings import Limits
 from coffre.system.entropy import new_id
@@ -25,6 +25,7 @@ class Context:
 
     __slots__ = (
         "_bucket",
+        "_seen",
         "_virtual",
         "body",
         "head",
@@ -48,6 +49,7 @@ class Context:
         body: RequestBody,
         now_ms: int,
         virtual: bool,
+        seen: Seen,
     ) -> None:
         self.services = services
         self.head = head
@@ -59,6 +61,7 @@ class Context:
         self.body = body
         self.now_ms = now_ms
         self._virtual = virtual
+        self._seen = seen
 
     @property
     def bucket(self) -> Bucket:
@@ -119,8 +122,18 @@ class Context:
         self, permission: str, bucket: Bucket, key: bytes | None, version_id: bytes | None = None
     ) -> bool:
         """May the principal? `version_id` None: the current version."""
-        asked = resource(self.reader, self.principal, permission, bucket, key, version_id)
+        about = (self.principal, permission, bucket, key, version_id)
+        asked = resource(self.reader, *about, self._seen)
         return decide(self.principal, permission, asked).allowed
+
+    def look(self, bucket: Bucket, key: bytes, version_id: bytes | None) -> Version | None:
+        """The current version (`version_id` None) or a named one: the one that was decided on, for
+        those on whom its ACL decides."""
+        if self._seen:
+            asked = (bucket.id, key, version_id)
+            if asked in self._seen:
+                return self._seen[asked]
+        return look(self.reader, bucket, key, version_id)
 
     def find_bucket(self, name: str) -> Bucket:
         """Another bucket of the same store. Raises NoSuchBucket."""

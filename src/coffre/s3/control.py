@@ -11,10 +11,13 @@ from typing import Final
 from coffre.access.acl import ABOUT_OBJECTS, NO_CONTROL, Control, ObjectControl
 from coffre.access.decision import Principal, Resource
 from coffre.catalog.interface import Reader
-from coffre.catalog.records import Bucket
+from coffre.catalog.records import Bucket, Version
 from coffre.wire import acl, bucket_settings
 from coffre.wire.acl import Acl
 from coffre.wire.bucket_settings import Ownership, PublicAccessBlock
+
+Seen = dict[tuple[bytes, bytes, bytes | None], Version | None]
+"""Versions by bucket, key and the version id that was asked for."""
 
 ACL: Final = "acl"
 ENCRYPTION: Final = "encryption"
@@ -55,28 +58,42 @@ def resource(
     permission: str,
     bucket: Bucket,
     key: bytes | None,
-    version_id: bytes | None = None,
+    version_id: bytes | None,
+    seen: Seen,
 ) -> Resource:
-    """What is asked for, with all that decides on it. `version_id` None: the current version."""
+    """What is asked for, with all that decides on it. `version_id` None: the current version.
+
+    A version that it looks at for that is left in `seen`: what was decided on is what must be
+    served, not what has taken its place since.
+    """
     if principal.user_id == bucket.owner_id or principal.locked:
         return Resource(bucket.name, bucket.owner_id, key)
-    control = _control(reader, permission, bucket, key, version_id)
+    control = _control(reader, permission, bucket, key, version_id, seen)
     return Resource(bucket.name, bucket.owner_id, key, control)
 
 
 def _control(
-    reader: Reader, permission: str, bucket: Bucket, key: bytes | None, version_id: bytes | None
+    reader: Reader,
+    permission: str,
+    bucket: Bucket,
+    key: bytes | None,
+    version_id: bytes | None,
+    seen: Seen,
 ) -> Control:
     if ownership(reader, bucket) is Ownership.BUCKET_OWNER_ENFORCED:
         return NO_CONTROL
     about = None
     if key is not None and permission in ABOUT_OBJECTS:
-        found = (
-            reader.current(bucket, key)
-            if version_id is None
-            else reader.version(bucket, key, version_id)
-        )
+        found = look(reader, bucket, key, version_id)
+        seen[bucket.id, key, version_id] = found
         if found is not None and not found.marker:
             about = ObjectControl(found.owner_id, acl.unpack(found.acl, found.owner_id))
     ignores = public_access_block(reader, bucket).ignore_acls
     return Control(bucket_acl(reader, bucket), about, ignores)
+
+
+def look(reader: Reader, bucket: Bucket, key: bytes, version_id: bytes | None) -> Version | None:
+    """The current version (`version_id` None) or a named one."""
+    if version_id is None:
+        return reader.current(bucket, key)
+    return reader.version(bucket, key, version_id)

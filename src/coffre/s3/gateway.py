@@ -17,7 +17,7 @@ from coffre.s3 import cors, parameters
 from coffre.s3.authenticate import authenticate, authenticate_form, with_hoisted
 from coffre.s3.body import Receive, RequestBody
 from coffre.s3.context import Context
-from coffre.s3.control import resource
+from coffre.s3.control import Seen, resource
 from coffre.s3.deadlines import Deadlines
 from coffre.s3.form_body import FormBody
 from coffre.s3.funnel import Disconnected, Funnel, Interrupted, Send, as_error, log_failure
@@ -187,7 +187,8 @@ class Gateway:
             if bucket is None:
                 raise S3Error("NoSuchBucket", BucketName=target.bucket)
             exchange.bucket = bucket
-        _authorize(operation, services.reader, principal, head, bucket, target.key)
+        seen: Seen = {}
+        _authorize(operation, services.reader, principal, head, bucket, target.key, seen)
         body = exchange.body
         if body is None:
             if operation.body.kind is not BodyKind.NONE:
@@ -206,6 +207,7 @@ class Gateway:
             body,
             now_ms,
             target.virtual,
+            seen,
         )
         return await operation.handler(context)
 
@@ -276,6 +278,7 @@ def _authorize(
     head: RequestHead,
     bucket: Bucket | None,
     key: bytes | None,
+    seen: Seen,
 ) -> None:
     """AccessDenied unless everything that the table asks for beforehand is permitted."""
     for need in operation.needs:
@@ -288,6 +291,6 @@ def _authorize(
             permission, version_id = need.versioned, parameters.version_id(head)
         asked = SERVICE
         if bucket is not None:
-            asked = resource(reader, principal, permission, bucket, key, version_id)
+            asked = resource(reader, principal, permission, bucket, key, version_id, seen)
         if not decide(principal, permission, asked).allowed:
             raise S3Error("AccessDenied")

@@ -55,7 +55,7 @@ def _version(context: Context) -> Version:
 
 
 async def _set(context: Context, version: Version, tags: dict[str, str]) -> None:
-    mutation = SetTags(context.bucket.id, context.key, version.version_id, tags)
+    mutation = SetTags(context.bucket.id, context.key, version.version_id, version.order, tags)
     await context.committer.commit(mutation)
 
 

@@ -18,12 +18,12 @@ def find(context: Context, bucket: Bucket, key: bytes, wanted: bytes | None) -> 
     """
     text = key.decode()
     if wanted is None:
-        found = context.reader.current(bucket, key)
+        found = context.look(bucket, key, None)
         if found is None or found.marker:
             told = () if found is None else _marker_headers(found)
             raise S3Error("NoSuchKey", headers=told, Key=text)
         return found
-    found = context.reader.version(bucket, key, wanted)
+    found = context.look(bucket, key, wanted)
     if found is None:
         raise S3Error("NoSuchVersion", Key=text, VersionId=show_version_id(wanted))
     if found.marker:

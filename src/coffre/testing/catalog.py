@@ -285,8 +285,17 @@ async def _what_is_said_of_buckets_and_versions(catalog: Catalog) -> None:
         written = await catalog.commit(put, _body(put))
         assert isinstance(written, m.Written)
         ids.append(written.version_id)
-    await catalog.commit(m.SetTags(bucket.id, b"key", ids[0], {"a": "b"}))
-    await catalog.commit(m.SetAcl(bucket.id, b"key", ids[1], b"second"))
+
+    def order_of(version_id: bytes) -> int:
+        version = catalog.version(bucket, b"key", version_id)
+        assert version is not None
+        return version.order
+
+    first, second = map(order_of, ids)
+    await catalog.commit(m.SetTags(bucket.id, b"key", ids[0], first, {"a": "b"}))
+    await catalog.commit(m.SetAcl(bucket.id, b"key", ids[1], second, b"second"))
+    stale = m.SetAcl(bucket.id, b"key", ids[1], first, b"stale")
+    await _refused(catalog, stale, "OperationAborted")
 
     def told(version_id: bytes) -> tuple[dict[str, str], bytes, str]:
         version = catalog.version(bucket, b"key", version_id)
@@ -295,20 +304,20 @@ async def _what_is_said_of_buckets_and_versions(catalog: Catalog) -> None:
 
     assert told(ids[0]) == ({"a": "b"}, b"first", "etag")
     assert told(ids[1]) == ({"n": "2"}, b"second", "etag")
-    await catalog.commit(m.SetTags(bucket.id, b"key", ids[0], {}))
-    await catalog.commit(m.SetAcl(bucket.id, b"key", ids[0], b""))
+    await catalog.commit(m.SetTags(bucket.id, b"key", ids[0], first, {}))
+    await catalog.commit(m.SetAcl(bucket.id, b"key", ids[0], first, b""))
     assert told(ids[0]) == ({}, b"", "etag")
     found = [catalog.version(bucket, b"key", one) for one in ids]
     assert [one and one.encryption for one in found] == [encryption, None]
     for version_id in (b"", bytes(16)):
-        await _refused(catalog, m.SetTags(bucket.id, b"key", version_id, {}), "NoSuchKey")
+        await _refused(catalog, m.SetTags(bucket.id, b"key", version_id, first, {}), "NoSuchKey")
     marked = await catalog.commit(m.DeleteVersion(bucket.id, b"key", owner_id="deleter"))
     assert isinstance(marked, m.Deleted)
     assert marked.marker_version_id is not None
     marker = catalog.version(bucket, b"key", marked.marker_version_id)
     assert marker is not None
     assert marker.owner_id == "deleter"
-    on_marker = m.SetAcl(bucket.id, b"key", marked.marker_version_id, b"x")
+    on_marker = m.SetAcl(bucket.id, b"key", marked.marker_version_id, marker.order, b"x")
     await _refused(catalog, on_marker, "NoSuchKey")
 
     made = m.CreateBucket(_id(), bucket.store_id, "other", OWNER, "r", {"acl": b"a", "tags": b"t"})
