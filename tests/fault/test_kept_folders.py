@@ -16,7 +16,7 @@ KEPT = sorted((Path(__file__).parent.parent / "golden").glob("data-*.tar.gz"))
 
 
 def test_a_folder_of_the_first_format_is_kept() -> None:
-    assert [path.name for path in KEPT][0] == "data-1.tar.gz"
+    assert "data-1.tar.gz" in {path.name for path in KEPT}
 
 
 @pytest.mark.parametrize("archive", KEPT, ids=lambda path: path.name)

@@ -13,7 +13,7 @@ import pytest
 from coffre.catalog.interface import CommitterBusy, CommitUnknown
 from coffre.catalog.mutations import CreateBucket, Mutation, Refusal, Result
 from coffre.s3.services import Services
-from coffre.system.disk import Buffer
+from coffre.system.buffer import Buffer
 from coffre.testing.server import MemoryServer
 from coffre.vault.interface import DataLost, StorageFull
 from coffre.vault.records import Blob

@@ -10,8 +10,8 @@ import apsw
 from coffre.catalog.memory import MemoryCatalog
 from coffre.catalog.mutations import Mutation, Refusal, Result
 from coffre.catalog.schema import LOGGED_TABLES, open_writer
+from coffre.system.buffer import Buffer
 from coffre.system.clock import ManualClock
-from coffre.system.disk import Buffer
 from coffre.system.entropy import SeededEntropy
 from coffre.testing.catalog import Catalog, check_catalog, dump
 from coffre.vault.records import Extent

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from coffre.system.buffer import Buffer
 from coffre.system.clock import Clock, ManualClock, SystemClock
-from coffre.system.disk import Buffer, Disk, LocalDisk
+from coffre.system.disk import Disk, LocalDisk
 from coffre.testing.disk import RecordingDisk, draw_policy
 from coffre.vault.drives import Drive, DriveSet, mirror_path
 from coffre.vault.headers import HEADER_BYTES, ChunkHeader, decode_header

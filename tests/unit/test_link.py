@@ -28,7 +28,7 @@ from coffre.catalog.mutations import (
     Result,
     SealChunk,
 )
-from coffre.system.disk import Buffer
+from coffre.system.buffer import Buffer
 from coffre.vault.records import Blob, Chunk, ChunkKind, ChunkState
 
 Answers = list[Result | Refused]

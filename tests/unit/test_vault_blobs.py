@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coffre.system.buffer import Buffer
 from coffre.system.clock import ManualClock
-from coffre.system.disk import Buffer
 from coffre.system.entropy import SeededEntropy
 from coffre.vault.blobs import INLINE_LIMIT, ROW_BYTES, FramedVault
 from coffre.vault.frames import BadFrame, FrameCipher

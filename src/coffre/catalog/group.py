@@ -49,7 +49,7 @@ from coffre.catalog.replay import (
 from coffre.catalog.schema import LogPosition, write_position
 from coffre.catalog.stamp import HybridClock
 from coffre.catalog.transaction import Answers, Call, Group, Transaction, fail
-from coffre.system.disk import Buffer
+from coffre.system.buffer import Buffer
 from coffre.vault.interface import StorageFull
 from coffre.vault.records import Chunk
 from coffre.vault.superblock import SuperblockNotWritten, SuperblockTooLarge

@@ -22,7 +22,7 @@ from coffre.catalog.records import (
     Version,
     VersionListing,
 )
-from coffre.system.disk import Buffer
+from coffre.system.buffer import Buffer
 from coffre.vault.records import Chunk
 
 

@@ -34,7 +34,7 @@ from msgspec import Struct
 
 from coffre.catalog.interface import CommitterBusy, CommitUnknown
 from coffre.catalog.mutations import Mutation, Refused, Result, SealChunk
-from coffre.system.disk import Buffer
+from coffre.system.buffer import Buffer
 from coffre.vault.records import Chunk
 
 MAX_FRAME_BYTES = 32 * 1024 * 1024

@@ -43,7 +43,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 
-from coffre.system.disk import Buffer
+from coffre.system.buffer import Buffer
 from coffre.vault.keys import RootKey
 
 VERSION = 1

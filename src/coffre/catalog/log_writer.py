@@ -38,8 +38,8 @@ from coffre.catalog.log_state import (
 )
 from coffre.catalog.mutations import CloseChunk, Mutation, OpenLanding, ReplaceMember, SealChunk
 from coffre.catalog.schema import SCHEMA_VERSION
+from coffre.system.buffer import Buffer
 from coffre.system.clock import Clock
-from coffre.system.disk import Buffer
 from coffre.system.entropy import Entropy, new_id
 from coffre.vault.drives import Drive, DriveSet
 from coffre.vault.headers import ChunkHeader

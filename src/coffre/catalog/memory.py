@@ -20,8 +20,8 @@ from coffre.catalog.reader import SqliteReader
 from coffre.catalog.schema import open_writer
 from coffre.catalog.stamp import HybridClock
 from coffre.catalog.tally import Tally
+from coffre.system.buffer import Buffer
 from coffre.system.clock import Clock
-from coffre.system.disk import Buffer
 from coffre.system.entropy import Entropy
 from coffre.vault.records import Extent
 

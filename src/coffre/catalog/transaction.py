@@ -22,7 +22,7 @@ from coffre.catalog.replay import count_changes, roll_back, taking_changeset
 from coffre.catalog.schema import SCHEMA_VERSION, LogPosition, column_counts, write_position
 from coffre.catalog.stamp import HybridClock
 from coffre.catalog.tally import Tally
-from coffre.system.disk import Buffer
+from coffre.system.buffer import Buffer
 from coffre.vault.records import Extent
 
 _journal = logging.getLogger(__name__)

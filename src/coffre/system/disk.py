@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
-from coffre.system.buffer import Buffer as Buffer
+from coffre.system.buffer import Buffer
 
 Mode = Literal["read", "edit", "create"]
 

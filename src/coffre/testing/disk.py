@@ -25,7 +25,8 @@ from dataclasses import dataclass
 from threading import RLock
 from typing import Literal, NamedTuple
 
-from coffre.system.disk import Buffer, Mode
+from coffre.system.buffer import Buffer
+from coffre.system.disk import Mode
 from coffre.testing.content import FATES, Change, Fate, Inode, Syncs
 
 Operation = Literal[

@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec import structs
 
+from coffre.system.buffer import Buffer
 from coffre.system.clock import ManualClock
-from coffre.system.disk import Buffer, Disk
+from coffre.system.disk import Disk
 from coffre.system.entropy import SeededEntropy, new_id
 from coffre.vault.drives import Drive, DriveSet
 from coffre.vault.headers import ChunkHeader, Origin

@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 
+from coffre.system.buffer import Buffer
 from coffre.system.clock import Clock
-from coffre.system.disk import Buffer
 from coffre.system.entropy import Entropy, new_id
 from coffre.vault.frames import SEALED_FRAME_BYTES, BadFrame, FrameCipher
 from coffre.vault.interface import ChunkStore, CountDead, Staged

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
-from coffre.system.disk import Buffer
+from coffre.system.buffer import Buffer
 from coffre.vault.headers import HEADER_BYTES
 from coffre.vault.records import BLOCK_BYTES, STRIPE_UNIT, Chunk, ChunkKind, ChunkState, Extent
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import cffi  # type: ignore[import-untyped]
 
-from coffre.system.disk import Buffer
+from coffre.system.buffer import Buffer
 
 _ffi: Any = cffi.FFI()
 _ffi.cdef(

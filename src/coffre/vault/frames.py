@@ -11,7 +11,7 @@ from __future__ import annotations
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from coffre.system.disk import Buffer
+from coffre.system.buffer import Buffer
 from coffre.vault.records import FRAME_BYTES, TAG_BYTES
 
 SEALED_FRAME_BYTES = FRAME_BYTES + TAG_BYTES

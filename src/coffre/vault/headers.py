@@ -30,7 +30,7 @@ from typing import Literal
 from msgspec import Struct
 from xxhash import xxh3_128_digest
 
-from coffre.system.disk import Buffer
+from coffre.system.buffer import Buffer
 from coffre.vault.records import ChunkKind
 
 HEADER_BYTES = 4096

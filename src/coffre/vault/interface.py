@@ -7,7 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from coffre.system.disk import Buffer
+from coffre.system.buffer import Buffer
 from coffre.vault.records import Blob, Chunk, Extent
 
 

@@ -45,8 +45,9 @@ from threading import Lock, Thread
 from msgspec import Struct, structs
 from xxhash import xxh3_64_digest, xxh3_64_intdigest, xxh3_128
 
+from coffre.system.buffer import Buffer
 from coffre.system.clock import Clock
-from coffre.system.disk import Buffer, Disk, File
+from coffre.system.disk import Disk, File
 from coffre.vault.drives import Drive, DriveSet, ensure_chunk_dir, mirror_path, temporary_path
 from coffre.vault.headers import HEADER_BYTES, ChunkHeader
 from coffre.vault.interface import StorageFull

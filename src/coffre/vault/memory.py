@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from coffre.system.disk import Buffer
+from coffre.system.buffer import Buffer
 from coffre.vault.interface import DataLost
 from coffre.vault.records import CHUNK_BYTES, STRIPE_UNIT, Extent
 

@@ -17,7 +17,8 @@ from typing import NamedTuple, cast
 
 from msgspec import Struct, structs
 
-from coffre.system.disk import Buffer, Disk, File
+from coffre.system.buffer import Buffer
+from coffre.system.disk import Disk, File
 from coffre.vault.blocks import BadBlock, payload_bytes, relaid, runs, split_row, unit_for
 from coffre.vault.drives import Drive, DriveSet, mirror_path
 from coffre.vault.erasure import encode

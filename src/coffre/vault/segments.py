@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from coffre.system.disk import IOV_MAX, Buffer, Disk, File
+from coffre.system.buffer import Buffer
+from coffre.system.disk import IOV_MAX, Disk, File
 from coffre.vault.blocks import (
     BadBlock,
     physical,

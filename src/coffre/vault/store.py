@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TypeVar
 
+from coffre.system.buffer import Buffer
 from coffre.system.clock import Clock
-from coffre.system.disk import Buffer, Disk, File
+from coffre.system.disk import Disk, File
 from coffre.vault.blocks import (
     BadBlock,
     Run,

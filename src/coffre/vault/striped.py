@@ -17,8 +17,8 @@ from weakref import WeakSet
 
 from msgspec import structs
 
+from coffre.system.buffer import Buffer
 from coffre.system.clock import Clock
-from coffre.system.disk import Buffer
 from coffre.system.entropy import Entropy, new_id
 from coffre.vault.blocks import split_row, unit_for
 from coffre.vault.drives import Drive, DriveSet
