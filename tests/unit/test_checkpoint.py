@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,13 +37,39 @@ async def test_under_steady_writes_and_short_reads_the_wal_stays_short(tmp_path:
             assert reader.execute("SELECT count(*) FROM tenants").get is not None
             answer = node.committer.submit(mutation)
         await answer
-    # The file keeps the size that it had when it was longest.
-    assert WAL_BYTES < wal_bytes(zone.catalog) < 2 * WAL_BYTES
+    # The file keeps the size that it had when it was longest; a group or two may slip in.
+    assert WAL_BYTES < wal_bytes(zone.catalog) < 2.2 * WAL_BYTES
     await node.kill()
     again = await zone.node()
     assert again.rows.execute("SELECT count(*) FROM tenants").get == 1501
     await again.kill()
     reader.close()
+
+
+async def test_groups_wait_for_a_checkpoint_that_does_not_keep_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = threading.Event()
+    hold_groups = Checkpointer._hold_groups
+
+    def slow(path: str, *, restart: bool = False) -> tuple[int, int]:
+        held.wait()
+        return checkpoint(path, restart=restart)
+
+    async def hold(checkpointer: Checkpointer) -> None:
+        held.set()
+        await hold_groups(checkpointer)
+
+    monkeypatch.setattr("coffre.catalog.checkpoint.checkpoint", slow)
+    monkeypatch.setattr(Checkpointer, "_hold_groups", hold)
+    zone = RecordedZone(tmp_path)
+    zone.limits = Limits(wal_bytes=WAL_BYTES, group_mutations=1)
+    node = await zone.founded()
+    answers = [node.committer.submit(mutation) for mutation in tenants(1000)]
+    assert not any(isinstance(answer, m.Refused) for answer in await asyncio.gather(*answers))
+    assert WAL_BYTES < wal_bytes(zone.catalog) < 2.2 * WAL_BYTES
+    held.set()
+    await node.kill()
 
 
 async def test_a_reader_that_does_not_let_go_holds_the_wal_and_is_said_loudly(
