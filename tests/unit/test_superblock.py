@@ -25,6 +25,7 @@ from coffre.vault.superblock import (
     LogState,
     SealedRef,
     SlotStatus,
+    SnapshotRef,
     Superblock,
     SuperblockNotWritten,
     SuperblockStore,
@@ -33,7 +34,7 @@ from coffre.vault.superblock import (
     superblock_path,
 )
 
-GOLDEN = Path(__file__).parent.parent / "golden" / "superblock-1.bin"
+GOLDENS = Path(__file__).parent.parent / "golden"
 ROOT = RootKey(bytes(range(32)))
 DRIVES = [Drive(bytes([n]) * 16, f"/d{n}", f"n{n % 8}", f"r{n % 4}") for n in range(1, 17)]
 PATHS = [drive.path for drive in DRIVES]
@@ -52,6 +53,11 @@ ZONE = Superblock(
     geometry=Geometry(12, 4),
     landing_copies=3,
     log=LOG,
+)
+ZONE_2 = structs.replace(
+    ZONE,
+    intents=((DRIVES[4].id, "drain"),),
+    snapshots=(SnapshotRef(b"n" * 16, 5, 60, b"p" * 32, 1, 1_000_000),),
 )
 
 
@@ -97,17 +103,18 @@ def test_generations_rise_and_slots_alternate() -> None:
     assert again.load(PATHS).best.generation == 5
 
 
-def test_the_bytes_of_version_1_stay_as_they_are() -> None:
+def test_the_bytes_of_version_2_stay_as_they_are() -> None:
     disk = RecordingDisk(PATHS)
-    store_on(disk).write(ZONE, DRIVES)
+    store_on(disk).write(ZONE_2, DRIVES)
     data = disk.open(superblock_path("/d1"), "read").pread(1 << 20, 0)
-    assert data == GOLDEN.read_bytes()
+    assert data == (GOLDENS / "superblock-2.bin").read_bytes()
 
 
-def test_a_file_of_version_1_is_read() -> None:
+@pytest.mark.parametrize(("version", "zone"), [(1, ZONE), (2, ZONE_2)])
+def test_a_file_of_every_version_is_read(version: int, zone: Superblock) -> None:
     disk = RecordingDisk(["/d1"])
-    put(disk, superblock_path("/d1"), GOLDEN.read_bytes())
-    expected = structs.replace(ZONE, generation=1, drive=DRIVES[0].id)
+    put(disk, superblock_path("/d1"), (GOLDENS / f"superblock-{version}.bin").read_bytes())
+    expected = structs.replace(zone, generation=1, drive=DRIVES[0].id)
     assert store_on(disk).read("/d1").superblock == expected
 
 
@@ -134,7 +141,7 @@ def test_a_newer_format_is_seen_even_beside_a_slot_that_can_be_read() -> None:
     disk = written(times=2)
     path = superblock_path("/d1")
     slot = bytearray(disk.open(path, "read").pread(SLOT_BYTES, SLOT_BYTES))
-    slot[9] = 2
+    slot[9] = 3
     put(disk, path, bytes(slot[:-16]) + xxh3_128_digest(bytes(slot[:-16])), SLOT_BYTES)
     assert store_on(disk).read("/d1").status is SlotStatus.NEWER
 

@@ -20,7 +20,8 @@ import apsw
 import apsw.sqlite_extra
 from msgspec import Struct
 
-SCHEMA_VERSION = 1
+from coffre.catalog.migrations import MIGRATIONS, SCHEMA_VERSION
+
 APPLICATION_ID = 0x436F6666  # "Coff"
 CHECKSUM_VFS = "cksmvfs"
 CHECKSUM_BYTES = 8
@@ -28,8 +29,8 @@ _STATEMENTS = 512
 _BUSY_MS = 2000
 _RESTART_BUSY_MS = 50
 
-# Logged tables: what a group's changeset holds. Times are ms, sizes bytes, ids 16 bytes.
-# Packed columns are msgpack of the value in `records`; NULL packs "empty" or "none".
+# Logged tables of version 1: what a group's changeset holds. Times are ms, sizes bytes, ids 16
+# bytes. Packed columns are msgpack of the value in `records`; NULL packs "empty" or "none".
 _TABLES: dict[str, str] = {
     "tenants": """
         CREATE TABLE tenants (
@@ -194,7 +195,7 @@ _TABLES: dict[str, str] = {
         ) STRICT, WITHOUT ROWID""",
 }
 
-LOGGED_TABLES: tuple[str, ...] = tuple(_TABLES)
+LOGGED_TABLES: tuple[str, ...] = (*_TABLES, *(t for one in MIGRATIONS for t in one.tables))
 
 _INDEXES: tuple[str, ...] = (
     "CREATE INDEX stores_of_tenant ON stores (tenant_id)",
@@ -306,13 +307,14 @@ def is_damage(error: apsw.Error) -> bool:
     return damaged or isinstance(error, apsw.CorruptError | apsw.NotADBError)
 
 
-def create_schema(db: apsw.Connection) -> None:
-    """All tables and indexes in an empty database, in one transaction."""
+def create_schema(db: apsw.Connection, version: int = SCHEMA_VERSION) -> None:
+    """All tables and indexes of a version in an empty database, in one transaction."""
+    later = [step for one in MIGRATIONS if one.version <= version for step in one.statements]
     with db:
-        for statement in (*_TABLES.values(), *_INDEXES, _LOG_POSITION):
+        for statement in (*_TABLES.values(), *_INDEXES, _LOG_POSITION, *later):
             db.execute(statement).fetchall()
         db.pragma("application_id", APPLICATION_ID)
-        db.pragma("user_version", SCHEMA_VERSION)
+        db.pragma("user_version", version)
 
 
 def read_position(db: apsw.Connection) -> LogPosition:

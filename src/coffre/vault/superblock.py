@@ -5,7 +5,7 @@ write costs only the slot that it was meant for. All integers are big-endian. On
 
     offset  bytes  what
          0      8  magic "COFFRESB"
-         8      2  version (1)
+         8      2  version (2)
         10      2  zeros
         12      4  length of the body, its tag included
         16      8  epoch
@@ -23,7 +23,9 @@ body is a msgpack array, to which later versions only append:
     region, zone, zone number, id of the drive that holds it, [[id, node, rack] of every drive],
     [k, m], landing copies, clean stop?, unsealed landing chunks of the log [[id, members, epoch,
     first sequence, hash of the record before]], seals that the log does not hold yet
-    [[id, k, m, members, length]], last sequence, hash of the last record
+    [[id, k, m, members, length]], last sequence, hash of the last record,
+    since version 2: [[drive, intent] of every drive that the operator wants away],
+    [[id, epoch, sequence, hash, schema version, length] of every snapshot that counts, oldest first]
 
 where a member is its position in the list of drives (an id if it is not listed, an empty one if
 the segment was never written). Newest is the highest (epoch, generation): every start raises the
@@ -53,7 +55,7 @@ from coffre.vault.keys import RootKey
 from coffre.vault.records import Geometry
 
 SLOT_BYTES = 4096
-VERSION = 1
+VERSION = 2
 DEADLINE = 2.0
 _MAGIC = b"COFFRESB"
 _HEAD = struct.Struct(">8sH2xIQQ8s12s12x")
@@ -98,8 +100,21 @@ class LogState(Struct, frozen=True):
     tail_hash: bytes = b""
 
 
+class SnapshotRef(Struct, frozen=True, array_like=True):
+    """A verified snapshot of the rows as record `sequence` (with `hash`) left them. `id` names its
+    segments, `length` counts their payload's bytes, `epoch` seeds their checksums."""
+
+    id: bytes
+    epoch: int
+    sequence: int
+    hash: bytes
+    schema_version: int
+    length: int
+
+
 class Superblock(Struct, frozen=True):
-    """`drive` and `generation` are filled in when it is written."""
+    """`drive` and `generation` are filled in when it is written. `intents` is what the operator
+    wants of drives that are to go, by drive id: `drain`."""
 
     region: str
     zone: str
@@ -112,6 +127,8 @@ class Superblock(Struct, frozen=True):
     clean: bool = False
     drive: bytes = b""
     generation: int = 0
+    intents: tuple[tuple[bytes, str], ...] = ()
+    snapshots: tuple[SnapshotRef, ...] = ()
 
 
 class SlotStatus(StrEnum):
@@ -173,6 +190,8 @@ class _Body(Struct, frozen=True, array_like=True):
     sealed: tuple[tuple[bytes, int, int, tuple[int | bytes, ...], int], ...]
     tail_sequence: int
     tail_hash: bytes
+    intents: tuple[tuple[int | bytes, str], ...] = ()
+    snapshots: tuple[SnapshotRef, ...] = ()
 
 
 def superblock_path(folder: str) -> str:
@@ -382,6 +401,8 @@ def _body(superblock: Superblock) -> _Body:
         tuple((ref.chunk, ref.k, ref.m, places(ref.members), ref.length) for ref in log.sealed),
         log.tail_sequence,
         log.tail_hash,
+        tuple((place.get(drive, drive), intent) for drive, intent in superblock.intents),
+        superblock.snapshots,
     )
 
 
@@ -413,6 +434,8 @@ def _opened(body: _Body, epoch: int, generation: int) -> Superblock:
         clean=body.clean,
         drive=body.drive,
         generation=generation,
+        intents=tuple((ids((drive,))[0], intent) for drive, intent in body.intents),
+        snapshots=body.snapshots,
     )
 
 
