@@ -8,6 +8,7 @@ import apsw
 import pytest
 
 from coffre.catalog import schema
+from coffre.catalog.migrations import SCHEMA_VERSION
 from coffre.catalog.schema import LOGGED_TABLES, LogPosition, SchemaMismatch
 
 # Columns as version 1 had them: later versions may only append.
@@ -141,7 +142,7 @@ def test_a_foreign_or_newer_file_is_refused_untouched(tmp_path: Path) -> None:
     other.close()
     newer = tmp_path / "newer.sqlite"
     db = schema.open_writer(str(newer))
-    db.pragma("user_version", schema.SCHEMA_VERSION + 1)
+    db.pragma("user_version", SCHEMA_VERSION + 1)
     db.close()
     for path in (foreign, newer):
         content = path.read_bytes()

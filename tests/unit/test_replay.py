@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from coffre.catalog.apply import apply
 from coffre.catalog.log import EncodedRecord, Record, RecordKind, encode
+from coffre.catalog.migrations import SCHEMA_VERSION
 from coffre.catalog.mutations import CreateTenant
 from coffre.catalog.replay import (
     ReplayStopped,
@@ -17,7 +18,6 @@ from coffre.catalog.replay import (
     taking_changeset,
 )
 from coffre.catalog.schema import (
-    SCHEMA_VERSION,
     LogPosition,
     column_counts,
     open_writer,

@@ -36,8 +36,8 @@ from coffre.catalog.log_state import (
     Target,
     remove_mirrors,
 )
+from coffre.catalog.migrations import SCHEMA_VERSION
 from coffre.catalog.mutations import CloseChunk, Mutation, OpenLanding, ReplaceMember, SealChunk
-from coffre.catalog.schema import SCHEMA_VERSION
 from coffre.system.buffer import Buffer
 from coffre.system.clock import Clock
 from coffre.system.entropy import Entropy, new_id

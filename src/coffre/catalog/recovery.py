@@ -45,12 +45,12 @@ from coffre.catalog.chain import (
 from coffre.catalog.checkpoint import WAL_BYTES
 from coffre.catalog.log import GENESIS_HASH, Position, RecordDamaged, RecordTooNew
 from coffre.catalog.log_state import Closing, LogStart, remove_mirrors
+from coffre.catalog.migrations import SCHEMA_VERSION
 from coffre.catalog.mutations import OpenLanding, ReplaceMember
 from coffre.catalog.packing import unpack_members
 from coffre.catalog.replay import ReplayStopped, immediate, replay
 from coffre.catalog.schema import (
     APPLICATION_ID,
-    SCHEMA_VERSION,
     LogPosition,
     SchemaMismatch,
     highest_order,

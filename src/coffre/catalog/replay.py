@@ -13,9 +13,9 @@ from contextlib import contextmanager
 import apsw
 
 from coffre.catalog.log import Position, Record, RecordKind
+from coffre.catalog.migrations import SCHEMA_VERSION
 from coffre.catalog.schema import (
     LOGGED_TABLES,
-    SCHEMA_VERSION,
     LogPosition,
     column_counts,
     read_position,

@@ -17,9 +17,10 @@ from coffre.catalog.apply import apply, needs_body, place
 from coffre.catalog.interface import CommitUnknown
 from coffre.catalog.log import EncodedRecord, Record, RecordKind, encode
 from coffre.catalog.log_writer import LogWriter
+from coffre.catalog.migrations import SCHEMA_VERSION
 from coffre.catalog.mutations import Mutation, Refusal, Refused, Result, SealChunk
 from coffre.catalog.replay import count_changes, roll_back, taking_changeset
-from coffre.catalog.schema import SCHEMA_VERSION, LogPosition, column_counts, write_position
+from coffre.catalog.schema import LogPosition, column_counts, write_position
 from coffre.catalog.stamp import HybridClock
 from coffre.catalog.tally import Tally
 from coffre.system.buffer import Buffer

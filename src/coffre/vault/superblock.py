@@ -25,7 +25,8 @@ body is a msgpack array, to which later versions only append:
     first sequence, hash of the record before]], seals that the log does not hold yet
     [[id, k, m, members, length]], last sequence, hash of the last record,
     since version 2: [[drive, intent] of every drive that the operator wants away],
-    [[id, epoch, sequence, hash, schema version, length] of every snapshot that counts, oldest first]
+    [[id, epoch, sequence, hash, schema version, length] of every snapshot that counts, the oldest
+    first]
 
 where a member is its position in the list of drives (an id if it is not listed, an empty one if
 the segment was never written). Newest is the highest (epoch, generation): every start raises the
