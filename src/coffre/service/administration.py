@@ -51,6 +51,7 @@ class Administration:
             "bucket.list": self.list_buckets,
             "drive.list": self.list_drives,
             "seal.now": self.seal_now,
+            **node.operations,
         }
 
     async def call(self, operation: str, arguments: dict[str, Any]) -> Answer:

@@ -30,6 +30,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     os.chdir(folder.root)
     engine = await open_engine(settings, real_world())
     node = engine.node
+    node.keeper.publish_on(folder.board)
 
     async def seal() -> int:
         answer = await ask(folder.steward_socket.name, "seal.now", {})

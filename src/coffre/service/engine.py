@@ -17,6 +17,7 @@ from coffre.catalog.log_writer import LogWriter
 from coffre.catalog.recovery import Recovered, RecoveryRefused, Way, recover
 from coffre.catalog.stamp import HybridClock
 from coffre.config import Settings
+from coffre.service.drive_keeper import DriveKeeper
 from coffre.service.drives import configured_folders, find_drives, refuse_foreign
 from coffre.service.layout import DataFolder, StartRefused
 from coffre.service.node import Node
@@ -57,6 +58,8 @@ class DrivesNode(Node):
         self.facts = facts
         self.seal: SealNow | None = None
         self._world = world
+        self.keeper = DriveKeeper(drives, settings.coding.m)
+        self.operations = self.keeper.operations
 
     def status(self) -> dict[str, Any]:
         chunks = self.reader.chunks()

@@ -60,6 +60,11 @@ class DataFolder:
         return self.root / "generation"
 
     @property
+    def board(self) -> Path:
+        """How every drive is, as the committer of a running node sees it (`service.board`)."""
+        return self.root / "drives.board"
+
+    @property
     def marker(self) -> Path:
         return self.root / MARKER
 

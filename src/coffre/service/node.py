@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from coffre.catalog.interface import Committer, Reader
@@ -19,6 +20,8 @@ class Node:
     clock: Clock
     entropy: Entropy
     zone_number: int
+    # What this engine can do beside what `administration` says, by name.
+    operations: Mapping[str, Callable[..., Awaitable[Any]]] = {}
 
     def status(self) -> dict[str, Any]:
         """JSON-shaped facts: engine, region, zone, and how data and drives are."""

@@ -18,6 +18,7 @@ from coffre.catalog.link import CommitterClient
 from coffre.catalog.mutations import CloseChunk, CountDead, ReserveChunk
 from coffre.config import Settings
 from coffre.service.admission import Admission
+from coffre.service.board import following
 from coffre.service.child import Boot
 from coffre.service.layout import DataFolder
 from coffre.service.s3service import s3_gateway
@@ -97,7 +98,8 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     closing = asyncio.ensure_future(
         _unless_away(close_left_chunks(reader, committer, boot.gone_owner.__eq__))
     )
-    await serve_http(gateway, socket.socket(fileno=boot.listen_fd), settings, stop)
+    async with following(drives, folder):
+        await serve_http(gateway, socket.socket(fileno=boot.listen_fd), settings, stop)
     closing.cancel()
     await _unless_away(striped.drain())
     committer.close()

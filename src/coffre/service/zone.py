@@ -17,14 +17,14 @@ from coffre.service.layout import DataFolder, StartRefused
 from coffre.system.clock import Clock, SystemClock
 from coffre.system.disk import Disk, LocalDisk
 from coffre.system.entropy import Entropy, SystemEntropy
-from coffre.vault.drives import Drive, DriveSet, DriveState
+from coffre.vault.drives import Drive, DriveSet, DriveState, Intent
 from coffre.vault.headers import Origin
 from coffre.vault.keys import RootKey, WrongKey, load_root_key
 from coffre.vault.records import ChunkKind, ChunkState
 
 
 class DriveFacts(Struct, frozen=True):
-    """A drive as the committer found it at its start."""
+    """A drive as the committer sees it."""
 
     id: bytes
     path: str
@@ -32,6 +32,7 @@ class DriveFacts(Struct, frozen=True):
     rack: str
     state: DriveState
     reason: str = ""
+    intent: Intent = ""
 
 
 class ZoneFacts(Struct, frozen=True):
@@ -80,7 +81,7 @@ def drive_set(facts: ZoneFacts, world: World) -> DriveSet:
     return DriveSet(
         world.disk,
         (
-            Drive(one.id, one.path, one.node, one.rack, one.state, one.reason)
+            Drive(one.id, one.path, one.node, one.rack, one.state, one.reason, one.intent)
             for one in facts.drives
         ),
     )

@@ -7,30 +7,40 @@ Free space counts in whole GiB so that folders of one disk are equals and share 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 from coffre.system.disk import Disk
 from coffre.vault.interface import StorageFull
 from coffre.vault.records import GEOMETRIES, Geometry
 
 RESERVE_BYTES = 1 << 30
+# Reasons that begin so speak of a drive that answers, but not in time.
+LATE = "late"
+Intent = Literal["", "drain"]
 
 
 class DriveState(StrEnum):
     """missing: nothing of ours at the path. failed: an error was seen (see `reason`). foreign:
-    another zone's, or a drive whose superblock is not the one that this path should have."""
+    another zone's, or a drive whose superblock is not the one that this path should have.
+    checking: it is back, or new in a place, and its files are not trusted yet: nothing is read from
+    it or placed on it, and it counts as holding nothing; superblocks are written to it."""
 
     PRESENT = "present"
     MISSING = "missing"
     FAILED = "failed"
     FOREIGN = "foreign"
+    CHECKING = "checking"
 
 
 @dataclass(eq=False)
 class Drive:
-    """A folder that stands for a drive: 16-byte id, absolute path, labels, and how it is."""
+    """A folder that stands for a drive: 16-byte id, absolute path, labels, and how it is.
+
+    `intent` is what the operator wants of it: "drain" is a drive that is to be emptied, which is
+    read from as before and takes no new data."""
 
     id: bytes
     path: str
@@ -38,6 +48,7 @@ class Drive:
     rack: str
     state: DriveState = DriveState.PRESENT
     reason: str = ""
+    intent: Intent = ""
     _chunk_dirs: set[str] = field(default_factory=set, repr=False)
 
 
@@ -76,8 +87,11 @@ def ensure_chunk_dir(disk: Disk, drive: Drive, chunk_id: bytes) -> None:
 class DriveSet:
     """A zone's drives as this process sees them.
 
-    `reserve_bytes`: what must stay free on a drive; one with less takes no new chunk.
+    `reserve_bytes`: what must stay free on a drive; one with less takes no new chunk. `changed`
+    hears of every drive whose state, reason or intent changed, on the thread that changed it.
     """
+
+    changed: Callable[[Drive], None] | None = None
 
     def __init__(
         self, disk: Disk, drives: Iterable[Drive], *, reserve_bytes: int = RESERVE_BYTES
@@ -95,6 +109,11 @@ class DriveSet:
     def present(self) -> list[Drive]:
         return [drive for drive in self._drives.values() if drive.state is DriveState.PRESENT]
 
+    def reachable(self) -> list[Drive]:
+        """Drives that superblocks are written to: those that are present, or are being checked."""
+        states = (DriveState.PRESENT, DriveState.CHECKING)
+        return [drive for drive in self._drives.values() if drive.state in states]
+
     def by_id(self, drive_id: bytes) -> Drive | None:
         return self._drives.get(drive_id)
 
@@ -109,8 +128,36 @@ class DriveSet:
 
     def mark(self, drive_id: bytes, state: DriveState, reason: str = "") -> None:
         drive = self._drives[drive_id]
+        if (drive.state, drive.reason) == (state, reason):
+            return
+        if state is not DriveState.PRESENT:
+            drive._chunk_dirs.clear()
         drive.state, drive.reason = state, reason
-        drive._chunk_dirs.clear()
+        self._tell(drive)
+
+    def intend(self, drive_id: bytes, intent: Intent) -> None:
+        """Say what the operator wants of a drive."""
+        drive = self._drives[drive_id]
+        if drive.intent != intent:
+            drive.intent = intent
+            self._tell(drive)
+
+    def add(self, drive: Drive) -> None:
+        """Know one more drive."""
+        # Another thread may be walking over the drives.
+        self._drives = {**self._drives, drive.id: drive}
+        self._tell(drive)
+
+    def forget(self, drive_id: bytes) -> None:
+        """The drive is no longer of the zone."""
+        drive = self._drives[drive_id]
+        self._drives = {one: kept for one, kept in self._drives.items() if one != drive_id}
+        drive.state, drive.reason = DriveState.MISSING, "removed from the zone"
+        self._tell(drive)
+
+    def _tell(self, drive: Drive) -> None:
+        if self.changed is not None:
+            self.changed(drive)
 
     def fill(self, drive_id: bytes) -> None:
         """A write met no space: no new chunks until the drive has more free than now."""
@@ -120,9 +167,9 @@ class DriveSet:
             self.fail(drive_id, f"free space: {error}")
 
     def have_room(self, drive_ids: Iterable[bytes]) -> bool:
-        """Do all these drives have more than the reserve?"""
-        drives = [self.member(drive_id) for drive_id in drive_ids]
-        return all(drive is not None and self._room_on(drive) is not None for drive in drives)
+        """Do all these drives take new data, and have more than the reserve?"""
+        takers = {drive.id: drive for drive in self._takers()}
+        return all(one in takers and self._room_on(takers[one]) is not None for one in drive_ids)
 
     def choose_mirrors(self, count: int) -> list[Drive]:
         """Up to `count` drives for a landing chunk: distinct racks when possible, else distinct
@@ -145,7 +192,7 @@ class DriveSet:
         room = self._with_room()
         self._refuse_crowding(room, wanted.m + 1)
         geometry, chosen = self._fit(room, wanted)
-        if geometry.m < wanted.m and geometry.m < self._fit(self._all_present(), wanted)[0].m:
+        if geometry.m < wanted.m and geometry.m < self._fit(self._all_takers(), wanted)[0].m:
             raise StorageFull("too few drives have room for what must survive the loss of some")
         self._chosen.update(drive.id for drive in chosen)
         self._turn += 1
@@ -164,13 +211,17 @@ class DriveSet:
                 return geometry, chosen
         raise StorageFull("no drive has room for a chunk")
 
-    def _all_present(self) -> dict[bytes, int]:
-        return dict.fromkeys((drive.id for drive in self.present()), 0)
+    def _takers(self) -> list[Drive]:
+        """Present drives that may take new data."""
+        return [drive for drive in self.present() if not drive.intent]
+
+    def _all_takers(self) -> dict[bytes, int]:
+        return dict.fromkeys((drive.id for drive in self._takers()), 0)
 
     def _with_room(self) -> dict[bytes, int]:
         """Free GiB of each present drive that has more than the reserve."""
         room: dict[bytes, int] = {}
-        for drive in self.present():
+        for drive in self._takers():
             free = self._room_on(drive)
             if free is not None:
                 room[drive.id] = free >> 30
@@ -190,11 +241,11 @@ class DriveSet:
     def _refuse_crowding(self, room: dict[bytes, int], copies: int) -> None:
         """Raises StorageFull where only fullness of drives that are there would put what belongs
         on three drives in three racks (any two drives, any rack may go) on fewer."""
-        present = self.present()
-        racks = len({drive.rack for drive in present})
+        takers = self._takers()
+        racks = len({drive.rack for drive in takers})
         with_room = len({self._drives[drive_id].rack for drive_id in room})
         enough = min(3, copies)
-        if len(room) < min(enough, len(present)) or with_room < min(enough, racks):
+        if len(room) < min(enough, len(takers)) or with_room < min(enough, racks):
             raise StorageFull("too few drives have room for what must survive the loss of two")
 
     def _spread(self, room: dict[bytes, int], count: int, per_rack: int) -> list[Drive]:
