@@ -14,7 +14,7 @@ from coffre import __version__
 from coffre.catalog.mutations import CreateStore, CreateUser, Refusal, RotateKey
 from coffre.catalog.records import Secret, Store
 from coffre.service.credentials import new_access_key, new_owner_id, new_secret
-from coffre.service.node import Node
+from coffre.service.node import Node, NoStewards
 from coffre.system.entropy import new_id
 
 INITIAL_USER = "Initial S3 user"
@@ -22,6 +22,9 @@ DEFAULT_TENANT = "default"
 _STORE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LABEL_LIMIT = 128
 GRACE_LIMIT_S = 30 * 24 * 3600
+
+# Operations that the stewards' process answers.
+OF_STEWARDS = ("steward.pause", "steward.resume", "steward.run")
 
 Answer = dict[str, Any] | list[dict[str, Any]]
 
@@ -51,6 +54,8 @@ class Administration:
             "bucket.list": self.list_buckets,
             "drive.list": self.list_drives,
             "seal.now": self.seal_now,
+            "steward.list": self.list_stewards,
+            **{name: self._asking_stewards(name) for name in OF_STEWARDS},
             **node.operations,
         }
 
@@ -174,6 +179,26 @@ class Administration:
     async def seal_now(self) -> Answer:
         """Seal every open chunk; returns when any 4 drives and the catalog file may go."""
         return await self._node.seal_now()
+
+    async def list_stewards(self) -> Answer:
+        """Every steward as it stands; none while the node does not serve."""
+        try:
+            stewards: Answer = await self._node.ask_stewards("steward.list", {})
+        except NoStewards:
+            return []
+        return stewards
+
+    def _asking_stewards(self, operation: str) -> Callable[..., Awaitable[Answer]]:
+        async def ask(**arguments: Any) -> Answer:
+            try:
+                answer: Answer = await self._node.ask_stewards(operation, arguments)
+            except NoStewards:
+                raise Invalid(
+                    "NoStewards", "no steward runs: `coffre serve` starts the node and its stewards"
+                ) from None
+            return answer
+
+        return ask
 
     async def _new_user(self, store_id: bytes, label: str, kind: str) -> dict[str, Any]:
         entropy = self._node.entropy

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -16,6 +17,7 @@ from coffre.service.child import Boot
 from coffre.service.door import ask, open_door
 from coffre.service.engine import open_engine
 from coffre.service.layout import DataFolder, FolderLock
+from coffre.service.node import NoStewards
 from coffre.service.zone import close_left_chunks, real_world
 
 # A committer whose supervisor was killed ends within a moment; the next one waits for that.
@@ -32,11 +34,17 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     node = engine.node
     node.keeper.publish_on(folder.board)
 
+    async def ask_stewards(operation: str, arguments: dict[str, Any]) -> Any:
+        try:
+            return await ask(folder.steward_socket.name, operation, arguments)
+        except OSError as error:
+            raise NoStewards from error
+
     async def seal() -> int:
-        answer = await ask(folder.steward_socket.name, "seal.now", {})
-        return int(answer["sealed"])
+        return int((await ask(folder.steward_socket.name, "seal.now", {}))["sealed"])
 
     node.seal = seal
+    node.stewards = ask_stewards
     running = asyncio.ensure_future(engine.run())
     await close_left_chunks(
         node.reader, engine.committer, lambda owner: owner not in boot.live_owners

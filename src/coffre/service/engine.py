@@ -20,7 +20,7 @@ from coffre.config import Settings
 from coffre.service.drive_keeper import DriveKeeper
 from coffre.service.drives import configured_folders, find_drives, refuse_foreign
 from coffre.service.layout import DataFolder, StartRefused
-from coffre.service.node import Node
+from coffre.service.node import Node, NoStewards
 from coffre.service.zone import World, ZoneFacts, catalog_reader, drive_set, open_root_key
 from coffre.vault.drives import DriveSet, DriveState
 from coffre.vault.keys import RootKey
@@ -34,10 +34,12 @@ from coffre.vault.superblock import (
 )
 
 SealNow = Callable[[], Awaitable[int]]
+AskStewards = Callable[[str, dict[str, Any]], Awaitable[Any]]
 
 
 class DrivesNode(Node):
-    """The zone in the process that commits. `seal` is how everything open gets sealed."""
+    """The zone in the process that commits. `seal` is how everything open gets sealed, `stewards`
+    how their process is asked (None: there is none)."""
 
     def __init__(
         self,
@@ -57,6 +59,7 @@ class DrivesNode(Node):
         self.drives = drives
         self.facts = facts
         self.seal: SealNow | None = None
+        self.stewards: AskStewards | None = None
         self._world = world
         self.keeper = DriveKeeper(drives, settings.coding.m)
         self.operations = self.keeper.operations
@@ -104,6 +107,11 @@ class DrivesNode(Node):
         if self.seal is None:
             raise RuntimeError("nobody seals here")
         return {"sealed": await self.seal()}
+
+    async def ask_stewards(self, operation: str, arguments: dict[str, Any]) -> Any:
+        if self.stewards is None:
+            raise NoStewards
+        return await self.stewards(operation, arguments)
 
 
 class Engine:

@@ -50,6 +50,11 @@ class DataFolder:
         return self.root / "steward.sock"
 
     @property
+    def local(self) -> Path:
+        """What is remembered outside of the log (`service.local`)."""
+        return self.root / "local.db"
+
+    @property
     def making(self) -> Path:
         """Stands while an initialization is not over."""
         return self.root / "making"

@@ -11,6 +11,10 @@ from coffre.system.entropy import Entropy
 from coffre.vault.keys import RootKey
 
 
+class NoStewards(Exception):
+    """No process of this node runs stewards now."""
+
+
 class Node:
     """A zone's engine as opened in this process."""
 
@@ -34,3 +38,7 @@ class Node:
     async def seal_now(self) -> dict[str, Any]:
         """Seal every open chunk, the log's too; what was sealed."""
         raise NotImplementedError
+
+    async def ask_stewards(self, operation: str, arguments: dict[str, Any]) -> Any:
+        """An operation of the stewards' own door. Raises NoStewards, Invalid as they do."""
+        raise NoStewards

@@ -3,68 +3,133 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from coffre.catalog.interface import CommitterBusy, CommitUnknown
+from coffre.catalog.interface import Reader
 from coffre.catalog.link import CommitterClient
-from coffre.catalog.mutations import Refusal
 from coffre.config import Settings
 from coffre.service.administration import Invalid
 from coffre.service.child import Boot
 from coffre.service.door import open_door
-from coffre.service.layout import DataFolder
-from coffre.service.zone import (
-    ZoneFacts,
-    catalog_reader,
-    drive_set,
-    real_world,
-)
+from coffre.service.layout import DataFolder, FolderLock
+from coffre.service.local import LocalStore
+from coffre.service.zone import World, ZoneFacts, catalog_reader, drive_set, real_world
 from coffre.stewards.reaper import Reaper
+from coffre.stewards.runner import Runner, StewardPaused, UnknownSteward
 from coffre.stewards.sealer import Sealer
-from coffre.vault.interface import DataLost, StorageFull
+from coffre.stewards.shape import Steward
+from coffre.vault.drives import DriveSet
 
-log = logging.getLogger("coffre.steward")
+# A steward process whose supervisor was killed ends within a moment; the next one waits for that.
+LOCK_PATIENCE_S = 5.0
+Operation = Callable[..., Awaitable[Any]]
 
-# How often stewards look for work; what they do is not urgent by the second.
-ROUND_S = 1.0
-_PASSING = (CommitUnknown, CommitterBusy, Refusal, DataLost, StorageFull, OSError)
+
+@dataclass(frozen=True)
+class Means:
+    """What the stewards of a zone work with; all on one event loop."""
+
+    settings: Settings
+    facts: ZoneFacts
+    folder: DataFolder
+    world: World
+    reader: Reader
+    committer: CommitterClient
+    drives: DriveSet
+    local: LocalStore
+
+
+def stewards(means: Means, sealer: Sealer) -> list[Steward]:
+    """Every steward of a zone, in the order in which they are listed."""
+    return [
+        sealer,
+        Reaper(means.reader, means.committer, means.world.clock),
+    ]
 
 
 async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyncio.Event) -> None:
-    """Do rounds until `stop`; answer `seal.now` at the stewards' own socket."""
+    """Run the stewards until `stop`; answer at the stewards' own socket."""
     settings = msgspec.convert(boot.settings, Settings, strict=False)
     facts = msgspec.convert(boot.zone, ZoneFacts)
     folder = DataFolder(Path(settings.data))
+    lock = FolderLock(folder, "steward", patience_s=LOCK_PATIENCE_S)
     os.chdir(folder.root)
-    committer = CommitterClient(folder.link.name)
     world = real_world()
-    reader = catalog_reader(folder)
-    sealer = Sealer(reader, committer, drive_set(facts, world), settings.coding)
-    reaper = Reaper(reader, committer, world.clock)
+    means = Means(
+        settings=settings,
+        facts=facts,
+        folder=folder,
+        world=world,
+        reader=catalog_reader(folder),
+        committer=CommitterClient(folder.link.name),
+        drives=drive_set(facts, world),
+        local=LocalStore(folder.local),
+    )
+    sealer = Sealer(means.reader, means.committer, means.drives, settings.coding)
+    runner = Runner(stewards(means, sealer), world.clock, means.local)
+    door = await open_door(folder.steward_socket.name, _calls(runner, sealer))
+    runner.start()
+    ready({})
+    await stop.wait()
+    door.close()
+    await runner.stop()
+    means.committer.close()
+    means.local.close()
+    lock.release()
 
-    async def call(operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        if operation != "seal.now":
-            raise Invalid("UnknownOperation", f"stewards have no operation {operation!r}")
+
+def _calls(runner: Runner, sealer: Sealer) -> Callable[[str, dict[str, Any]], Awaitable[Any]]:
+    """The operations of the stewards' socket."""
+
+    async def seal_now() -> Any:
         return {"sealed": await sealer.seal_now()}
 
-    door = await open_door(folder.steward_socket.name, call)
-    ready({})
-    while not stop.is_set():
-        for steward in (sealer.seal_waiting, reaper.reap):
-            try:
-                await steward()
-            except _PASSING as error:
-                log.warning("%s waits: %s", steward.__qualname__, error)
+    async def list_all() -> Any:
+        return msgspec.to_builtins(runner.standings())
+
+    async def pause(name: str) -> Any:
+        await runner.pause(name)
+        return msgspec.to_builtins(runner.standing(name))
+
+    async def resume(name: str) -> Any:
+        await runner.resume(name)
+        return msgspec.to_builtins(runner.standing(name))
+
+    async def run_now(name: str) -> Any:
+        await runner.run_now(name)
+        return msgspec.to_builtins(runner.standing(name))
+
+    operations: dict[str, Operation] = {
+        "seal.now": seal_now,
+        "steward.list": list_all,
+        "steward.pause": pause,
+        "steward.resume": resume,
+        "steward.run": run_now,
+    }
+
+    async def call(operation: str, arguments: dict[str, Any]) -> Any:
+        handler = operations.get(operation)
+        if handler is None:
+            raise Invalid("UnknownOperation", f"stewards have no operation {operation!r}")
         try:
-            async with asyncio.timeout(ROUND_S):
-                await stop.wait()
-        except TimeoutError:
-            pass
-    door.close()
-    committer.close()
+            return await handler(**arguments)
+        except UnknownSteward as unknown:
+            raise Invalid(
+                "NoSuchSteward",
+                f"there is no steward {unknown}: `coffre steward list` shows them",
+                "name",
+            ) from unknown
+        except StewardPaused as paused:
+            raise Invalid(
+                "StewardPaused",
+                f"{paused} is paused: `coffre steward resume {paused}` first",
+                "name",
+            ) from paused
+
+    return call

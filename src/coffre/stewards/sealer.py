@@ -9,12 +9,16 @@ from typing import Protocol
 
 from coffre.catalog.interface import Committer, Reader
 from coffre.catalog.mutations import SealChunk
+from coffre.stewards.shape import Round, Steward
 from coffre.vault.drives import DriveSet
 from coffre.vault.interface import DataLost
 from coffre.vault.records import Chunk, ChunkKind, ChunkState, Geometry
 from coffre.vault.seal import remove_mirrors, seal
 
 log = logging.getLogger("coffre.sealer")
+
+# How often it looks for chunks that were closed.
+ROUND_S = 1.0
 
 
 class SealingCommitter(Committer, Protocol):
@@ -25,8 +29,10 @@ class SealingCommitter(Committer, Protocol):
     async def record_sealed(self, seals: Sequence[SealChunk]) -> None: ...
 
 
-class Sealer:
+class Sealer(Steward):
     """Seals in one process at a time; its two ways never run side by side."""
+
+    name = "sealer"
 
     def __init__(
         self, reader: Reader, committer: SealingCommitter, drives: DriveSet, wanted: Geometry
@@ -37,19 +43,35 @@ class Sealer:
         self._wanted = wanted
         self._turn = asyncio.Lock()
 
-    async def seal_waiting(self) -> int:
-        """Seal every chunk that was closed; how many. A chunk that cannot be read or placed now
-        keeps its mirrors and waits for the next call."""
+    async def round(self) -> Round:
+        """Seal one of the chunks that were closed. One that cannot be read or placed now keeps its
+        mirrors and waits, the others go on."""
         async with self._turn:
             waiting = [
                 chunk
                 for chunk in self._reader.chunks()
                 if chunk.kind is ChunkKind.LANDING and chunk.state is ChunkState.SEALING
             ]
+            stuck: DataLost | None = None
             for chunk in waiting:
-                await self._committer.commit(await self._seal(chunk))
+                try:
+                    sealing = await self._seal(chunk)
+                except DataLost as error:
+                    stuck = error
+                    continue
+                await self._committer.commit(sealing)
                 await asyncio.to_thread(remove_mirrors, self._drives, chunk.id)
-            return len(waiting)
+                left = len(waiting) - 1
+                return Round(
+                    did=1,
+                    left=left,
+                    moved_bytes=sealing.length,
+                    result=f"sealed as {sealing.k}+{sealing.m}",
+                    again=0.0 if left else ROUND_S,
+                )
+            if stuck is not None:
+                raise stuck
+            return Round(again=ROUND_S)
 
     async def seal_now(self) -> int:
         """Seal everything that is open, the log's last chunk too; how many chunks that were.

@@ -56,3 +56,7 @@ class Steward(ABC):
     async def round(self) -> Round:
         """Do a piece of the work, a second or so of it. Raises what may pass (the runner waits
         longer before it asks again)."""
+
+    def hasten(self) -> None:  # noqa: B027  (most need no more than their next round)
+        """The operator asks for the work now: a pass that was due later begins with the next
+        round."""
