@@ -19,7 +19,7 @@ is refused, never guessed at.
 | path | what |
 |------|------|
 | `coffre.format` | the number of the folder's format, written last when a region is made: 1 |
-| `root.key` | the root key (mode 0600): every other key is derived from it or wrapped by it |
+| `root.key` | the root keys (mode 0600): every other key is derived from one or wrapped by one |
 | `catalog.sqlite` (`-wal`, `-shm`) | the catalog: rows, with a checksum on every page |
 | `drives/rXnYdZ/superblock` | what the zone is and where its log stands, on every drive |
 | `drives/rXnYdZ/chunks/XX/<chunk>.mirror` | an open landing chunk: the log and small bodies |

@@ -16,7 +16,7 @@ from coffre.system.entropy import Entropy, SeededEntropy
 from coffre.testing.vault import DriveZone
 from coffre.vault.blobs import FramedVault
 from coffre.vault.drives import DriveState
-from coffre.vault.keys import load_root_key
+from coffre.vault.keys import RootKeyFile
 from coffre.vault.records import Blob, Chunk, Extent
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "vault-1"
@@ -57,7 +57,7 @@ def id_of_then(entropy: Entropy, zone: int, now_ms: int) -> bytes:
 
 
 def test_the_root_key_file_of_format_1_is_read() -> None:
-    assert load_root_key(str(GOLDEN / "root.key")).id.hex() == "edbb3598801034b5"
+    assert RootKeyFile(str(GOLDEN / "root.key")).current.id.hex() == "edbb3598801034b5"
 
 
 async def read(vault: FramedVault, blob: Blob) -> bytes:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import random
 import stat
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from coffre.system.entropy import SeededEntropy
+from coffre.testing.disk import RecordingDisk
 from coffre.vault.keys import (
     RootKey,
+    RootKeyFile,
+    UnknownRootKey,
     WrongKey,
     create_root_key,
-    load_root_key,
+    decode_root_keys,
+    encode_root_keys,
     unwrap_key,
     wrap_key,
 )
@@ -22,7 +29,7 @@ def test_a_root_key_file_is_private_and_reads_back(tmp_path: Path) -> None:
     path = tmp_path / "root.key"
     made = create_root_key(str(path), SeededEntropy(1))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert load_root_key(str(path)) == made
+    assert RootKeyFile(str(path)).all() == (made,)
     assert len(made.id) == 8
 
 
@@ -31,24 +38,62 @@ def test_a_root_key_is_never_replaced(tmp_path: Path) -> None:
     made = create_root_key(path, SeededEntropy(1))
     with pytest.raises(FileExistsError):
         create_root_key(path, SeededEntropy(2))
-    assert load_root_key(path) == made
+    assert RootKeyFile(path).current == made
 
 
-@pytest.mark.parametrize("damage", ["digit", "short", "word", "empty"])
-def test_an_altered_key_file_is_refused(tmp_path: Path, damage: str) -> None:
-    path = tmp_path / "root.key"
-    create_root_key(str(path), SeededEntropy(1))
-    text = path.read_text()
-    swapped = "1" if text[30] != "1" else "2"
-    altered = {
-        "digit": text[:30] + swapped + text[31:],
-        "short": text[:60],
-        "word": text.replace("coffre-root-key-1", "coffre-root-key-9"),
-        "empty": "",
-    }[damage]
-    path.write_text(altered)
+def test_the_file_of_one_key_is_read() -> None:
+    key = RootKey(b"a" * 32)
+    line = f"coffre-root-key-1 {key.secret.hex()} {key.id.hex()}\n".encode()
+    assert decode_root_keys(line) == (key,)
     with pytest.raises(WrongKey):
-        load_root_key(str(path))
+        decode_root_keys(line[:60] + (b"1" if line[60:61] != b"1" else b"2") + line[61:])
+
+
+@given(st.integers(1, 5), st.data())
+def test_a_key_file_is_read_whole_or_not_at_all(count: int, data: st.DataObject) -> None:
+    keys = tuple(RootKey(bytes([number]) * 32) for number in range(count))
+    text = encode_root_keys(keys)
+    assert decode_root_keys(text) == keys
+    cut = data.draw(st.integers(0, len(text) - 2))
+    bit = data.draw(st.integers(0, 8 * len(text) - 9))
+    flipped = bytearray(text)
+    flipped[bit // 8] ^= 1 << bit % 8
+    for altered in (text[:cut], bytes(flipped)):
+        with pytest.raises(WrongKey):
+            decode_root_keys(altered)
+
+
+def test_a_new_key_is_written_with_and_older_ones_still_open(tmp_path: Path) -> None:
+    path = str(tmp_path / "root.key")
+    old = create_root_key(path, SeededEntropy(1))
+    file, elsewhere = RootKeyFile(path), RootKeyFile(path)
+    new = RootKey(b"n" * 32)
+    file.add(new)
+    assert file.current == new
+    assert file.by_id(old.id) == old
+    assert stat.S_IMODE((tmp_path / "root.key").stat().st_mode) == 0o600
+    # Another process, which read the file before: it finds the new key when something names it.
+    assert elsewhere.current == old
+    assert elsewhere.by_id(new.id) == new
+    assert elsewhere.current == new
+    file.remove(old.id)
+    assert RootKeyFile(path).all() == (new,)
+    with pytest.raises(UnknownRootKey, match=old.id.hex()):
+        file.by_id(old.id)
+    with pytest.raises(ValueError, match="current"):
+        file.remove(new.id)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_cut_change_of_the_file_leaves_all_of_the_old_one_or_all_of_the_new(seed: int) -> None:
+    disk = RecordingDisk(["/data"])
+    old, new = create_root_key("/data/root.key", SeededEntropy(1), disk), RootKey(b"n" * 32)
+    made = len(disk.journal)
+    RootKeyFile("/data/root.key", disk).add(new)
+    chance = random.Random(seed)
+    for at in range(made, len(disk.journal) + 1):
+        found = RootKeyFile("/data/root.key", disk.image(at, chance)).all()
+        assert found in ([(old,), (new, old)] if at < len(disk.journal) else [(new, old)])
 
 
 def test_derived_keys_differ_by_root_purpose_and_context() -> None:

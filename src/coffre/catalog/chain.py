@@ -12,7 +12,7 @@ from coffre.catalog.log import Position, Record, RecordCipher, RecordDamaged
 from coffre.system.disk import Disk
 from coffre.vault.headers import HEADER_BYTES, ChunkHeader
 from coffre.vault.interface import ChunkStore
-from coffre.vault.keys import RootKey
+from coffre.vault.keys import RootKey, RootKeys
 from coffre.vault.landing import GROUP_HEADER_BYTES, GroupHeader, decode_group_header, scan
 from coffre.vault.records import Chunk, Extent
 
@@ -20,7 +20,9 @@ ScannedHead = tuple[int, GroupHeader]
 
 
 class Source(Protocol):
-    """One place where a chunk's logical bytes can be read."""
+    """One place where a chunk's logical bytes can be read, and the cipher of its records."""
+
+    cipher: RecordCipher
 
     async def read(self, offset: int, length: int) -> bytes:
         """Raises OSError, DataLost."""
@@ -52,11 +54,12 @@ class FoundRecord(Struct, frozen=True):
 class MirrorSource:
     """A landing chunk's mirror."""
 
-    def __init__(self, disk: Disk, path: str, header: ChunkHeader, root: RootKey) -> None:
+    def __init__(self, disk: Disk, path: str, header: ChunkHeader, roots: RootKeys) -> None:
+        """Raises UnknownRootKey."""
         self._disk = disk
         self._path = path
         self._header = header
-        self._cipher = RecordCipher(root, header.chunk)
+        self.cipher = RecordCipher(roots.by_id(header.key_id), header.chunk)
 
     def records(self, seen: dict[ScannedHead, FoundRecord]) -> list[FoundRecord]:
         """The records of its valid prefix. Raises OSError, GroupTooNew, RecordTooNew.
@@ -70,7 +73,7 @@ class MirrorSource:
             record = seen.get((group.offset, head))
             if record is None:
                 try:
-                    link = self._cipher.link(group.record, head.epoch, head.sequence)
+                    link = self.cipher.link(group.record, head.epoch, head.sequence)
                 except RecordDamaged:
                     break
                 at = group.blobs_offset + head.blob_bytes
@@ -92,9 +95,10 @@ class SealedSource:
     """A landing chunk that was re-laid, read through a chunk store."""
 
     def __init__(self, store: ChunkStore, chunk: Chunk, root: RootKey) -> None:
+        """`root` is the key that the chunk's headers name."""
         self._store = store
         self._extent = Extent(chunk.id, 0, chunk.length)
-        self._cipher = RecordCipher(root, chunk.id)
+        self.cipher = RecordCipher(root, chunk.id)
 
     async def records(self) -> list[FoundRecord]:
         """All its records. Raises DataLost; RecordDamaged and GroupTooNew, RecordTooNew."""
@@ -107,7 +111,7 @@ class SealedSource:
                 raise RecordDamaged(f"chunk {chunk.hex()} holds no group at {start}")
             at = start + GROUP_HEADER_BYTES + head.blob_bytes
             sealed = await self.read(at, head.record_bytes)
-            link = self._cipher.link(sealed, head.epoch, head.sequence)
+            link = self.cipher.link(sealed, head.epoch, head.sequence)
             place = (start, at, len(sealed))
             found.append(_found(chunk, head.epoch, link, place, self))
             start += head.group_bytes
@@ -156,8 +160,7 @@ def chain_to(end: Position, records: Iterable[FoundRecord]) -> list[FoundRecord]
     return chain[::-1]
 
 
-async def fetch(found: FoundRecord, root: RootKey) -> tuple[Record, Position]:
+async def fetch(found: FoundRecord) -> tuple[Record, Position]:
     """Read a found record again, whole. Raises RecordDamaged, OSError, DataLost."""
     sealed = await found.source.read(found.offset, found.stored_bytes)
-    cipher = RecordCipher(root, found.chunk)
-    return cipher.open(sealed, found.epoch, found.position.sequence)
+    return found.source.cipher.open(sealed, found.epoch, found.position.sequence)

@@ -25,8 +25,8 @@ chunk, epoch and sequence. What is encrypted, big-endian:
 
 A record's hash is SHA-256 over all of these plaintext bytes, so that the chain does not depend on
 the chunk that a record was written to. The body of `changeset` is SQLite's session changeset;
-of `membership`, JSON (`Membership`); of `void`, empty. `migrate` and `audit` are named for those
-who will write them.
+of `membership` and `migrate`, JSON (`Membership`, `Migrated`); of `void`, empty. `audit` is named
+for those who will write it.
 """
 
 from __future__ import annotations
@@ -90,6 +90,15 @@ class Membership(Struct, frozen=True):
     chunk: str
     successor: str
     ejected: tuple[str, ...]
+
+
+class Migrated(Struct, frozen=True):
+    """The body of a migrate record: the rows went from schema version `before` to `after` by the
+    statements of this SHA-256 (hex), see `coffre.catalog.migrations`."""
+
+    before: int
+    after: int
+    statements: str
 
 
 class Record(Struct, frozen=True):
@@ -192,9 +201,10 @@ def _decode(plain: bytes) -> Record:
 
 
 class RecordCipher:
-    """Seals and opens the records of one chunk."""
+    """Seals and opens the records of one chunk, whose header names the root key (`key_id`)."""
 
     def __init__(self, root: RootKey, chunk: bytes) -> None:
+        self.key_id = root.id
         self._chunk = chunk
         self._aead = AESGCM(root.derive("log", chunk))
 
@@ -242,3 +252,15 @@ def encode_membership(membership: Membership) -> bytes:
 
 def decode_membership(body: bytes) -> Membership:
     return msgspec.json.decode(body, type=Membership)
+
+
+def encode_migrated(migrated: Migrated) -> bytes:
+    return msgspec.json.encode(migrated)
+
+
+def decode_migrated(body: bytes) -> Migrated:
+    """Raises RecordDamaged."""
+    try:
+        return msgspec.json.decode(body, type=Migrated)
+    except msgspec.DecodeError as error:
+        raise RecordDamaged("the body of a migrate record does not parse") from error

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Final
 
 from coffre.catalog.interface import Reader
-from coffre.catalog.records import Secret
-from coffre.vault.keys import RootKey
+from coffre.catalog.records import Secret, StoreKey
+from coffre.vault.keys import RootKeys
 
 _KEPT: Final = 4096
 
@@ -33,21 +33,23 @@ class _Kept:
 
 
 class Keyring:
-    """Unwraps with the root key. Wrapped bytes never change meaning, so nothing here goes stale."""
+    """Unwraps with the root key that is named beside what is wrapped. Wrapped bytes never change
+    meaning, so nothing here goes stale."""
 
-    def __init__(self, root_key: RootKey, limit: int = _KEPT) -> None:
-        self._root_key = root_key
+    def __init__(self, root_keys: RootKeys, limit: int = _KEPT) -> None:
+        self._root_keys = root_keys
         self._store_keys = _Kept(limit)
         self._secrets = _Kept(limit)
 
     def wrap_secret(self, secret: str, expires_ms: int | None = None) -> Secret:
         """A secret access key as the catalog keeps it."""
-        return Secret(self._root_key.wrap(secret.encode()), self._root_key.id, expires_ms)
+        root_key = self._root_keys.current
+        return Secret(root_key.wrap(secret.encode()), root_key.id, expires_ms)
 
     def secrets(self, kept: tuple[Secret, ...], now_ms: int) -> list[str]:
         """The secrets of an access key that still verify, the current one first."""
         return [
-            self._secrets.get(one.wrapped, partial(self._root_key.unwrap, one.wrapped)).decode()
+            self._secrets.get(one.wrapped, partial(self._unwrap, one)).decode()
             for one in kept
             if one.expires_ms is None or one.expires_ms > now_ms
         ]
@@ -59,6 +61,9 @@ class Keyring:
             found = reader.store_key(key_id)
             if found is None:
                 raise LookupError(f"no store key {key_id.hex()}")
-            return self._root_key.unwrap(found.wrapped)
+            return self._unwrap(found)
 
         return self._store_keys.get(key_id, opened)
+
+    def _unwrap(self, one: Secret | StoreKey) -> bytes:
+        return self._root_keys.by_id(one.root_key_id).unwrap(one.wrapped)

@@ -92,7 +92,7 @@ class Administration:
             raise Invalid("NoSuchTenant", f"the tenant {DEFAULT_TENANT!r} does not exist", "tenant")
         if node.reader.store_named(name) is not None:
             raise Invalid("StoreAlreadyExists", f"the store {name!r} exists already", "name")
-        data_key = node.entropy.bytes(32)
+        data_key, root_key = node.entropy.bytes(32), node.root_keys.current
         store_id = new_id(node.entropy, node.zone_number, node.clock.now_ms())
         await node.committer.commit(
             CreateStore(
@@ -100,8 +100,8 @@ class Administration:
                 name=name,
                 tenant_id=tenant.id,
                 key_id=new_id(node.entropy, node.zone_number, node.clock.now_ms()),
-                root_key_id=node.root_key.id,
-                wrapped_key=node.root_key.wrap(data_key),
+                root_key_id=root_key.id,
+                wrapped_key=root_key.wrap(data_key),
             )
         )
         user = await self._new_user(store_id, INITIAL_USER, "object")
@@ -220,7 +220,7 @@ class Administration:
         return {"access_key": access_key, "secret_key": secret, "id": user_id, "label": label}
 
     def _wrapped(self, secret: str) -> Secret:
-        root_key = self._node.root_key
+        root_key = self._node.root_keys.current
         return Secret(wrapped=root_key.wrap(secret.encode()), root_key_id=root_key.id)
 
     def _store_named(self, name: str) -> Store:

@@ -21,9 +21,9 @@ from coffre.service.drive_keeper import DriveKeeper
 from coffre.service.drives import configured_folders, find_drives, refuse_foreign
 from coffre.service.layout import DataFolder, StartRefused
 from coffre.service.node import Node, NoStewards
-from coffre.service.zone import World, ZoneFacts, catalog_reader, drive_set, open_root_key
+from coffre.service.zone import World, ZoneFacts, catalog_reader, drive_set, open_root_keys
 from coffre.vault.drives import DriveSet, DriveState
-from coffre.vault.keys import RootKey
+from coffre.vault.keys import RootKeyFile
 from coffre.vault.records import ChunkState
 from coffre.vault.superblock import (
     Loaded,
@@ -45,14 +45,14 @@ class DrivesNode(Node):
         self,
         settings: Settings,
         world: World,
-        root_key: RootKey,
+        root_keys: RootKeyFile,
         drives: DriveSet,
         facts: ZoneFacts,
         committer: GroupCommitter,
     ) -> None:
         self.clock = world.clock
         self.entropy = world.entropy
-        self.root_key = root_key
+        self.root_keys = root_keys
         self.zone_number = facts.zone_number
         self.reader = catalog_reader(DataFolder(Path(settings.data)))
         self.committer: GroupCommitter = committer
@@ -137,8 +137,8 @@ async def open_engine(settings: Settings, world: World) -> Engine:
     The caller holds the data folder's lock.
     """
     folder = DataFolder(Path(settings.data))
-    root_key = open_root_key(folder)
-    superblocks = SuperblockStore(world.disk, root_key, world.entropy)
+    root_keys = open_root_keys(folder)
+    superblocks = SuperblockStore(world.disk, root_keys, world.entropy)
     loaded = _load(superblocks, settings)
     best = loaded.best
     facts = ZoneFacts(
@@ -155,7 +155,7 @@ async def open_engine(settings: Settings, world: World) -> Engine:
             superblock=best,
             drives=drives,
             superblocks=superblocks,
-            root=root_key,
+            roots=root_keys,
             clock=world.clock,
         )
     except RecoveryRefused as refused:
@@ -175,7 +175,7 @@ async def open_engine(settings: Settings, world: World) -> Engine:
     )
     writer = LogWriter(
         recovered.start,
-        root=root_key,
+        roots=root_keys,
         drives=drives,
         superblocks=superblocks,
         clock=world.clock,
@@ -191,7 +191,7 @@ async def open_engine(settings: Settings, world: World) -> Engine:
         rights_changed=generation.rise,
     )
     os.chmod(folder.catalog, 0o600)
-    return Engine(DrivesNode(settings, world, root_key, drives, facts, committer), recovered)
+    return Engine(DrivesNode(settings, world, root_keys, drives, facts, committer), recovered)
 
 
 def _load(superblocks: SuperblockStore, settings: Settings) -> Loaded:

@@ -34,7 +34,7 @@ class MemoryNode(Node):
         self.clock = SystemClock()
         self.entropy = SystemEntropy()
         self.zone_number = ZONE
-        self.root_key = RootKey(self.entropy.bytes(KEY_BYTES))
+        self.root_keys = RootKey(self.entropy.bytes(KEY_BYTES))
         self._settings = settings
 
         async def count_dead(extents: tuple[Extent, ...]) -> None:
@@ -77,7 +77,7 @@ async def serve_memory(settings: Settings, announce: Callable[[dict[str, Any]], 
         reader=node.reader,
         committer=node.committer,
         vault=node.vault,
-        root_key=node.root_key,
+        root_keys=node.root_keys,
         clock=node.clock,
         entropy=node.entropy,
         zone=ZONE,

@@ -8,7 +8,7 @@ from typing import Any
 from coffre.catalog.interface import Committer, Reader
 from coffre.system.clock import Clock
 from coffre.system.entropy import Entropy
-from coffre.vault.keys import RootKey
+from coffre.vault.keys import RootKeys
 
 
 class NoStewards(Exception):
@@ -20,7 +20,7 @@ class Node:
 
     reader: Reader
     committer: Committer
-    root_key: RootKey
+    root_keys: RootKeys
     clock: Clock
     entropy: Entropy
     zone_number: int

@@ -12,7 +12,7 @@ from coffre.s3.settings import Settings as S3Settings
 from coffre.system.clock import Clock
 from coffre.system.entropy import Entropy
 from coffre.vault.interface import Vault
-from coffre.vault.keys import RootKey
+from coffre.vault.keys import RootKeys
 
 
 def s3_gateway(
@@ -21,7 +21,7 @@ def s3_gateway(
     reader: Reader,
     committer: Committer,
     vault: Vault,
-    root_key: RootKey,
+    root_keys: RootKeys,
     clock: Clock,
     entropy: Entropy,
     zone: int,
@@ -33,7 +33,7 @@ def s3_gateway(
             reader=reader,
             committer=committer,
             vault=vault,
-            keyring=Keyring(root_key),
+            keyring=Keyring(root_keys),
             clock=clock,
             entropy=entropy,
             settings=S3Settings(

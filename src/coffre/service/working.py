@@ -29,13 +29,13 @@ from coffre.service.zone import (
     catalog_reader,
     close_left_chunks,
     drive_set,
-    open_root_key,
+    open_root_keys,
     origin,
     real_world,
 )
 from coffre.vault.blobs import FramedVault
 from coffre.vault.drives import DriveSet
-from coffre.vault.keys import RootKey
+from coffre.vault.keys import RootKeys
 from coffre.vault.records import Chunk, Extent
 from coffre.vault.store import DriveChunkStore
 from coffre.vault.striped import StripedWriter
@@ -53,7 +53,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     folder = DataFolder(Path(settings.data))
     os.chdir(folder.root)
     world = real_world()
-    root_key = open_root_key(folder)
+    root_keys = open_root_keys(folder)
     reader = catalog_reader(folder)
     committer = CommitterClient(
         folder.link.name,
@@ -61,7 +61,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
         most_bytes=settings.queued_bytes,
     )
     drives = drive_set(facts, world)
-    striped = _striped(boot.owner, settings, facts, root_key, drives, committer, world)
+    striped = _striped(boot.owner, settings, facts, root_keys, drives, committer, world)
     chunks = DriveChunkStore(
         drives,
         world.disk,
@@ -86,7 +86,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
             count_dead=count_dead,
             inline_limit=settings.inline_limit,
         ),
-        root_key=root_key,
+        root_keys=root_keys,
         clock=world.clock,
         entropy=world.entropy,
         zone=facts.zone_number,
@@ -118,7 +118,7 @@ def _striped(
     owner: str,
     settings: Settings,
     facts: ZoneFacts,
-    root_key: RootKey,
+    root_keys: RootKeys,
     drives: DriveSet,
     committer: Committer,
     world: World,
@@ -139,7 +139,7 @@ def _striped(
         close,
         owner=owner,
         epoch=facts.epoch,
-        origin=origin(facts, root_key),
+        origin=origin(facts, root_keys),
         entropy=world.entropy,
         clock=world.clock,
         wanted=settings.coding,

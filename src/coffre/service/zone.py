@@ -19,7 +19,7 @@ from coffre.system.disk import Disk, LocalDisk
 from coffre.system.entropy import Entropy, SystemEntropy
 from coffre.vault.drives import Drive, DriveSet, DriveState, Intent
 from coffre.vault.headers import Origin
-from coffre.vault.keys import RootKey, WrongKey, load_root_key
+from coffre.vault.keys import RootKeyFile, RootKeys, WrongKey
 from coffre.vault.records import ChunkKind, ChunkState
 
 
@@ -60,10 +60,10 @@ def real_world() -> World:
     return World(SystemClock(), SystemEntropy(), LocalDisk())
 
 
-def open_root_key(folder: DataFolder) -> RootKey:
-    """The zone's root key. Raises StartRefused naming what to do."""
+def open_root_keys(folder: DataFolder) -> RootKeyFile:
+    """The zone's root keys. Raises StartRefused naming what to do."""
     try:
-        return load_root_key(str(folder.root_key))
+        return RootKeyFile(str(folder.root_key))
     except FileNotFoundError:
         raise StartRefused(
             f"{folder.root_key} is missing: put back the copy that you keep; "
@@ -73,8 +73,8 @@ def open_root_key(folder: DataFolder) -> RootKey:
         raise StartRefused(f"{error}: put back the copy that you keep") from None
 
 
-def origin(facts: ZoneFacts, root_key: RootKey) -> Origin:
-    return Origin(facts.region, facts.zone, facts.zone_number, root_key.id)
+def origin(facts: ZoneFacts, root_keys: RootKeys) -> Origin:
+    return Origin(facts.region, facts.zone, facts.zone_number, root_keys.current.id)
 
 
 def drive_set(facts: ZoneFacts, world: World) -> DriveSet:

@@ -4,12 +4,26 @@ Log, superblock and secrets keys are *derived* (HKDF-SHA-256); store keys are ra
 (AES-KWP, RFC 5649) by the root key, blob keys by their store's key, or by one that is made of the
 key which a customer brings with every request and which is not kept. A key id is computed from the
 key, so it never changes and a wrong or mistyped key is noticed before anything is opened with it.
+
+What is derived from a root key or wrapped by it names that key's id. A zone writes with its current
+root key and keeps older ones as long as something names them. File `root.key` (mode 0600, replaced
+as a whole) is ASCII:
+
+    coffre-root-key-2
+    <secret, 64 hex digits> <key id, 16 hex digits>     the current key first, then older ones
+    <SHA-256 of all lines before, 64 hex digits>
+
+The file of version 1 is one line, `coffre-root-key-1 <secret> <key id>`: one key.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -24,11 +38,21 @@ from coffre.system.entropy import Entropy
 
 KEY_BYTES = 32
 KEY_ID_BYTES = 8
-_FILE_WORD = b"coffre-root-key-1"
+_ONE_KEY = b"coffre-root-key-1"
+_KEYS = b"coffre-root-key-2"
+_FILE_LIMIT = 64 * 1024
 
 
 class WrongKey(Exception):
     """A wrapped key does not open with this key, or a key file does not hold a whole key."""
+
+
+class UnknownRootKey(WrongKey):
+    """Something names a root key that is not at hand."""
+
+    def __init__(self, key_id: bytes) -> None:
+        self.key_id = key_id
+        super().__init__(f"root key {key_id.hex()} is needed and not in root.key")
 
 
 def _hkdf(secret: bytes, info: bytes, length: int) -> bytes:
@@ -70,6 +94,17 @@ class RootKey:
         object.__setattr__(self, "id", _hkdf(self.secret, b"coffre key id", KEY_ID_BYTES))
         object.__setattr__(self, "_wrapping", self.derive("wrap"))
 
+    @property
+    def current(self) -> RootKey:
+        """A root key alone is the `RootKeys` of a zone that never had another."""
+        return self
+
+    def by_id(self, key_id: bytes) -> RootKey:
+        """Raises UnknownRootKey for any id but its own."""
+        if key_id != self.id:
+            raise UnknownRootKey(key_id)
+        return self
+
     def derive(self, purpose: str, context: bytes = b"") -> bytes:
         """A 32-byte key for one purpose (no NUL in it) and context."""
         return _hkdf(self.secret, b"coffre " + purpose.encode() + b"\0" + context, KEY_BYTES)
@@ -83,37 +118,141 @@ class RootKey:
         return unwrap_key(self._wrapping, wrapped)
 
 
-def create_root_key(path: str, entropy: Entropy, disk: Disk | None = None) -> RootKey:
-    """Make a root key and its file (mode 0600, synced). Raises FileExistsError: none is replaced.
+class RootKeys(Protocol):
+    """A zone's root keys: one to write with, and every one that something at hand may name."""
 
-    The file is one line: a word, the secret and the key id, in hex.
-    """
-    disk = disk or LocalDisk()
+    @property
+    def current(self) -> RootKey: ...
+
+    def by_id(self, key_id: bytes) -> RootKey:
+        """Raises UnknownRootKey."""
+        ...
+
+
+class RootKeyFile:
+    """The root keys of a `root.key`, read when it is made, and again when one is asked for that it
+    did not hold: another process may have added it."""
+
+    def __init__(self, path: str, disk: Disk | None = None) -> None:
+        """Raises FileNotFoundError, or WrongKey when the file was altered."""
+        self.path = path
+        self._disk = disk or LocalDisk()
+        self._keys = _parse(path, _read(self._disk, path))
+
+    @property
+    def current(self) -> RootKey:
+        return self._keys[0]
+
+    def all(self) -> tuple[RootKey, ...]:
+        """The current key, then older ones."""
+        return self._keys
+
+    def by_id(self, key_id: bytes) -> RootKey:
+        """Raises UnknownRootKey."""
+        found = _named(self._keys, key_id)
+        if found is None:
+            with suppress(OSError, WrongKey):
+                keys = _parse(self.path, _read(self._disk, self.path))
+                found = _named(keys, key_id)
+                if found is not None:
+                    self._keys = keys
+        if found is None:
+            raise UnknownRootKey(key_id)
+        return found
+
+    def add(self, key: RootKey) -> None:
+        """Make `key` the current one: in the file, synced, before this returns. Raises OSError."""
+        self._replace((key, *(one for one in self._keys if one.id != key.id)))
+
+    def remove(self, key_id: bytes) -> None:
+        """Take an older key out of the file. Raises OSError, ValueError for the current one."""
+        if key_id == self.current.id:
+            raise ValueError("the current root key stays")
+        self._replace(tuple(one for one in self._keys if one.id != key_id))
+
+    def _replace(self, keys: tuple[RootKey, ...]) -> None:
+        temporary = f"{self.path}.tmp"
+        if self._disk.exists(temporary):
+            self._disk.unlink(temporary)
+        _write(self._disk, temporary, keys)
+        self._disk.rename(temporary, self.path)
+        self._disk.sync_dir(os.path.dirname(self.path) or ".")
+        self._keys = keys
+
+
+def create_root_key(path: str, entropy: Entropy, disk: Disk | None = None) -> RootKey:
+    """Make a root key and its file (mode 0600, synced). Raises FileExistsError."""
     key = RootKey(entropy.bytes(KEY_BYTES))
-    line = b" ".join((_FILE_WORD, key.secret.hex().encode(), key.id.hex().encode())) + b"\n"
+    write_root_keys(path, (key,), disk)
+    return key
+
+
+def write_root_keys(path: str, keys: Sequence[RootKey], disk: Disk | None = None) -> None:
+    """A new root key file, the current key first. Raises FileExistsError: none is replaced."""
+    disk = disk or LocalDisk()
+    _write(disk, path, keys)
+    disk.sync_dir(os.path.dirname(path) or ".")
+
+
+def encode_root_keys(keys: Sequence[RootKey]) -> bytes:
+    """The file's bytes; see the module's table."""
+    lines = [_KEYS, *(f"{key.secret.hex()} {key.id.hex()}".encode() for key in keys)]
+    text = b"".join(line + b"\n" for line in lines)
+    return text + hashlib.sha256(text).hexdigest().encode() + b"\n"
+
+
+def decode_root_keys(data: bytes) -> tuple[RootKey, ...]:
+    """The keys in a file's bytes, the current one first. Raises WrongKey."""
+    word, _, rest = data.partition(b"\n")
+    if word == _KEYS:
+        text = data[: data.rstrip(b"\n").rfind(b"\n") + 1]
+        if data[len(text) :].strip() != hashlib.sha256(text).hexdigest().encode():
+            raise WrongKey("it was altered, or its end is missing")
+        lines = text.splitlines()[1:]
+    else:
+        first, _, line = word.partition(b" ")
+        if first != _ONE_KEY or rest.strip():
+            raise WrongKey("it is not a root key file")
+        lines = [line]
+    if not lines:
+        raise WrongKey("it holds no key")
+    return tuple(_key(line) for line in lines)
+
+
+def _key(line: bytes) -> RootKey:
+    try:
+        secret, named = (bytes.fromhex(word.decode()) for word in line.split(b" "))
+    except ValueError as error:
+        raise WrongKey("it is not a root key file") from error
+    key = RootKey(secret)
+    if named != key.id:
+        raise WrongKey("a secret does not match the key id that stands beside it")
+    return key
+
+
+def _parse(path: str, data: bytes) -> tuple[RootKey, ...]:
+    try:
+        return decode_root_keys(data)
+    except WrongKey as error:
+        raise WrongKey(f"{path}: {error}") from error
+
+
+def _named(keys: Sequence[RootKey], key_id: bytes) -> RootKey | None:
+    return next((key for key in keys if key.id == key_id), None)
+
+
+def _read(disk: Disk, path: str) -> bytes:
+    file = disk.open(path, "read")
+    try:
+        return file.pread(_FILE_LIMIT, 0)
+    finally:
+        file.close()
+
+
+def _write(disk: Disk, path: str, keys: Sequence[RootKey]) -> None:
     file = disk.open(path, "create")
     try:
-        file.pwritev([line], 0)
+        file.pwritev([encode_root_keys(keys)], 0)
         file.sync()
     finally:
         file.close()
-    disk.sync_dir(os.path.dirname(path) or ".")
-    return key
-
-
-def load_root_key(path: str, disk: Disk | None = None) -> RootKey:
-    """Read a root key file. Raises FileNotFoundError, or WrongKey when it was altered."""
-    file = (disk or LocalDisk()).open(path, "read")
-    try:
-        words = file.pread(4096, 0).split()
-    finally:
-        file.close()
-    try:
-        word, secret, key_id = words
-        key = RootKey(bytes.fromhex(secret.decode()))
-        named = bytes.fromhex(key_id.decode())
-    except ValueError as error:
-        raise WrongKey(f"{path} is not a root key file") from error
-    if word != _FILE_WORD or named != key.id:
-        raise WrongKey(f"{path}: the secret does not match the key id that stands beside it")
-    return key

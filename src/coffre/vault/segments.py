@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 
 from coffre.system.buffer import Buffer
 from coffre.system.disk import IOV_MAX, Disk, File
@@ -23,6 +24,7 @@ from coffre.vault.drives import (
     DriveSet,
     chunk_dir,
     ensure_chunk_dir,
+    mirror_path,
     segment_path,
     temporary_path,
 )
@@ -102,6 +104,19 @@ def read_header(disk: Disk, path: str) -> ChunkHeader:
         return decode_header(file.pread(HEADER_BYTES, 0))
     finally:
         file.close()
+
+
+def header_of(drives: DriveSet, chunk: Chunk) -> ChunkHeader | None:
+    """What the first of a chunk's files that can be read says of it; None when none can."""
+    mirror = chunk.kind is ChunkKind.LANDING and chunk.state is not ChunkState.SEALED
+    for index, member in enumerate(chunk.members):
+        drive = drives.member(member)
+        if drive is not None:
+            at = drive, chunk.id
+            path = mirror_path(*at) if mirror else segment_path(*at, index)
+            with suppress(OSError, BadHeader):
+                return read_header(drives.disk, path)
+    return None
 
 
 def find_sealed(drives: DriveSet, chunk_id: bytes) -> Chunk | None:

@@ -52,7 +52,7 @@ from xxhash import xxh3_128_digest
 from coffre.system.disk import Disk
 from coffre.system.entropy import Entropy
 from coffre.vault.drives import Drive, temporary_path
-from coffre.vault.keys import RootKey
+from coffre.vault.keys import RootKeys, UnknownRootKey
 from coffre.vault.records import Geometry
 
 SLOT_BYTES = 4096
@@ -207,11 +207,10 @@ class SuperblockStore:
     """
 
     def __init__(
-        self, disk: Disk, root_key: RootKey, entropy: Entropy, *, deadline: float = DEADLINE
+        self, disk: Disk, root_keys: RootKeys, entropy: Entropy, *, deadline: float = DEADLINE
     ) -> None:
         self._disk = disk
-        self._key_id = root_key.id
-        self._aead = AESGCM(root_key.derive("superblock"))
+        self._root_keys = root_keys
         self._entropy = entropy
         self._deadline = deadline
         self._lock = Lock()
@@ -322,11 +321,13 @@ class SuperblockStore:
         order = (epoch, generation)
         if version > VERSION:
             return order, SlotRead(SlotStatus.NEWER, reason=f"version {version}")
-        if key_id != self._key_id:
+        try:
+            aead = AESGCM(self._root_keys.by_id(key_id).derive("superblock"))
+        except UnknownRootKey:
             return order, SlotRead(SlotStatus.WRONG_KEY, reason=f"root key {key_id.hex()}")
         head, sealed = data[: _HEAD.size], data[_HEAD.size : _HEAD.size + length]
         try:
-            body = msgspec.msgpack.decode(self._aead.decrypt(nonce, sealed, head), type=_Body)
+            body = msgspec.msgpack.decode(aead.decrypt(nonce, sealed, head), type=_Body)
         except (InvalidTag, msgspec.DecodeError):
             return None
         return order, SlotRead(SlotStatus.VALID, _opened(body, epoch, generation), slot)
@@ -337,16 +338,18 @@ class SuperblockStore:
         if length > _BODY_BYTES:
             raise SuperblockTooLarge(f"a superblock of {length} bytes: {_BODY_BYTES} fit")
         nonce = self._entropy.bytes(12)
+        root_key = self._root_keys.current
         head = _HEAD.pack(
             _MAGIC,
             VERSION,
             length,
             superblock.epoch,
             superblock.generation,
-            self._key_id,
+            root_key.id,
             nonce,
         )
-        checked = (head + self._aead.encrypt(nonce, body, head)).ljust(_CHECKED_BYTES, b"\0")
+        aead = AESGCM(root_key.derive("superblock"))
+        checked = (head + aead.encrypt(nonce, body, head)).ljust(_CHECKED_BYTES, b"\0")
         return checked + xxh3_128_digest(checked)
 
     def _write_slot(self, folder: str, data: bytes) -> None:
