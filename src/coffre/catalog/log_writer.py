@@ -44,7 +44,7 @@ from coffre.system.entropy import Entropy, new_id
 from coffre.vault.drives import Drive, DriveSet
 from coffre.vault.headers import ChunkHeader
 from coffre.vault.interface import StorageFull
-from coffre.vault.keys import RootKey
+from coffre.vault.keys import RootKeys
 from coffre.vault.landing import (
     GROUP_HEADER_BYTES,
     Landing,
@@ -77,7 +77,7 @@ class LogWriter:
         self,
         start: LogStart,
         *,
-        root: RootKey,
+        roots: RootKeys,
         drives: DriveSet,
         superblocks: SuperblockStore,
         clock: Clock,
@@ -85,7 +85,7 @@ class LogWriter:
         settings: LogSettings = _DEFAULTS,
     ) -> None:
         self._zone = start.superblock
-        self._root = root
+        self._roots = roots
         self._drives = drives
         self._superblocks = superblocks
         self._clock = clock
@@ -353,7 +353,7 @@ class LogWriter:
             self.position.sequence + 1,
             self.position.hash,
         )
-        return Target(ref, RecordCipher(self._root, chunk))
+        return Target(ref, RecordCipher(self._roots.current, chunk))
 
     def _promote_spare(self, spare: Target) -> None:
         self._spare = None
@@ -381,7 +381,7 @@ class LogWriter:
             m=0,
             members=ref.members,
             epoch=ref.epoch,
-            key_id=self._root.id,
+            key_id=target.cipher.key_id,
             first_sequence=ref.first_sequence,
         )
         members = [drive for one in ref.members if (drive := self._drives.by_id(one)) is not None]

@@ -62,10 +62,10 @@ from coffre.system.clock import Clock
 from coffre.vault.drives import Drive, DriveSet, mirror_path
 from coffre.vault.headers import HEADER_BYTES, BadHeader, ChunkHeader
 from coffre.vault.interface import DataLost, StorageFull
-from coffre.vault.keys import RootKey
+from coffre.vault.keys import RootKey, RootKeys, UnknownRootKey
 from coffre.vault.landing import GroupTooNew, MembersFailed, copy_prefix
 from coffre.vault.records import Chunk, ChunkKind, ChunkState
-from coffre.vault.segments import find_sealed, read_header
+from coffre.vault.segments import find_sealed, header_of, read_header
 from coffre.vault.store import DriveChunkStore
 from coffre.vault.superblock import (
     LandingRef,
@@ -141,7 +141,7 @@ async def recover(
     superblock: Superblock,
     drives: DriveSet,
     superblocks: SuperblockStore,
-    root: RootKey,
+    roots: RootKeys,
     clock: Clock,
 ) -> Recovered:
     """Bring the rows in `catalog` (a path) to the end of the log, under the next epoch.
@@ -151,7 +151,7 @@ async def recover(
     served before it is over.
     """
     began = clock.monotonic()
-    recovery = _Recovery(drives, root, clock)
+    recovery = _Recovery(drives, roots, clock)
     _refuse_newer_rows(catalog)
     try:
         log = recovery.read_end(superblock)
@@ -167,6 +167,8 @@ async def recover(
         db, way, replayed = await recovery.bring_rows(catalog, started, log, superblock.clean)
     except (RecordTooNew, GroupTooNew) as error:
         raise RecoveryRefused(f"the log is newer than this version: {error}") from error
+    except UnknownRootKey as error:
+        raise RecoveryRefused(f"the log cannot be read: {error}. Put it back.") from error
     except (DataLost, RecordDamaged, ReplayStopped) as error:
         raise RecoveryRefused(f"the log has a gap: {error}. Bring back missing drives.") from error
     finally:
@@ -186,10 +188,10 @@ def _refuse_too_few(superblock: Superblock, drives: DriveSet) -> None:
 
 
 class _Recovery:
-    def __init__(self, drives: DriveSet, root: RootKey, clock: Clock) -> None:
+    def __init__(self, drives: DriveSet, roots: RootKeys, clock: Clock) -> None:
         self._drives = drives
         self._disk = drives.disk
-        self._root = root
+        self._roots = roots
         self._clock = clock
         self._store: DriveChunkStore | None = None
 
@@ -216,7 +218,7 @@ class _Recovery:
             path = mirror_path(drive, ref.chunk)
             try:
                 header = read_header(self._disk, path)
-                source = MirrorSource(self._disk, path, header, self._root)
+                source = MirrorSource(self._disk, path, header, self._roots)
                 records = source.records(seen)
             except (OSError, BadHeader) as error:
                 _journal.warning("mirror %s cannot be read: %s", path, error)
@@ -351,7 +353,7 @@ class _Recovery:
 
     async def _replay(self, db: apsw.Connection, path: str, missing: Sequence[FoundRecord]) -> None:
         for first in range(0, len(missing), _BATCH):
-            records = [await fetch(one, self._root) for one in missing[first : first + _BATCH]]
+            records = [await fetch(one) for one in missing[first : first + _BATCH]]
             with immediate(db):
                 for record, position in records:
                     replay(db, record, position)
@@ -367,12 +369,18 @@ class _Recovery:
         store = self._store = DriveChunkStore(self._drives, self._disk, _Found(sealed), self._clock)
         records = [r for some in log.mirrors.values() for mirror in some for r in mirror.records]
         for chunk in sealed:
-            records += await SealedSource(store, chunk, self._root).records()
+            records += await SealedSource(store, chunk, self._root_of(chunk)).records()
         chain = chain_from(Position(), records)
         reached = chain[-1].position if chain else Position()
         if reached != log.tail:
             raise DataLost(f"record {reached.sequence + 1} is on no drive that is present")
         return chain
+
+    def _root_of(self, chunk: Chunk) -> RootKey:
+        header = header_of(self._drives, chunk)
+        if header is None:
+            raise DataLost(f"no header of chunk {chunk.id.hex()} can be read")
+        return self._roots.by_id(header.key_id)
 
     def _sealed_chunks(self) -> list[Chunk]:
         """All re-laid landing chunks, from the headers of their segments."""
