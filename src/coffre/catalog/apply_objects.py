@@ -31,18 +31,18 @@ from coffre.catalog.records import NULL_VERSION, KeyOrder
 from coffre.catalog.stamp import Stamp, version_order
 from coffre.catalog.tally import Tally
 
-_NEWEST = (
-    "SELECT ord, zone, version_id, latest, is_null, marker, size, etag, manifest_id FROM versions"
-    " WHERE bucket_id = ? AND sort_key = ? ORDER BY ord DESC, zone DESC LIMIT 1"
+_ROW = (
+    "SELECT ord, zone, version_id, latest, is_null, marker, size, etag, manifest_id, modified_ms"
+    " FROM versions"
 )
-_OLD_NULL = (
-    "SELECT ord, zone, version_id, latest, is_null, marker, size, etag, manifest_id FROM versions"
+_NEWEST = _ROW + " WHERE bucket_id = ? AND sort_key = ? ORDER BY ord DESC, zone DESC LIMIT 1"
+_OLD_NULL = _ROW + (
     " INDEXED BY old_nulls WHERE bucket_id = ? AND sort_key = ? AND is_null = 1 AND latest = 0"
 )
-_EXACT = (
-    "SELECT ord, zone, version_id, latest, is_null, marker, size, etag, manifest_id FROM versions"
+_EXACT = _ROW + (
     " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ? AND version_id = ?"
 )
+_UNCONDITIONAL = (None, None, None)
 _DELETE = "DELETE FROM versions WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
 _SET_LATEST = (
     "UPDATE versions SET latest = ? WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
@@ -73,6 +73,7 @@ class Row(Struct, frozen=True, gc=False):
     size: int
     etag: str
     manifest_id: bytes | None
+    modified_ms: int
 
 
 class Slot:
@@ -239,10 +240,10 @@ def delete_version(
     slot = _slot(db, tally, mutation.bucket_id, mutation.key)
     named = mutation.version_id is not None
     found = slot.newest if mutation.version_id is None else slot.version(mutation.version_id)
-    if mutation.if_match is not None:
+    if (mutation.if_match, mutation.if_modified_s, mutation.if_size) != _UNCONDITIONAL:
         if found is None or found.marker:
             return Deleted(mutation.version_id)
-        check_etag(mutation.if_match, found)
+        _check_deletion(mutation, found)
     if not named and slot.versioning != "never":
         return slot.mark(stamp, mutation.owner_id)
     if found is None:
@@ -250,6 +251,17 @@ def delete_version(
     slot.remove(found)
     marker = bool(found.marker)
     return Deleted(mutation.version_id, marker, found.version_id if marker else None)
+
+
+def _check_deletion(mutation: DeleteVersion, row: Row) -> None:
+    """Refused: PreconditionFailed, where the version is not as whoever deletes it expects."""
+    if mutation.if_match is not None:
+        check_etag(mutation.if_match, row)
+    # Clients know whole seconds: milliseconds are dropped before comparing.
+    if mutation.if_modified_s not in (None, row.modified_ms // 1000):
+        raise Refusal("PreconditionFailed", Condition="x-amz-if-match-last-modified-time")
+    if mutation.if_size not in (None, row.size):
+        raise Refusal("PreconditionFailed", Condition="x-amz-if-match-size")
 
 
 def set_tags(db: apsw.Connection, mutation: SetTags, stamp: Stamp, tally: Tally) -> Done:

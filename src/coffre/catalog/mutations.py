@@ -170,7 +170,8 @@ class DeleteVersion(Struct, frozen=True, tag=True):
     """Delete the current object (`version_id` None) or one version. A missing key is no error.
 
     `owner_id` owns the delete marker, if one is made. Refused: NoSuchBucket, PreconditionFailed
-    (`if_match` and a different ETag).
+    (`if_match` and a different ETag; `if_modified_s`, seconds since 1970, and another
+    Last-Modified; `if_size` and another size in bytes).
     """
 
     bucket_id: bytes
@@ -178,6 +179,8 @@ class DeleteVersion(Struct, frozen=True, tag=True):
     version_id: bytes | None = None
     if_match: str | None = None
     owner_id: str = ""
+    if_modified_s: int | None = None
+    if_size: int | None = None
 
 
 class SetTags(Struct, frozen=True, tag=True):

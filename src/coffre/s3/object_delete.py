@@ -9,7 +9,7 @@ from coffre.s3.parameters import show_version_id, stored_version_id
 from coffre.s3.response import Header, Response, xml
 from coffre.s3.unbuilt import check_expected_owner, refuse_unbuilt
 from coffre.wire import documents
-from coffre.wire.conditions import write_conditions
+from coffre.wire.conditions import delete_conditions
 from coffre.wire.documents import DELETE_LIMIT, DeleteEntry, DeleteFailure
 from coffre.wire.errors import CATALOGUE, S3Error
 from coffre.wire.names import check_key
@@ -20,12 +20,16 @@ async def delete_object(context: Context) -> Response:
     head, bucket = context.head, context.bucket
     refuse_unbuilt(head)
     check_expected_owner(head, bucket)
-    condition = write_conditions(head)
-    if condition.if_none_match:
-        raise S3Error("NotImplemented", Header="If-None-Match")
+    condition = delete_conditions(head)
     wanted = parameters.version_id(head)
     mutation = DeleteVersion(
-        bucket.id, context.key, wanted, condition.if_match, _marker_owner(context)
+        bucket.id,
+        context.key,
+        wanted,
+        condition.if_match,
+        _marker_owner(context),
+        condition.modified_s,
+        condition.size,
     )
     done = _deleted(await context.committer.commit(mutation))
     told: list[Header] = []
@@ -65,13 +69,18 @@ async def delete_objects(context: Context) -> Response:
 def _mutation(context: Context, entry: DeleteEntry) -> DeleteVersion:
     """What deletes an entry. Raises S3Error for one that is not permitted or cannot be."""
     check_key(entry.key)
-    if entry.last_modified_ms is not None or entry.size is not None:
-        raise S3Error("NotImplemented", "Only the ETag of an object can be a condition here")
     permission = "s3:DeleteObject" if entry.version_id is None else "s3:DeleteObjectVersion"
     context.authorize(permission, context.bucket, entry.key)
     version_id = None if entry.version_id is None else stored_version_id(entry.version_id)
+    modified_ms = entry.last_modified_ms
     return DeleteVersion(
-        context.bucket.id, entry.key, version_id, entry.etag, _marker_owner(context)
+        context.bucket.id,
+        entry.key,
+        version_id,
+        entry.etag,
+        _marker_owner(context),
+        None if modified_ms is None else modified_ms // 1000,
+        entry.size,
     )
 
 

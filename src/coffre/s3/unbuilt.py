@@ -24,8 +24,6 @@ _UNBUILT: Final[dict[bytes, frozenset[bytes]]] = {
     b"x-amz-bucket-object-lock-enabled": frozenset({b"false", b"False"}),
     b"x-amz-website-redirect-location": frozenset(),
     b"x-amz-write-offset-bytes": frozenset(),
-    b"x-amz-if-match-last-modified-time": frozenset(),
-    b"x-amz-if-match-size": frozenset(),
     b"x-amz-if-match-initiated-time": frozenset(),
     b"x-amz-mfa": frozenset(),
 }

@@ -10,12 +10,14 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from coffre.wire.dates import http_date, parse_http_date
+from coffre.wire.dates import http_date, parse_http_date, parse_iso
 from coffre.wire.errors import S3Error
 from coffre.wire.request import RequestHead
 
 _TAG: Final = re.compile(r'(W/)?(?:"([^"]*)"|([^\s,"]+))')
 _COPY: Final = "x-amz-copy-source-"
+_MODIFIED: Final = b"x-amz-if-match-last-modified-time"
+_SIZE: Final = b"x-amz-if-match-size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,16 @@ class WriteCondition:
 
     if_match: str | None = None
     if_none_match: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteCondition:
+    """`if_match` as in `WriteCondition`; Last-Modified in whole seconds since 1970; size in
+    bytes."""
+
+    if_match: str | None = None
+    modified_s: int | None = None
+    size: int | None = None
 
 
 _WRITE: Final = frozenset({b"if-match", b"if-none-match"})
@@ -135,6 +147,35 @@ def write_conditions(head: RequestHead) -> WriteCondition:
         raise _not_implemented("If-Match")
     mark, quoted, bare = tags[0]
     return WriteCondition(mark + (quoted or bare), False)
+
+
+def delete_conditions(head: RequestHead) -> DeleteCondition:
+    """What a DELETE demands of the version that it deletes (AWS, DeleteObject).
+
+    NotImplemented for If-None-Match, InvalidArgument for what is no date and no size.
+    """
+    asked = write_conditions(head)
+    if asked.if_none_match:
+        raise _not_implemented("If-None-Match")
+    modified, size = head.header(_MODIFIED), head.header(_SIZE)
+    modified_ms = None
+    if modified is not None:
+        modified_ms = parse_http_date(modified)
+        if modified_ms is None:
+            modified_ms = parse_iso(modified)
+        if modified_ms is None:
+            raise _invalid(_MODIFIED, modified)
+    if size is not None and not (size.isascii() and size.isdigit() and len(size) <= 18):
+        raise _invalid(_SIZE, size)
+    return DeleteCondition(
+        asked.if_match,
+        None if modified_ms is None else modified_ms // 1000,
+        None if size is None else int(size),
+    )
+
+
+def _invalid(name: bytes, value: str) -> S3Error:
+    return S3Error("InvalidArgument", ArgumentName=name.decode(), ArgumentValue=value)
 
 
 def _not_implemented(header: str) -> S3Error:
