@@ -13,13 +13,14 @@ from msgspec.structs import replace
 
 from coffre.catalog import (
     apply_chunks,
+    apply_collection,
     apply_manifests,
     apply_objects,
     apply_stores,
     apply_uploads,
     mutations,
 )
-from coffre.catalog.mutations import Mutation, PutPart, PutVersion, Refusal, Result
+from coffre.catalog.mutations import MoveBlob, Mutation, PutPart, PutVersion, Refusal, Result
 from coffre.catalog.stamp import Stamp
 from coffre.catalog.tally import Tally
 from coffre.vault.records import Extent
@@ -42,6 +43,7 @@ _STEPS: dict[type, Callable[[apsw.Connection, Any, Stamp], Result]] = {
     mutations.CloseChunk: apply_chunks.close_chunk,
     mutations.ReplaceMember: apply_chunks.replace_member,
     mutations.SealChunk: apply_chunks.seal_chunk,
+    mutations.ForgetChunk: apply_collection.forget_chunk,
 }
 # Steps that change what counters of buckets and chunks say.
 _COUNTED: dict[type, Callable[[apsw.Connection, Any, Stamp, Tally], Result]] = {
@@ -55,6 +57,9 @@ _COUNTED: dict[type, Callable[[apsw.Connection, Any, Stamp, Tally], Result]] = {
     mutations.AbortUpload: apply_uploads.abort_upload,
     mutations.ReapOrphans: apply_manifests.reap_orphans,
     mutations.CountDead: apply_chunks.count_never_lived,
+    mutations.MoveBlob: apply_collection.move_blob,
+    mutations.MeasureChunk: apply_collection.measure_chunk,
+    mutations.CondemnChunk: apply_collection.condemn_chunk,
 }
 
 
@@ -77,6 +82,8 @@ def apply(db: apsw.Connection, mutation: Mutation, stamp: Stamp, tally: Tally) -
 
 def needs_body(mutation: Mutation) -> bool:
     """Whether it travels with its blob's ciphertext, which has no extents yet."""
+    if isinstance(mutation, MoveBlob):
+        return any(not extent.chunk for extent in mutation.new)
     if not isinstance(mutation, PutVersion | PutPart):
         return False
     return mutation.blob.size > 0 and not mutation.blob.extents
@@ -84,6 +91,9 @@ def needs_body(mutation: Mutation) -> bool:
 
 def place(mutation: Mutation, extents: tuple[Extent, ...]) -> Mutation:
     """The mutation with its blob's extents filled in: where its body was landed."""
+    if isinstance(mutation, MoveBlob):
+        at = next(i for i, extent in enumerate(mutation.new) if not extent.chunk)
+        return replace(mutation, new=(*mutation.new[:at], *extents, *mutation.new[at + 1 :]))
     if not isinstance(mutation, PutVersion | PutPart):
         raise TypeError(f"{type(mutation).__name__} carries no body")
     return replace(mutation, blob=replace(mutation.blob, extents=extents))

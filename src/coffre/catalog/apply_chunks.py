@@ -22,9 +22,10 @@ from coffre.vault.records import Blob, ChunkKind, ChunkState
 LANDING_OWNER = "committer"
 
 _INSERT = (
-    "INSERT INTO chunks (id, kind, state, owner, epoch, k, m, members, created_ms)"
-    " VALUES (?, ?, 'open', ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO chunks (id, kind, state, owner, epoch, k, m, members, created_ms, listed)"
+    " VALUES (?, ?, 'open', ?, ?, ?, ?, ?, ?, ?)"
 )
+_IS_MEASURED = "SELECT 1 FROM chunks WHERE id = ? AND kind = 'striped' AND length > 0"
 _IS_OPEN = "SELECT 1 FROM chunks WHERE id = ? AND state = 'open'"
 
 
@@ -33,12 +34,17 @@ def claim(db: apsw.Connection, tally: Tally, blob: Blob) -> None:
     chunk that was closed before they were known to be there. Refused: InternalError."""
     stored = 0
     for extent in blob.extents:
-        if db.execute(_IS_OPEN, (extent.chunk,)).get is None:
+        if not is_open(db, extent.chunk):
             raise Refusal("InternalError", f"chunk {extent.chunk.hex()} is not open")
         tally.add_to_chunk(extent.chunk, extent.length, 0)
         stored += extent.length
     if stored != blob.stored_bytes:
         raise Refusal("InternalError", f"blob {blob.id.hex()}: extents do not hold its bytes")
+
+
+def is_open(db: apsw.Connection, chunk_id: bytes) -> bool:
+    """May a commit refer to new bytes in the chunk?"""
+    return db.execute(_IS_OPEN, (chunk_id,)).get is not None
 
 
 def count_dead(tally: Tally, blob: Blob) -> None:
@@ -48,9 +54,11 @@ def count_dead(tally: Tally, blob: Blob) -> None:
 
 
 def count_never_lived(db: apsw.Connection, mutation: CountDead, stamp: Stamp, tally: Tally) -> Done:
-    """Bytes written but never referenced: appended and dead in one step."""
+    """Bytes written but never referenced: appended and dead in one step. A striped chunk that was
+    measured has counted them already."""
     for extent in mutation.extents:
-        tally.add_to_chunk(extent.chunk, extent.length, extent.length)
+        if db.execute(_IS_MEASURED, (extent.chunk,)).get is None:
+            tally.add_to_chunk(extent.chunk, extent.length, extent.length)
     return Done()
 
 
@@ -66,6 +74,7 @@ def reserve_chunk(db: apsw.Connection, mutation: ReserveChunk, stamp: Stamp) -> 
             mutation.m,
             pack(mutation.members),
             stamp.now_ms,
+            True,
         ),
     )
     return Done()
@@ -84,6 +93,7 @@ def open_landing(db: apsw.Connection, mutation: OpenLanding, stamp: Stamp) -> Do
             max(0, len(mutation.members) - 1),
             pack(mutation.members),
             stamp.now_ms,
+            False,
         ),
     )
     return Done()

@@ -11,9 +11,10 @@ from typing import Any
 import apsw
 
 from coffre.catalog.apply_chunks import claim, count_dead
+from coffre.catalog.apply_collection import list_striped, unlist_striped
 from coffre.catalog.mutations import Reaped, ReapOrphans, Refusal
 from coffre.catalog.packing import pack, unpack_blob
-from coffre.catalog.records import PartIndex
+from coffre.catalog.records import BlobName, PartIndex
 from coffre.catalog.stamp import Stamp
 from coffre.catalog.tally import Tally
 from coffre.vault.records import Blob
@@ -33,6 +34,7 @@ _SOME_PARTS = "SELECT number, blob FROM parts WHERE manifest_id = ? ORDER BY num
 def add_blob(db: apsw.Connection, tally: Tally, manifest_id: bytes, blob: Blob) -> None:
     """A new object's bytes, in one blob. Refused as `claim` refuses."""
     claim(db, tally, blob)
+    list_striped(db, BlobName(manifest_id, 0), blob)
     db.execute(_INSERT, (manifest_id, blob.size, 0, pack(blob), None))
 
 
@@ -59,7 +61,7 @@ def release(db: apsw.Connection, tally: Tally, manifest_id: bytes) -> None:
     if refs > 1:
         db.execute(_RELEASE, (manifest_id,))
     elif blob is not None:
-        count_dead(tally, unpack_blob(blob))
+        _let_go(db, tally, BlobName(manifest_id, 0), blob)
         _drop(db, manifest_id)
     elif parts_count <= PARTS_AT_ONCE:
         _free_parts(db, tally, manifest_id, PARTS_AT_ONCE)
@@ -79,7 +81,7 @@ def free_part(
     db: apsw.Connection, tally: Tally, manifest_id: bytes, number: int, packed_blob: bytes
 ) -> None:
     """One part that is not part of anything any more."""
-    count_dead(tally, unpack_blob(packed_blob))
+    _let_go(db, tally, BlobName(manifest_id, number), packed_blob)
     db.execute("DELETE FROM parts WHERE manifest_id = ? AND number = ?", (manifest_id, number))
 
 
@@ -106,12 +108,18 @@ def _free_parts(db: apsw.Connection, tally: Tally, manifest_id: bytes, limit: in
     """Free the first `limit` parts; how many there were of them."""
     rows: list[Any] = db.execute(_SOME_PARTS, (manifest_id, limit)).fetchall()
     if rows:
-        for _, blob in rows:
-            count_dead(tally, unpack_blob(blob))
+        for number, blob in rows:
+            _let_go(db, tally, BlobName(manifest_id, number), blob)
         db.execute(
             "DELETE FROM parts WHERE manifest_id = ? AND number <= ?", (manifest_id, rows[-1][0])
         )
     return len(rows)
+
+
+def _let_go(db: apsw.Connection, tally: Tally, name: BlobName, packed_blob: bytes) -> None:
+    blob = unpack_blob(packed_blob)
+    count_dead(tally, blob)
+    unlist_striped(db, name, blob)
 
 
 def _drop(db: apsw.Connection, manifest_id: bytes) -> None:

@@ -9,6 +9,7 @@ import apsw
 import msgspec
 
 from coffre.catalog.apply_chunks import claim
+from coffre.catalog.apply_collection import list_striped
 from coffre.catalog.apply_manifests import (
     ROWS_A_GROUP,
     add_parts,
@@ -30,6 +31,7 @@ from coffre.catalog.mutations import (
     Written,
 )
 from coffre.catalog.packing import pack, pack_optional
+from coffre.catalog.records import BlobName
 from coffre.catalog.stamp import Stamp
 from coffre.catalog.tally import Tally
 
@@ -78,6 +80,7 @@ def put_part(db: apsw.Connection, mutation: PutPart, stamp: Stamp, tally: Tally)
     ).get
     if replaced is not None:
         free_part(db, tally, manifest_id, mutation.number, replaced)
+    list_striped(db, BlobName(manifest_id, mutation.number), mutation.blob)
     db.execute(
         _INSERT_PART,
         (

@@ -36,6 +36,10 @@ _QUIET = (
     m.ReplaceMember,
     m.SealChunk,
     m.CountDead,
+    m.MoveBlob,
+    m.MeasureChunk,
+    m.CondemnChunk,
+    m.ForgetChunk,
     m.ReapOrphans,
     m.ForgetCompletions,
 )

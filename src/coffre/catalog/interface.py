@@ -7,6 +7,7 @@ from typing import Protocol
 
 from coffre.catalog.mutations import Mutation, Refused, Result
 from coffre.catalog.records import (
+    BlobName,
     Bucket,
     Identity,
     Key,
@@ -23,7 +24,7 @@ from coffre.catalog.records import (
     VersionListing,
 )
 from coffre.system.buffer import Buffer
-from coffre.vault.records import Chunk
+from coffre.vault.records import Blob, Chunk
 
 
 class Reader(Protocol):
@@ -137,6 +138,23 @@ class Reader(Protocol):
     def chunk(self, chunk_id: bytes) -> Chunk | None: ...
 
     def chunks(self) -> list[Chunk]: ...
+
+    def blob(self, name: BlobName) -> Blob | None:
+        """A blob as it stands now: what its extents are after a move, None once it is gone."""
+        ...
+
+    def striped_blobs(self, chunk_id: bytes, *, after: BlobName, limit: int) -> list[BlobName]:
+        """Blobs with rows in a striped chunk, by name, behind `after`; only of chunks that are
+        `listed`."""
+        ...
+
+    def whole_blobs(self, *, after: bytes, limit: int) -> list[tuple[BlobName, Blob]]:
+        """Blobs that are a whole object each, by manifest id, ids > `after`."""
+        ...
+
+    def part_blobs(self, *, after: BlobName, limit: int) -> list[tuple[BlobName, Blob]]:
+        """Blobs that are a part each, of finished objects, open uploads and orphans, by name."""
+        ...
 
 
 class Committer(Protocol):

@@ -74,6 +74,11 @@ class Target:
         return self.landing.end if self.landing else 0
 
 
+def log_floor(superblock: Superblock) -> int:
+    """The last record that every kept snapshot covers: 0 while there is none."""
+    return min((snapshot.sequence for snapshot in superblock.snapshots), default=0)
+
+
 def remove_mirrors(drives: DriveSet, refs: Sequence[LandingRef]) -> None:
     """Unlink mirrors that no superblock names. What cannot be removed is only space."""
     for ref in refs:

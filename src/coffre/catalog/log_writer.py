@@ -34,6 +34,7 @@ from coffre.catalog.log_state import (
     LogSettings,
     LogStart,
     Target,
+    log_floor,
     remove_mirrors,
 )
 from coffre.catalog.migrations import SCHEMA_VERSION
@@ -71,7 +72,10 @@ _DEFAULTS = LogSettings()
 
 
 class LogWriter:
-    """The log's end. One group at a time: `plan`, `append`, `appended`."""
+    """The log's end. One group at a time: `plan`, `append`, `appended`.
+
+    `schema_version` is that of the rows, as records name it.
+    """
 
     def __init__(
         self,
@@ -93,6 +97,8 @@ class LogWriter:
         self._settings = settings
         self.epoch = start.superblock.epoch
         self.position = start.position
+        self.log_floor = log_floor(start.superblock)
+        self.schema_version = SCHEMA_VERSION
         self._target: Target | None = None
         self._spare: Target | None = None
         self._making_spare: asyncio.Task[None] | None = None
@@ -161,6 +167,10 @@ class LogWriter:
         """Does a re-laid chunk reach to the end of its last committed group?"""
         return seal.length >= self._lengths.get(seal.id, 0)
 
+    def may_go(self, chunk: bytes, last_sequence: int) -> bool:
+        """Is a sealed chunk's log covered by the oldest snapshot, and no superblock names it?"""
+        return 0 < last_sequence <= self.log_floor and chunk not in self._unsealed
+
     def bookkeeping(self) -> list[tuple[Mutation, int | None]]:
         """What the planned group says of chunks first; of a closed one, its length too."""
         books: list[tuple[Mutation, int | None]] = []
@@ -217,6 +227,10 @@ class LogWriter:
             if self._spare is None and self._making_spare is None:
                 self._making_spare = asyncio.get_running_loop().create_task(self._make_spare())
 
+    def appended_alone(self, position: Position) -> None:
+        """A record that says nothing of chunks is logged, and committed: the next group says it."""
+        self._advance(position)
+
     async def supersede(self) -> Position:
         """After ChunkGivenUp: a membership record under the next epoch, in a new chunk, takes the
         place of the group that may lie on some mirror. Its position. What it raises is fatal."""
@@ -232,7 +246,7 @@ class LogWriter:
                     self.epoch,
                     self.position.sequence + 1,
                     self.position.hash,
-                    SCHEMA_VERSION,
+                    self.schema_version,
                     RecordKind.MEMBERSHIP,
                     body=encode_membership(body),
                 )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from coffre.catalog.apply import apply, needs_body, place
 from coffre.catalog.mutations import (
     CountDead,
+    MoveBlob,
     Mutation,
     OpenLanding,
     PutPart,
@@ -48,6 +49,8 @@ class MemoryCatalog(SqliteReader):
             mutation = place(mutation, landed)
         if isinstance(mutation, PutVersion | PutPart):
             self._open_chunks(mutation.blob.extents)
+        elif isinstance(mutation, MoveBlob):
+            self._open_chunks(mutation.new)
         try:
             return self._step(mutation)
         except Refusal:

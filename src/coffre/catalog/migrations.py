@@ -29,6 +29,29 @@ class Migration(Struct, frozen=True):
         return hashlib.sha256("\0".join(self.statements).encode()).digest()
 
 
-MIGRATIONS: tuple[Migration, ...] = ()
+# Collection. Which blobs have rows in a striped chunk; what a landing chunk holds its own records
+# say. `last_sequence` is the last record in a closed landing chunk (0: not known). `listed` says
+# that `striped_blobs` names all of a striped chunk: of older ones it does not.
+_COLLECTION = Migration(
+    2,
+    (
+        """CREATE TABLE striped_blobs (
+            chunk_id BLOB NOT NULL,
+            manifest_id BLOB NOT NULL,
+            number INTEGER NOT NULL,
+            PRIMARY KEY (chunk_id, manifest_id, number)
+        ) STRICT, WITHOUT ROWID""",
+        "ALTER TABLE chunks ADD COLUMN last_sequence INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE chunks ADD COLUMN listed INTEGER NOT NULL DEFAULT 0",
+    ),
+    ("striped_blobs",),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_COLLECTION,)
 
 SCHEMA_VERSION = FIRST_VERSION + len(MIGRATIONS)
+
+
+def migration_to(version: int) -> Migration | None:
+    """The migration that leads to a version; None for one that is not known, or the first."""
+    return next((one for one in MIGRATIONS if one.version == version), None)

@@ -306,6 +306,45 @@ class CountDead(Struct, frozen=True, tag=True):
     extents: tuple[Extent, ...]
 
 
+class MoveBlob(Struct, frozen=True, tag=True):
+    """Bytes of a blob lie elsewhere now: of part `number`, or of the manifest's own blob (0).
+
+    `old` are all its extents as they were read, `new` all that it has from now on: those in both
+    stay. One of `new` may name no chunk (b""): then the mutation travels with that extent's bytes.
+    Refused: OperationAborted when the blob is gone or has other extents by now.
+    """
+
+    manifest_id: bytes
+    number: int
+    old: tuple[Extent, ...]
+    new: tuple[Extent, ...]
+
+
+class MeasureChunk(Struct, frozen=True, tag=True):
+    """How many bytes of data a closed striped chunk's files take: what nothing ever referred to of
+    them (uploads that were cut, padding) is counted dead. Once a chunk; no error where it was."""
+
+    id: bytes
+    length: int
+
+
+class CondemnChunk(Struct, frozen=True, tag=True):
+    """Nothing that lives is in the chunk: its files may go as soon as no open request can read
+    them. `last_sequence` is the last record of the log in a landing chunk, as its files say.
+
+    Refused: OperationAborted when something in it lives, or is log that no snapshot covers.
+    """
+
+    id: bytes
+    last_sequence: int = 0
+
+
+class ForgetChunk(Struct, frozen=True, tag=True):
+    """A condemned chunk's files are gone: so is its row. No error where there is none."""
+
+    id: bytes
+
+
 class ReapOrphans(Struct, frozen=True, tag=True):
     """Free parts of multipart objects and uploads that nothing refers to any more, at most
     `limit_rows` (and never more than a group may hold). Answers `Reaped`."""
@@ -347,6 +386,10 @@ Mutation = (
     | ReplaceMember
     | SealChunk
     | CountDead
+    | MoveBlob
+    | MeasureChunk
+    | CondemnChunk
+    | ForgetChunk
     | ReapOrphans
     | ForgetCompletions
 )

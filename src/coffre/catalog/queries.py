@@ -119,10 +119,24 @@ PARTS_OF_UPLOAD = (
 PARTS_OF_MANIFEST = _PART + " WHERE manifest_id = ? AND number BETWEEN ? AND ? ORDER BY number"
 
 _CHUNK = (
-    "SELECT id, kind, state, owner, epoch, k, m, members, appended, length, dead, created_ms"
-    " FROM chunks"
+    "SELECT id, kind, state, owner, epoch, k, m, members, appended, length, dead, created_ms,"
+    " last_sequence, listed FROM chunks"
 )
 CHUNK_BY_ID = _CHUNK + " WHERE id = ?"
+
+STRIPED_BLOBS = (
+    "SELECT manifest_id, number FROM striped_blobs WHERE chunk_id = ?"
+    " AND (manifest_id, number) > (?, ?) ORDER BY manifest_id, number LIMIT ?"
+)
+BLOB_OF_MANIFEST = "SELECT blob FROM manifests WHERE id = ? AND blob IS NOT NULL"
+BLOB_OF_PART = "SELECT blob FROM parts WHERE manifest_id = ? AND number = ?"
+WHOLE_BLOBS = (
+    "SELECT id, 0, blob FROM manifests WHERE id > ? AND blob IS NOT NULL ORDER BY id LIMIT ?"
+)
+PART_BLOBS = (
+    "SELECT manifest_id, number, blob FROM parts WHERE (manifest_id, number) > (?, ?)"
+    " ORDER BY manifest_id, number LIMIT ?"
+)
 CHUNKS = _CHUNK + " ORDER BY id"
 
 LABEL = "SELECT label FROM users WHERE id = ?"

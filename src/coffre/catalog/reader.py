@@ -24,6 +24,7 @@ from coffre.catalog.packing import (
 from coffre.catalog.paging import Row, Rows, fill_page, range_after
 from coffre.catalog.records import (
     NULL_VERSION,
+    BlobName,
     Bucket,
     Identity,
     Key,
@@ -43,7 +44,7 @@ from coffre.catalog.records import (
     VersionListing,
 )
 from coffre.catalog.stamp import version_order
-from coffre.vault.records import Chunk, ChunkKind, ChunkState
+from coffre.vault.records import Blob, Chunk, ChunkKind, ChunkState
 
 _KINDS = {kind.value: kind for kind in ChunkKind}
 _STATES = {state.value: state for state in ChunkState}
@@ -291,6 +292,23 @@ class SqliteReader:
     def chunks(self) -> list[Chunk]:
         return [_chunk(row) for row in self._all(q.CHUNKS)]
 
+    def blob(self, name: BlobName) -> Blob | None:
+        manifest_id, number = name
+        if number:
+            packed = self._one(q.BLOB_OF_PART, manifest_id, number)
+        else:
+            packed = self._one(q.BLOB_OF_MANIFEST, manifest_id)
+        return packed and unpack_blob(packed)
+
+    def striped_blobs(self, chunk_id: bytes, *, after: BlobName, limit: int) -> list[BlobName]:
+        return [BlobName(*row) for row in self._all(q.STRIPED_BLOBS, chunk_id, *after, limit)]
+
+    def whole_blobs(self, *, after: bytes, limit: int) -> list[tuple[BlobName, Blob]]:
+        return _blobs(self._all(q.WHOLE_BLOBS, after, limit))
+
+    def part_blobs(self, *, after: BlobName, limit: int) -> list[tuple[BlobName, Blob]]:
+        return _blobs(self._all(q.PART_BLOBS, *after, limit))
+
     def _null_version(self, bucket: Bucket, sort_key: bytes) -> Version | None:
         with self._db:
             row = self._one(q.CURRENT_VERSION, bucket.id, sort_key)
@@ -414,8 +432,12 @@ def _part(row: Row) -> Part:
     return Part(number, size, etag, modified_ms, unpack_blob(blob), unpack_checksum(checksum))
 
 
+def _blobs(rows: list[Row]) -> list[tuple[BlobName, Blob]]:
+    return [(BlobName(manifest, number), unpack_blob(blob)) for manifest, number, blob in rows]
+
+
 def _chunk(row: Row) -> Chunk:
-    (chunk_id, kind, state, owner, epoch, k, m, members, appended, length, dead, created) = row
+    (chunk_id, kind, state, owner, epoch, k, m, members, appended, length, dead, created) = row[:12]
     return Chunk(
         chunk_id,
         _KINDS[kind],
@@ -428,4 +450,7 @@ def _chunk(row: Row) -> Chunk:
         length or appended,
         dead,
         created,
+        appended,
+        row[12],
+        bool(row[13]),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -125,8 +125,15 @@ class PartIndex(Struct, frozen=True, array_like=True):
     checksum: str = ""
 
 
+class BlobName(NamedTuple):
+    """Whose a blob is: part `number` under a manifest's id, or the manifest's own (0)."""
+
+    manifest_id: bytes
+    number: int
+
+
 class Manifest(Struct, frozen=True):
-    """Where an object's bytes are: immutable and reference-counted.
+    """Where an object's bytes are: reference-counted, and immutable but for the place of its blobs.
 
     A plain object is one `blob`. A multipart object names its parts in `parts` (order and sizes);
     their blobs are read with `Reader.part_blobs`.

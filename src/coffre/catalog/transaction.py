@@ -18,16 +18,24 @@ from coffre.catalog.interface import CommitUnknown
 from coffre.catalog.log import EncodedRecord, Record, RecordKind, encode
 from coffre.catalog.log_writer import LogWriter
 from coffre.catalog.migrations import SCHEMA_VERSION
-from coffre.catalog.mutations import Mutation, Refusal, Refused, Result, SealChunk
+from coffre.catalog.mutations import (
+    CondemnChunk,
+    Mutation,
+    Refusal,
+    Refused,
+    Result,
+    SealChunk,
+)
 from coffre.catalog.replay import count_changes, roll_back, taking_changeset
 from coffre.catalog.schema import LogPosition, column_counts, write_position
 from coffre.catalog.stamp import HybridClock
 from coffre.catalog.tally import Tally
 from coffre.system.buffer import Buffer
-from coffre.vault.records import Extent
+from coffre.vault.records import ChunkKind, Extent
 
 _journal = logging.getLogger(__name__)
-_SET_LENGTH = "UPDATE chunks SET length = ? WHERE id = ?"
+_SET_LENGTH = "UPDATE chunks SET length = ?, last_sequence = ? WHERE id = ?"
+_LAST_SEQUENCE = "SELECT kind, last_sequence FROM chunks WHERE id = ?"
 Answers = list[Result | Refused]
 
 
@@ -94,7 +102,9 @@ class Transaction:
             for mutation, length in writer.bookkeeping():
                 apply(db, mutation, self._stamps.stamp(), tally)
                 if length is not None:
-                    db.execute(_SET_LENGTH, (length, mutation.id))  # type: ignore[union-attr]
+                    # This record goes elsewhere: the one before it is the last that can be there.
+                    last = writer.position.sequence
+                    db.execute(_SET_LENGTH, (length, last, mutation.id))  # type: ignore[union-attr]
             group, changed = self._apply_calls(calls, tally, guarded)
             if not changed and not writer.due:
                 roll_back(db)
@@ -150,6 +160,8 @@ class Transaction:
         try:
             if isinstance(mutation, SealChunk):
                 self.check(mutation)
+            elif isinstance(mutation, CondemnChunk):
+                self._check_log(mutation)
             answer = apply(db, mutation, self._stamps.stamp(), tally)
         except Refusal as refusal:
             answer = Refused(refusal.code, refusal.message, refusal.fields)
@@ -175,6 +187,14 @@ class Transaction:
         """The mirrors go next: refuse a seal that lost the end of what was acknowledged."""
         if not self._writer.holds_all(seal):
             raise Refusal("InternalError", f"chunk {seal.id.hex()} was sealed without its end")
+
+    def _check_log(self, condemned: CondemnChunk) -> None:
+        """Refuse while the log in a landing chunk may be needed."""
+        row = self._db.execute(_LAST_SEQUENCE, (condemned.id,)).get
+        if row is not None and row[0] == ChunkKind.LANDING:
+            last = max(row[1], condemned.last_sequence)
+            if not self._writer.may_go(condemned.id, last):
+                raise Refusal("OperationAborted", f"chunk {condemned.id.hex()} holds needed log")
 
     def _rows_position(self, record: EncodedRecord) -> LogPosition:
         position = record.position

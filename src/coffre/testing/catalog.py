@@ -14,7 +14,8 @@ from coffre.catalog import mutations as m
 from coffre.catalog.records import Bucket, Encryption, PartIndex, Secret
 from coffre.catalog.schema import LOGGED_TABLES
 from coffre.system.entropy import SeededEntropy, new_id
-from coffre.testing.catalog_machine import OWNER, Catalog, CatalogMachine, Make
+from coffre.testing.catalog_collection import CollectingMachine
+from coffre.testing.catalog_machine import OWNER, Catalog, Make
 from coffre.vault.records import Blob, ChunkKind, ChunkState, Extent, ciphertext_bytes
 
 __all__ = ["Catalog", "Make", "check_catalog", "dump"]
@@ -39,7 +40,7 @@ def check_catalog(make: Make, *, examples: int = 30, steps: int = 40) -> None:
         _many_at_once,
     ):
         asyncio.run(_run(make, scenario))
-    machine = type("MadeCatalogMachine", (CatalogMachine,), {"make": staticmethod(make)})
+    machine = type("MadeCatalogMachine", (CollectingMachine,), {"make": staticmethod(make)})
     run_state_machine_as_test(
         machine,
         settings=settings(

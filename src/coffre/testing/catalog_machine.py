@@ -86,7 +86,7 @@ class CatalogMachine(RuleBasedStateMachine):
 
     def commit(self, mutation: m.Mutation) -> m.Result:
         body: tuple[bytes, ...] = ()
-        if isinstance(mutation, m.PutVersion | m.PutPart) and mutation.blob.size:
+        if isinstance(mutation, m.PutVersion | m.PutPart) and not mutation.blob.extents:
             body = (bytes(ciphertext_bytes(mutation.blob.size)),)
         return self.runner.run(self.catalog.commit(mutation, body))
 

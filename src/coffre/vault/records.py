@@ -54,7 +54,11 @@ class ChunkState(StrEnum):
 
 class Chunk(Struct, frozen=True):
     """Where a chunk is. `members` are drive ids: mirrors while a landing chunk is not sealed,
-    else segments in index order (an empty id marks a segment that was never written)."""
+    else segments in index order (an empty id marks a segment that was never written). `appended`
+    counts stored bytes that were ever referred to, `dead` those that no longer are; `length` is
+    what the chunk's files hold once that is known, else `appended`. `last_sequence` is the last
+    record of the log in a landing chunk (0: not known); `listed`: the catalog lists the blobs of
+    this striped chunk."""
 
     id: bytes
     kind: ChunkKind
@@ -67,6 +71,9 @@ class Chunk(Struct, frozen=True):
     length: int = 0
     dead: int = 0
     created_ms: int = 0
+    appended: int = 0
+    last_sequence: int = 0
+    listed: bool = False
 
     @property
     def geometry(self) -> Geometry:
