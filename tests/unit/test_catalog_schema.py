@@ -69,7 +69,7 @@ def test_nothing_acts_behind_a_changesets_back(db: apsw.Connection) -> None:
 @pytest.mark.parametrize("table", LOGGED_TABLES)
 def test_columns_are_only_appended(db: apsw.Connection, table: str) -> None:
     columns = [name for (name,) in db.execute("SELECT name FROM pragma_table_info(?)", (table,))]
-    then = COLUMNS_OF_VERSION_1[table].split()
+    then = COLUMNS_OF_VERSION_1.get(table, "").split()
     assert columns[: len(then)] == then
     assert schema.column_counts(db)[table] == len(columns)
 

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from coffre.catalog.apply import apply
-from coffre.catalog.log import EncodedRecord, Record, RecordKind, encode
+from coffre.catalog.log import EncodedRecord, Record, RecordKind, RecordTooNew, encode
 from coffre.catalog.migrations import SCHEMA_VERSION
 from coffre.catalog.mutations import CreateTenant
 from coffre.catalog.replay import (
@@ -92,9 +92,8 @@ def test_records_without_rows_only_move_the_position(db: apsw.Connection, record
     [
         {"sequence": 2},
         {"previous": b"x" * 32},
-        {"schema_version": SCHEMA_VERSION + 1},
+        {"schema_version": SCHEMA_VERSION - 1},
         {"kind": "of a later version"},
-        {"kind": RecordKind.MIGRATE},
         {"columns": {"tenants": 4}},
         {"changes": 1},
         {"changes": 3},
@@ -107,6 +106,14 @@ def test_a_record_that_does_not_fit_stops_and_changes_nothing(
         roll(db, replace(record, **change))
     assert tenants(db) == []
     assert read_position(db) == LogPosition()
+
+
+def test_a_record_of_a_later_schema_is_not_guessed_at(
+    db: apsw.Connection, record: Record
+) -> None:
+    with pytest.raises(RecordTooNew):
+        roll(db, replace(record, schema_version=SCHEMA_VERSION + 1))
+    assert tenants(db) == []
 
 
 def test_a_table_with_another_number_of_columns_stops(db: apsw.Connection, record: Record) -> None:

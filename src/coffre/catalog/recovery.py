@@ -157,7 +157,7 @@ async def recover(
         log = recovery.read_end(superblock)
         _refuse_too_few(superblock, drives)
         started = recovery.mend(superblock, log)
-        failed = superblocks.write(started, drives.present())
+        failed = superblocks.write(started, drives.reachable())
         for drive in failed:
             drives.fail(drive, "its superblock could not be written")
         recovery.remove_stale(started)
@@ -181,8 +181,8 @@ async def recover(
 
 def _refuse_too_few(superblock: Superblock, drives: DriveSet) -> None:
     """Before anything is written: so few drives cannot hold what a start has to say."""
-    needed = max(1, len(superblock.drives) - superblock.geometry.m)
-    present = len(drives.present())
+    needed = max(1, len(superblock.counted) - superblock.geometry.m)
+    present = len(superblock.counted & {drive.id for drive in drives.reachable()})
     if present < needed:
         raise SuperblockNotWritten(present, needed, {})
 
@@ -249,7 +249,13 @@ class _Recovery:
                 refs.append(replace(ref, members=members))
         tail = log.tail
         state = LogState(tuple(refs), superblock.log.sealed, tail.sequence, tail.hash)
-        return replace(superblock, epoch=superblock.epoch + 1, clean=False, log=state)
+        return replace(
+            superblock,
+            epoch=superblock.epoch + 1,
+            clean=False,
+            log=state,
+            unchecked=self._drives.untrusted(),
+        )
 
     def _whole(self, log: _Log, chunk: bytes) -> list[_Mirror]:
         """The mirrors of a chunk that hold all of it that counts, for sure. Raises DataLost."""
@@ -307,7 +313,7 @@ class _Recovery:
         free = [drive for drive in self._drives.present() if drive.id not in taken]
         elsewhere = [drive for drive in free if drive.rack not in racks]
         try:
-            return DriveSet(self._disk, elsewhere or free).choose_mirrors(missing)
+            return self._drives.among(elsewhere or free).choose_mirrors(missing)
         except StorageFull:
             return []
 
@@ -344,7 +350,8 @@ class _Recovery:
         rebuilt = db is None or not here.sequence
         if db is None:
             _set_aside(path)
-            db = open_writer(path)
+            first, _ = await fetch(chain[0]) if chain else (None, None)
+            db = open_writer(path, first.schema_version if first else SCHEMA_VERSION)
         missing = chain[here.sequence - anchor.sequence :]
         await self._replay(db, path, missing)
         if not missing:

@@ -12,13 +12,16 @@ from contextlib import contextmanager
 
 import apsw
 
-from coffre.catalog.log import Position, Record, RecordKind
-from coffre.catalog.migrations import SCHEMA_VERSION
+from coffre.catalog.log import Position, Record, RecordKind, RecordTooNew, decode_migrated
+from coffre.catalog.migrations import SCHEMA_VERSION, migration_to
 from coffre.catalog.schema import (
     LOGGED_TABLES,
     LogPosition,
     column_counts,
+    logged_tables,
+    migrate_rows,
     read_position,
+    schema_version,
     write_position,
 )
 
@@ -60,7 +63,9 @@ def count_changes(changeset: bytes) -> int:
 
 
 def replay(db: apsw.Connection, record: Record, position: Position, *, last_order: int = 0) -> None:
-    """Apply one record inside the caller's transaction. Raises ReplayStopped.
+    """Apply one record inside the caller's transaction.
+
+    Raises ReplayStopped; RecordTooNew for one that a newer Coffre wrote.
 
     `last_order`: the highest order known to be stamped by now.
     """
@@ -71,6 +76,8 @@ def replay(db: apsw.Connection, record: Record, position: Position, *, last_orde
         )
     if record.kind == RecordKind.CHANGESET:
         _apply_changeset(db, record)
+    elif record.kind == RecordKind.MIGRATE:
+        _migrate(db, record)
     elif record.kind not in _WITHOUT_ROWS:
         raise ReplayStopped(f"record {record.sequence} is of kind {record.kind!r}: not known here")
     last_order = max(last_order, here.last_order)
@@ -79,8 +86,7 @@ def replay(db: apsw.Connection, record: Record, position: Position, *, last_orde
 
 def _apply_changeset(db: apsw.Connection, record: Record) -> None:
     number = record.sequence
-    if record.schema_version != SCHEMA_VERSION:
-        raise ReplayStopped(f"record {number} has schema version {record.schema_version}")
+    _check_schema(db, record)
     if dict(record.columns) != column_counts(db):
         raise ReplayStopped(f"record {number} knows other tables or columns than the rows have")
     if count_changes(record.body) != record.changes:
@@ -88,12 +94,38 @@ def _apply_changeset(db: apsw.Connection, record: Record) -> None:
     apply_changeset(db, record.body, f"record {number}")
 
 
+def _migrate(db: apsw.Connection, record: Record) -> None:
+    """Run the statements that the record names, if they are the very ones that ran then."""
+    _check_schema(db, record)
+    migrated = decode_migrated(record.body)
+    if migrated.after > SCHEMA_VERSION:
+        raise RecordTooNew(f"record {record.sequence} migrates to schema {migrated.after}")
+    migration = migration_to(migrated.after)
+    known = (migration.version - 1, migration.digest.hex()) if migration else None
+    if migration is None or known != (migrated.before, migrated.statements):
+        raise ReplayStopped(
+            f"record {record.sequence} migrates to schema {migrated.after} in a way not known here"
+        )
+    migrate_rows(db, migration)
+
+
+def _check_schema(db: apsw.Connection, record: Record) -> None:
+    version = schema_version(db)
+    if record.schema_version > SCHEMA_VERSION:
+        raise RecordTooNew(f"record {record.sequence} has schema {record.schema_version}")
+    if record.schema_version != version:
+        raise ReplayStopped(
+            f"record {record.sequence} has schema {record.schema_version}, the rows have {version}"
+        )
+
+
 def apply_changeset(db: apsw.Connection, changeset: bytes, name: str) -> None:
     """All of a changeset or ReplayStopped: an unknown table or any conflict stops it."""
+    tables = logged_tables(schema_version(db))
     unknown: list[str] = []
 
     def known(table: str) -> bool:
-        if table in LOGGED_TABLES:
+        if table in tables:
             return True
         unknown.append(table)
         return False

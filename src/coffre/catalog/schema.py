@@ -20,7 +20,7 @@ import apsw
 import apsw.sqlite_extra
 from msgspec import Struct
 
-from coffre.catalog.migrations import MIGRATIONS, SCHEMA_VERSION
+from coffre.catalog.migrations import FIRST_VERSION, MIGRATIONS, SCHEMA_VERSION, Migration
 
 APPLICATION_ID = 0x436F6666  # "Coff"
 CHECKSUM_VFS = "cksmvfs"
@@ -197,6 +197,12 @@ _TABLES: dict[str, str] = {
 
 LOGGED_TABLES: tuple[str, ...] = (*_TABLES, *(t for one in MIGRATIONS for t in one.tables))
 
+
+def logged_tables(version: int) -> tuple[str, ...]:
+    """The logged tables of a version of the schema."""
+    return (*_TABLES, *(t for one in MIGRATIONS if one.version <= version for t in one.tables))
+
+
 _INDEXES: tuple[str, ...] = (
     "CREATE INDEX stores_of_tenant ON stores (tenant_id)",
     "CREATE INDEX users_of_store ON users (store_id, id)",
@@ -237,10 +243,11 @@ class LogPosition(Struct, frozen=True):
     last_order: int = 0
 
 
-def open_writer(path: str) -> apsw.Connection:
-    """The committer's connection; makes the schema in an empty file (or in ":memory:").
+def open_writer(path: str, version: int = SCHEMA_VERSION) -> apsw.Connection:
+    """The committer's connection; makes the schema of `version` in an empty file (or ":memory:").
 
-    Errors: SchemaMismatch, apsw.Error (IOError with SQLITE_IOERR_DATA: a page is damaged).
+    A file of an earlier version is opened as it is (`coffre.catalog.migrating`). Errors:
+    SchemaMismatch, apsw.Error (IOError with SQLITE_IOERR_DATA: a page is damaged).
     """
     if path == ":memory:":
         db = apsw.Connection(path, statementcachesize=_STATEMENTS)
@@ -251,14 +258,14 @@ def open_writer(path: str) -> apsw.Connection:
         _configure(db)
         # A file that is somebody else's is left as it is: looked at first, prepared then.
         new = db.execute("SELECT count(*) FROM sqlite_schema").get == 0
-        if not new:
-            _check_version(db)
+        if not new and schema_version(db) > SCHEMA_VERSION:
+            raise _other_schema(schema_version(db))
         if path != ":memory:":
             db.reserve_bytes("main", CHECKSUM_BYTES)
             db.pragma("journal_mode", "wal")
         db.pragma("synchronous", "normal")
         if new:
-            create_schema(db)
+            create_schema(db, version)
     except BaseException:
         db.close()
         raise
@@ -273,7 +280,8 @@ def open_reader(path: str) -> apsw.Connection:
     )
     try:
         _configure(db)
-        _check_version(db)
+        if (found := schema_version(db)) != SCHEMA_VERSION:
+            raise _other_schema(found)
     except BaseException:
         db.close()
         raise
@@ -309,12 +317,27 @@ def is_damage(error: apsw.Error) -> bool:
 
 def create_schema(db: apsw.Connection, version: int = SCHEMA_VERSION) -> None:
     """All tables and indexes of a version in an empty database, in one transaction."""
-    later = [step for one in MIGRATIONS if one.version <= version for step in one.statements]
     with db:
-        for statement in (*_TABLES.values(), *_INDEXES, _LOG_POSITION, *later):
+        for statement in (*_TABLES.values(), *_INDEXES, _LOG_POSITION):
             db.execute(statement).fetchall()
         db.pragma("application_id", APPLICATION_ID)
-        db.pragma("user_version", version)
+        db.pragma("user_version", FIRST_VERSION)
+        for migration in MIGRATIONS[: version - FIRST_VERSION]:
+            migrate_rows(db, migration)
+
+
+def schema_version(db: apsw.Connection) -> int:
+    """The version of the schema that the rows have. Raises SchemaMismatch for no catalog."""
+    if db.pragma("application_id") != APPLICATION_ID:
+        raise SchemaMismatch("this file is not a Coffre catalog")
+    return int(db.pragma("user_version"))
+
+
+def migrate_rows(db: apsw.Connection, migration: Migration) -> None:
+    """Run a migration's statements, inside the caller's transaction."""
+    for statement in migration.statements:
+        db.execute(statement).fetchall()
+    db.pragma("user_version", migration.version)
 
 
 def read_position(db: apsw.Connection) -> LogPosition:
@@ -333,9 +356,10 @@ def write_position(db: apsw.Connection, position: LogPosition) -> None:
 
 
 def column_counts(db: apsw.Connection) -> dict[str, int]:
-    """Columns of each logged table, as a log record states them."""
+    """Columns of each logged table of the rows' version, as a log record states them."""
     count = "SELECT count(*) FROM pragma_table_info(?)"
-    return {name: int(db.execute(count, (name,)).get) for name in LOGGED_TABLES}
+    tables = logged_tables(schema_version(db))
+    return {name: int(db.execute(count, (name,)).get) for name in tables}
 
 
 def highest_order(db: apsw.Connection) -> int:
@@ -356,12 +380,8 @@ def _configure(db: apsw.Connection) -> None:
     db.pragma("trusted_schema", False)
 
 
-def _check_version(db: apsw.Connection) -> None:
-    found = db.pragma("user_version")
-    if db.pragma("application_id") != APPLICATION_ID:
-        raise SchemaMismatch("this file is not a Coffre catalog")
-    if found != SCHEMA_VERSION:
-        raise SchemaMismatch(f"the catalog has schema {found}, this program knows {SCHEMA_VERSION}")
+def _other_schema(found: int) -> SchemaMismatch:
+    return SchemaMismatch(f"the catalog has schema {found}, this program knows {SCHEMA_VERSION}")
 
 
 @cache

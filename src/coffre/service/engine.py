@@ -14,7 +14,9 @@ from coffre.catalog.generation import Generation
 from coffre.catalog.group import GroupCommitter
 from coffre.catalog.log_state import LogSettings
 from coffre.catalog.log_writer import LogWriter
+from coffre.catalog.migrating import migrate
 from coffre.catalog.recovery import Recovered, RecoveryRefused, Way, recover
+from coffre.catalog.schema import SchemaMismatch
 from coffre.catalog.stamp import HybridClock
 from coffre.config import Settings
 from coffre.service.drive_keeper import DriveKeeper
@@ -23,6 +25,7 @@ from coffre.service.layout import DataFolder, StartRefused
 from coffre.service.node import Node, NoStewards
 from coffre.service.zone import World, ZoneFacts, catalog_reader, drive_set, open_root_keys
 from coffre.vault.drives import DriveSet, DriveState
+from coffre.vault.interface import StorageFull
 from coffre.vault.keys import RootKeyFile
 from coffre.vault.records import ChunkState
 from coffre.vault.superblock import (
@@ -182,6 +185,10 @@ async def open_engine(settings: Settings, world: World) -> Engine:
         entropy=world.entropy,
         settings=LogSettings(seal_after=settings.seal_after, sync_deadline=settings.sync_deadline),
     )
+    try:
+        await migrate(recovered.db, writer)
+    except (SchemaMismatch, StorageFull, SuperblockNotWritten) as error:
+        raise StartRefused(f"the catalog cannot be brought to this version: {error}") from error
     generation = Generation(str(folder.generation))
     generation.rise()
     committer = GroupCommitter(

@@ -12,6 +12,7 @@ from coffre.catalog import mutations as m
 from coffre.catalog.group import GroupCommitter, Limits
 from coffre.catalog.log_state import LogSettings
 from coffre.catalog.log_writer import LogWriter
+from coffre.catalog.migrating import migrate
 from coffre.catalog.reader import SqliteReader
 from coffre.catalog.recovery import Recovered, recover
 from coffre.catalog.schema import open_reader
@@ -108,6 +109,7 @@ class Node:
             settings=settings or LogSettings(),
         )
         db = recovered.db
+        await migrate(db, writer)
         stamps = HybridClock(clock, entropy, ZONE, recovered.last_order)
         committer = GroupCommitter(db, writer, stamps, limits=limits or Limits())
         rows = open_reader(catalog)
