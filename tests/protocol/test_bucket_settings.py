@@ -126,12 +126,6 @@ BAD = [
     ),
     (
         "requestPayment",
-        b"<RequestPaymentConfiguration><Payer>Requester</Payer></RequestPaymentConfiguration>",
-        501,
-        "NotImplemented",
-    ),
-    (
-        "requestPayment",
         b"<RequestPaymentConfiguration><Payer>Me</Payer></RequestPaymentConfiguration>",
         400,
         "MalformedXML",
@@ -233,7 +227,7 @@ def test_what_no_bucket_has_is_deleted_without_error(s3: Any, bucket: str, call:
 
 
 @pytest.mark.parametrize("what", ["analytics", "inventory", "metrics", "intelligent_tiering"])
-def test_a_bucket_has_none_of_the_configurations_that_have_ids(
+def test_a_new_bucket_has_none_of_the_configurations_that_have_ids(
     s3: Any, bucket: str, what: str
 ) -> None:
     listed = getattr(s3, f"list_bucket_{what}_configurations")(Bucket=bucket)
@@ -245,7 +239,7 @@ def test_a_bucket_has_none_of_the_configurations_that_have_ids(
 
 
 @pytest.mark.parametrize(
-    "sub", ["website", "replication", "lifecycle", "object-lock", "inventory&id=1", "accelerate"]
+    "sub", ["website", "replication", "lifecycle", "object-lock", "inventory&id=1"]
 )
 def test_what_is_not_built_is_not_kept(wire: WireClient, bucket: str, sub: str) -> None:
     answer = wire.send("PUT", f"/{bucket}?{sub}", b"<x/>")
@@ -289,7 +283,6 @@ PARSERS: list[Any] = [
     documents.check_abac,
     documents.check_logging,
     documents.check_notification,
-    documents.check_request_payment,
 ]
 NAMES = [
     *("OwnershipControls", "Rule", "ObjectOwnership", "PublicAccessBlockConfiguration"),

@@ -74,6 +74,13 @@ class Reader(Protocol):
         """A bucket's document of a kind (`PutBucketDocument`)."""
         ...
 
+    def bucket_documents(
+        self, bucket_id: bytes, family: str, *, after: str, limit: int
+    ) -> list[tuple[str, bytes]]:
+        """A bucket's documents of the kinds `family:name`, by name in binary order, names >
+        `after`."""
+        ...
+
     def current(self, bucket: Bucket, key: bytes) -> Version | None:
         """The newest version, which may be a delete marker; None if the key has no version."""
         ...

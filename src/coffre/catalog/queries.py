@@ -55,6 +55,10 @@ BUCKETS_OF_OWNER = (
 )
 
 BUCKET_DOCUMENT = "SELECT document FROM bucket_documents WHERE bucket_id = ? AND kind = ?"
+BUCKET_DOCUMENTS = (
+    "SELECT kind, document FROM bucket_documents WHERE bucket_id = ? AND kind > ? AND kind < ?"
+    " ORDER BY kind LIMIT ?"
+)
 
 _VERSION_COLUMNS = (
     "SELECT v.sort_key, v.ord, v.zone, v.version_id, v.marker, v.latest, v.modified_ms, v.size,"

@@ -125,6 +125,15 @@ class SqliteReader:
         found: bytes | None = self._one(q.BUCKET_DOCUMENT, bucket_id, kind)
         return found
 
+    def bucket_documents(
+        self, bucket_id: bytes, family: str, *, after: str, limit: int
+    ) -> list[tuple[str, bytes]]:
+        start = f"{family}:"
+        rows = self._all(
+            q.BUCKET_DOCUMENTS, bucket_id, start + after, start + _AFTER_ALL_NAMES, max(limit, 0)
+        )
+        return [(kind.removeprefix(start), document) for kind, document in rows]
+
     def current(self, bucket: Bucket, key: bytes) -> Version | None:
         row = self._one(q.CURRENT_VERSION, bucket.id, encode_key(bucket.key_order, key))
         return row and _version(bucket, row)

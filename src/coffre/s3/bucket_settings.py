@@ -7,6 +7,7 @@ not is refused when it is put, never kept and forgotten.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from coffre.catalog.mutations import DeleteBucketDocument, PutBucketDocument
 from coffre.s3 import control
@@ -18,7 +19,10 @@ from coffre.s3.unbuilt import check_expected_owner, refuse_unbuilt
 from coffre.wire import bucket_settings as documents
 from coffre.wire.acl import private
 from coffre.wire.bucket_settings import DOCUMENT_LIMIT, BucketEncryption, Ownership
+from coffre.wire.configurations import parse_acceleration
 from coffre.wire.errors import S3Error
+
+ACCELERATION: Final = "accelerate"
 
 
 async def get_bucket_encryption(context: Context) -> Response:
@@ -89,6 +93,35 @@ def checking(check: Callable[[bytes], None]) -> Handler:
         return Response(200)
 
     return put
+
+
+def kept_or(kind: str, default: bytes) -> Handler:
+    """The handler that answers with a bucket's document of a kind, or with what holds without."""
+
+    async def get(context: Context) -> Response:
+        return xml(_kept(context, kind) or default)
+
+    return get
+
+
+def keeping(kind: str, parse: Callable[[bytes], bytes]) -> Handler:
+    """The handler that keeps what `parse` makes of the body."""
+
+    async def put(context: Context) -> Response:
+        return await _keep(context, kind, parse(await _sent(context)))
+
+    return put
+
+
+async def put_acceleration(context: Context) -> Response:
+    """PutBucketAccelerateConfiguration: kept and told; there are no endpoints further away."""
+    kept = parse_acceleration(await _sent(context))
+    if "." in context.bucket.name:
+        raise S3Error(
+            "InvalidRequest",
+            "S3 Transfer Acceleration is not supported for buckets with periods (.) in their names",
+        )
+    return await _keep(context, ACCELERATION, kept)
 
 
 def lacking(code: str) -> Handler:

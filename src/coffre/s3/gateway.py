@@ -24,6 +24,7 @@ from coffre.s3.funnel import Disconnected, Funnel, Interrupted, Send, as_error, 
 from coffre.s3.operation import BodyKind, Entry, On, Operation
 from coffre.s3.operations import TABLE
 from coffre.s3.post_object import read_form
+from coffre.s3.request_payment import CHARGED, is_charged
 from coffre.s3.response import Response
 from coffre.s3.router import Router
 from coffre.s3.services import Event, Services
@@ -189,6 +190,7 @@ class Gateway:
             exchange.bucket = bucket
         seen: Seen = {}
         _authorize(operation, services.reader, principal, head, bucket, target.key, seen)
+        charged = bucket is not None and is_charged(services.reader, principal, head, bucket)
         body = exchange.body
         if body is None:
             if operation.body.kind is not BodyKind.NONE:
@@ -209,7 +211,10 @@ class Gateway:
             target.virtual,
             seen,
         )
-        return await operation.handler(context)
+        response = await operation.handler(context)
+        if charged:
+            response.headers.append(CHARGED)
+        return response
 
     async def _enter_by_form(
         self, exchange: _Exchange, operation: Operation, receive: Receive

@@ -23,6 +23,7 @@ from coffre.s3.context import Context
 from coffre.s3.encryption import Protection, open_protected, protect, protect_part
 from coffre.s3.object_write import condition_of, written
 from coffre.s3.parameters import CopySource
+from coffre.s3.request_payment import is_charged
 from coffre.s3.response import Header, Response, xml
 from coffre.s3.unbuilt import check_expected_owner, refuse_unbuilt
 from coffre.s3.uploads import algorithm_of, find_upload
@@ -138,6 +139,7 @@ def _source(context: Context) -> tuple[CopySource, Bucket, Version]:
     permission = "s3:GetObject" if source.version_id is None else "s3:GetObjectVersion"
     context.authorize(permission, bucket, source.key, source.version_id)
     check_expected_owner(head, bucket, source=True)
+    is_charged(context.reader, context.principal, head, bucket)
     version = versions.find(context, bucket, source.key, source.version_id)
     check_copy_source(copy_source_conditions(head), version.etag, version.modified_ms)
     return source, bucket, version

@@ -18,6 +18,7 @@ from coffre.s3 import (
     object_copy,
     object_delete,
     object_read,
+    object_restore,
     object_write,
     post_object,
     versioning,
@@ -32,7 +33,9 @@ from coffre.s3.operation import (
     Selector,
     document,
 )
+from coffre.s3.refused_table import REFUSED
 from coffre.s3.settings_table import BUCKET_SETTINGS, OBJECT_SETTINGS
+from coffre.wire.configurations import RESTORE_LIMIT
 from coffre.wire.cors import DOCUMENT_LIMIT as CORS_LIMIT
 from coffre.wire.documents import COMPLETE_LIMIT, DELETE_LIMIT
 
@@ -262,6 +265,16 @@ OBJECT_TABLE: Final = (
         Selector("attributes"),
     ),
     Operation(
+        "RestoreObject",
+        "POST",
+        On.OBJECT,
+        (Need("s3:RestoreObject", On.OBJECT),),
+        object_restore.restore_object,
+        Metering.WRITE,
+        Selector("restore"),
+        document(RESTORE_LIMIT),
+    ),
+    Operation(
         "OptionsObject",
         "OPTIONS",
         On.OBJECT,
@@ -336,4 +349,11 @@ OBJECT_TABLE: Final = (
     ),
 )
 
-TABLE: Final = SERVICE_TABLE + BUCKET_TABLE + BUCKET_SETTINGS + OBJECT_TABLE + OBJECT_SETTINGS
+TABLE: Final = (
+    *SERVICE_TABLE,
+    *BUCKET_TABLE,
+    *BUCKET_SETTINGS,
+    *OBJECT_TABLE,
+    *OBJECT_SETTINGS,
+    *REFUSED,
+)

@@ -17,6 +17,7 @@ from coffre.wire.customer_key import names_customer_key
 from coffre.wire.errors import S3Error
 from coffre.wire.names import check_key
 from coffre.wire.request import RequestHead
+from coffre.wire.storage_classes import STANDARD, check_storage_class
 from coffre.wire.tags import parse_form
 
 MAX_PART_NUMBER: Final = 10_000
@@ -144,11 +145,8 @@ def show_upload_id(upload: bytes) -> str:
 
 
 def storage_class(head: RequestHead) -> str:
-    """STANDARD is the only class there is. Raises InvalidStorageClass for any other."""
-    text = head.header(b"x-amz-storage-class") or "STANDARD"
-    if text != "STANDARD":
-        raise S3Error("InvalidStorageClass", StorageClassRequested=text)
-    return text
+    """`x-amz-storage-class`. Raises as `wire.storage_classes.check_storage_class`."""
+    return check_storage_class(head.header(b"x-amz-storage-class") or STANDARD)
 
 
 def tags(head: RequestHead) -> dict[str, str]:

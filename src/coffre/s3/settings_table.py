@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from coffre.s3 import acls, bucket_settings, tagging
+from coffre.s3.bucket_settings import ACCELERATION
 from coffre.s3.control import ENCRYPTION, OWNERSHIP, PUBLIC_ACCESS_BLOCK
+from coffre.s3.identified import Family
 from coffre.s3.operation import (
     NO_BODY,
     Body,
@@ -18,8 +20,15 @@ from coffre.s3.operation import (
     Selector,
     document,
 )
+from coffre.s3.request_payment import REQUEST_PAYMENT
 from coffre.wire import bucket_settings as documents
 from coffre.wire.acl import DOCUMENT_LIMIT as ACL_LIMIT
+from coffre.wire.configurations import (
+    ANALYTICS,
+    INTELLIGENT_TIERING,
+    METRICS,
+    parse_request_payment,
+)
 from coffre.wire.tags import DOCUMENT_LIMIT as TAGGING_LIMIT
 
 _METERING: Final = {"GET": Metering.READ, "PUT": Metering.WRITE, "DELETE": Metering.WRITE}
@@ -61,6 +70,17 @@ def _setting(
     if delete is not None:
         need = _bucket(deletes) if deletes else writes
         yield _row(f"Delete{name}", "DELETE", need, delete, sub_resource)
+
+
+def _family(what: str, family: Family) -> Iterator[Operation]:
+    """A configuration of which a bucket may have several, told apart by `id`."""
+    sub, one = family.name, f"{family.name}&id"
+    reads, writes = (_bucket(f"{verb}{what}Configuration") for verb in ("Get", "Put"))
+    body = document(documents.DOCUMENT_LIMIT)
+    yield _row(f"ListBucket{what}Configurations", "GET", reads, family.list, sub)
+    yield _row(f"GetBucket{what}Configuration", "GET", reads, family.get, one)
+    yield _row(f"PutBucket{what}Configuration", "PUT", writes, family.put, one, body)
+    yield _row(f"DeleteBucket{what}Configuration", "DELETE", writes, family.delete, one)
 
 
 def _many(sub_resource: str, what: str, list_root: str) -> Iterator[Operation]:
@@ -129,8 +149,8 @@ BUCKET_SETTINGS: Final = (
         "requestPayment",
         "BucketRequestPayment",
         "BucketRequestPayment",
-        get=bucket_settings.answering(documents.render_request_payment()),
-        put=bucket_settings.checking(documents.check_request_payment),
+        get=bucket_settings.kept_or(REQUEST_PAYMENT, documents.render_request_payment()),
+        put=bucket_settings.keeping(REQUEST_PAYMENT, parse_request_payment),
     ),
     *_setting(
         "logging",
@@ -150,7 +170,8 @@ BUCKET_SETTINGS: Final = (
         "accelerate",
         "BucketAccelerateConfiguration",
         "AccelerateConfiguration",
-        get=bucket_settings.answering(documents.render_acceleration()),
+        get=bucket_settings.kept_or(ACCELERATION, documents.render_acceleration()),
+        put=bucket_settings.put_acceleration,
     ),
     *_setting(
         "policyStatus",
@@ -206,13 +227,18 @@ BUCKET_SETTINGS: Final = (
         "BucketObjectLockConfiguration",
         get=bucket_settings.lacking("ObjectLockConfigurationNotFoundError"),
     ),
-    *_many("analytics", "Analytics", "ListBucketAnalyticsConfigurationResult"),
+    *_family(
+        "Analytics", Family("analytics", ANALYTICS, "ListBucketAnalyticsConfigurationResult")
+    ),
     *_many("inventory", "Inventory", "ListInventoryConfigurationsResult"),
-    *_many("metrics", "Metrics", "ListMetricsConfigurationsResult"),
-    *_many(
-        "intelligent-tiering",
+    *_family("Metrics", Family("metrics", METRICS, "ListMetricsConfigurationsResult")),
+    *_family(
         "IntelligentTiering",
-        "ListBucketIntelligentTieringConfigurationsOutput",
+        Family(
+            "intelligent-tiering",
+            INTELLIGENT_TIERING,
+            "ListBucketIntelligentTieringConfigurationsOutput",
+        ),
     ),
 )
 

@@ -9,6 +9,7 @@ from coffre.s3.response import Header
 from coffre.wire.dates import http_date
 from coffre.wire.errors import S3Error
 from coffre.wire.metadata import headers
+from coffre.wire.storage_classes import STANDARD
 
 
 def find(context: Context, bucket: Bucket, key: bytes, wanted: bytes | None) -> Version:
@@ -56,6 +57,8 @@ def describe(context: Context, version: Version, encrypted: tuple[Header, ...]) 
         *headers(version.metadata),
         *version_header(context.bucket, version.version_id),
     ]
+    if version.storage_class != STANDARD:
+        told.append((b"x-amz-storage-class", version.storage_class.encode()))
     if version.tags and may_see_tags(context, context.bucket, version):
         told.append((b"x-amz-tagging-count", b"%d" % len(version.tags)))
     return told

@@ -142,16 +142,8 @@ def render_encryption(kept: BucketEncryption) -> bytes:
     return document(_ENCRYPTION, element("Rule", default, flag(_RULE[1], kept.bucket_key), blocked))
 
 
-def check_request_payment(body: bytes) -> None:
-    """RequestPaymentConfiguration: the owner pays."""
-    payer = leaves(parse(body, "RequestPaymentConfiguration"), ("Payer",)).get("Payer")
-    if payer == "Requester":
-        raise S3Error("NotImplemented", "Requesters cannot be made to pay")
-    if payer != "BucketOwner":
-        raise malformed()
-
-
 def render_request_payment() -> bytes:
+    """RequestPaymentConfiguration of a bucket that nobody configured."""
     return document("RequestPaymentConfiguration", tag("Payer", "BucketOwner"))
 
 

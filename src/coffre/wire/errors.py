@@ -195,6 +195,11 @@ CATALOGUE: Final[dict[str, tuple[int, str]]] = {
     "TokenCodeInvalidError": (400, "The serial number and/or token code you provided is invalid"),
     "TokenRefreshRequired": (400, "The provided token must be refreshed."),
     "TooManyBuckets": (400, "You have attempted to create more buckets than allowed"),
+    "TooManyConfigurations": (
+        400,
+        "You are attempting to create a new configuration but have already reached the"
+        " 1,000-configuration limit.",
+    ),
     "UnexpectedContent": (400, "This request does not support content"),
     "UnresolvableGrantByEmailAddress": (
         400,
@@ -238,6 +243,10 @@ CATALOGUE: Final[dict[str, tuple[int, str]]] = {
     "InvalidPayer": (403, "All access to this object has been disabled."),
     "InvalidSecurity": (403, "The provided security credentials are not valid."),
     "NotSignedUp": (403, "Your account is not signed up for this service."),
+    "ObjectAlreadyInActiveTierError": (
+        403,
+        "This object is not archived: it can be read as it is.",
+    ),
     "RequestExpired": (403, "Request has expired"),
     "RequestTimeTooSkewed": (
         403,
@@ -248,7 +257,9 @@ CATALOGUE: Final[dict[str, tuple[int, str]]] = {
         "The request signature we calculated does not match the signature you provided."
         " Check your key and signing method.",
     ),
+    "MetadataConfigurationNotFound": (404, "The metadata configuration does not exist."),
     "NoSuchAccelerateConfiguration": (404, "The accelerate configuration does not exist"),
+    "NoSuchAnnotation": (404, "The specified annotation does not exist."),
     "NoSuchAsyncRequest": (404, "The specified async request does not exist."),
     "NoSuchBucket": (404, "The specified bucket does not exist"),
     "NoSuchBucketPolicy": (404, "The bucket policy does not exist"),
