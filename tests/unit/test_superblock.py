@@ -58,6 +58,7 @@ ZONE_2 = structs.replace(
     ZONE,
     intents=((DRIVES[4].id, "drain"),),
     snapshots=(SnapshotRef(b"n" * 16, 5, 60, b"p" * 32, 1, 1_000_000),),
+    unchecked=(DRIVES[5].id,),
 )
 
 
@@ -316,3 +317,50 @@ def test_after_power_loss_the_last_change_that_counted_or_a_later_one_is_found(
     image.lose(choose.choice(drives).path)
     found = store_on(image).load([drive.path for drive in drives]).best.generation
     assert found >= len([position for position in counted if position <= at])
+
+
+GONE, COME = (
+    DRIVES[:4],
+    [Drive(b"new".ljust(16, bytes([i])), f"/new{i}", "n", "r") for i in range(4)],
+)
+REPLACING = structs.replace(
+    ZONE,
+    drives=ZONE.drives + tuple(DriveLabel(one.id, one.node, one.rack) for one in COME),
+    intents=tuple((one.id, "replaced") for one in GONE),
+)
+
+
+def a_zone_with_new_places() -> RecordingDisk:
+    return RecordingDisk([*PATHS, *(drive.path for drive in COME)])
+
+
+def test_replaced_drives_are_not_counted_any_more() -> None:
+    disk = a_zone_with_new_places()
+    store = store_on(disk)
+    store.write(ZONE, DRIVES)
+    here = [*DRIVES[4:], *COME]
+    store.write(REPLACING, here, before=ZONE)
+    store.write(REPLACING, here[:12], before=REPLACING)
+    with pytest.raises(SuperblockNotWritten):
+        store.write(REPLACING, here[:11], before=REPLACING)
+    loaded = store_on(disk).load([drive.path for drive in (*GONE, *here[12:], here[0])])
+    assert loaded.best.generation == 4
+    with pytest.raises(TooFewSuperblocks):
+        store_on(disk).load([drive.path for drive in (*GONE, *here[12:])])
+
+
+def test_a_change_of_drives_counts_among_those_of_before_too() -> None:
+    disk = a_zone_with_new_places()
+    store = store_on(disk)
+    store.write(ZONE, DRIVES)
+    # Twelve of the sixteen that are to come, but eleven of the sixteen that were.
+    with pytest.raises(SuperblockNotWritten):
+        store.write(REPLACING, [*DRIVES[5:], *COME], before=ZONE)
+
+
+def test_a_promise_of_more_counts_as_the_old_one_did() -> None:
+    narrow = structs.replace(ZONE, geometry=Geometry(2, 1))
+    store = store_on(RecordingDisk(PATHS))
+    with pytest.raises(SuperblockNotWritten):
+        store.write(ZONE, DRIVES[:14], before=narrow)
+    assert store.write(ZONE, DRIVES[:15], before=narrow) == []

@@ -49,10 +49,11 @@ from coffre.catalog.replay import (
 from coffre.catalog.schema import LogPosition, write_position
 from coffre.catalog.stamp import HybridClock
 from coffre.catalog.transaction import Answers, Call, Group, Transaction, fail
+from coffre.catalog.zone_writer import Change
 from coffre.system.buffer import Buffer
 from coffre.vault.interface import StorageFull
 from coffre.vault.records import Chunk
-from coffre.vault.superblock import SuperblockNotWritten, SuperblockTooLarge
+from coffre.vault.superblock import Superblock, SuperblockNotWritten, SuperblockTooLarge
 
 _journal = logging.getLogger(__name__)
 # What chunks' own states need; a chunk that holds nothing else may stay open for ever.
@@ -167,6 +168,21 @@ class GroupCommitter:
             for answer in await self.submit_all(seals):
                 if isinstance(answer, Refused):
                     raise answer.error()
+
+    async def amend(self, change: Change) -> None:
+        """Change what superblocks say of the zone (`LogWriter.amend`). Raises
+        SuperblockNotWritten, SuperblockTooLarge: then nothing is changed in this run."""
+        await self._between_groups(lambda: self._writer.amend(change))
+
+    async def follow_drives(self) -> None:
+        """Drives failed, came, or are to be emptied: leave what stands open on them
+        (`LogWriter.follow_drives`). Raises SuperblockNotWritten, SuperblockTooLarge."""
+        await self._between_groups(self._writer.follow_drives)
+
+    @property
+    def zone(self) -> Superblock:
+        """The zone as its superblocks describe it."""
+        return self._writer.zone
 
     def stop(self) -> None:
         """Let `run` finish what is queued and return."""

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from coffre.catalog.log import Position, RecordCipher
+from coffre.catalog.log import Membership, Position, RecordCipher, encode_membership
 from coffre.catalog.mutations import OpenLanding, ReplaceMember
 from coffre.vault.drives import DriveSet, mirror_path
+from coffre.vault.headers import ChunkHeader
 from coffre.vault.landing import AHEAD, SYNC_DEADLINE, Landing
-from coffre.vault.records import CHUNK_BYTES
+from coffre.vault.records import CHUNK_BYTES, Chunk, ChunkKind, ChunkState
 from coffre.vault.superblock import LandingRef, Superblock
 
 
@@ -73,10 +74,49 @@ class Target:
     def end(self) -> int:
         return self.landing.end if self.landing else 0
 
+    def header(self, zone: Superblock) -> ChunkHeader:
+        """What the mirrors' files begin with, in this zone."""
+        return ChunkHeader(
+            region=zone.region,
+            zone=zone.zone,
+            chunk=self.ref.chunk,
+            kind=ChunkKind.LANDING,
+            role="mirror",
+            index=0,
+            k=1,
+            m=0,
+            members=self.ref.members,
+            epoch=self.ref.epoch,
+            key_id=self.cipher.key_id,
+            first_sequence=self.ref.first_sequence,
+        )
+
 
 def log_floor(superblock: Superblock) -> int:
     """The last record that every kept snapshot covers: 0 while there is none."""
     return min((snapshot.sequence for snapshot in superblock.snapshots), default=0)
+
+
+def membership(given_up: bytes, ejected: Sequence[bytes], successor: bytes) -> bytes:
+    """The body of the record that says which chunk was given up for which, and why."""
+    return encode_membership(
+        Membership(given_up.hex(), successor.hex(), tuple(one.hex() for one in ejected))
+    )
+
+
+def closed_chunk(ref: LandingRef, length: int) -> Chunk:
+    """A landing chunk of the log that takes no more groups, as the sealer is told of it."""
+    return Chunk(
+        id=ref.chunk,
+        kind=ChunkKind.LANDING,
+        state=ChunkState.SEALING,
+        owner="",
+        epoch=ref.epoch,
+        k=1,
+        m=len(ref.members) - 1,
+        members=ref.members,
+        length=length,
+    )
 
 
 def remove_mirrors(drives: DriveSet, refs: Sequence[LandingRef]) -> None:

@@ -20,13 +20,11 @@ from msgspec.structs import replace
 
 from coffre.catalog.log import (
     EncodedRecord,
-    Membership,
     Position,
     Record,
     RecordCipher,
     RecordKind,
     encode,
-    encode_membership,
 )
 from coffre.catalog.log_state import (
     ChunkGivenUp,
@@ -34,16 +32,17 @@ from coffre.catalog.log_state import (
     LogSettings,
     LogStart,
     Target,
+    closed_chunk,
     log_floor,
-    remove_mirrors,
+    membership,
 )
 from coffre.catalog.migrations import SCHEMA_VERSION
 from coffre.catalog.mutations import CloseChunk, Mutation, OpenLanding, ReplaceMember, SealChunk
+from coffre.catalog.zone_writer import Change, ZoneWriter
 from coffre.system.buffer import Buffer
 from coffre.system.clock import Clock
 from coffre.system.entropy import Entropy, new_id
 from coffre.vault.drives import Drive, DriveSet
-from coffre.vault.headers import ChunkHeader
 from coffre.vault.interface import StorageFull
 from coffre.vault.keys import RootKeys
 from coffre.vault.landing import (
@@ -54,11 +53,12 @@ from coffre.vault.landing import (
     frame_group,
     offset_of_first_blob,
 )
-from coffre.vault.records import Chunk, ChunkKind, ChunkState
+from coffre.vault.records import Chunk
 from coffre.vault.superblock import (
     LandingRef,
     LogState,
     SealedRef,
+    Superblock,
     SuperblockNotWritten,
     SuperblockStore,
     SuperblockTooLarge,
@@ -88,10 +88,9 @@ class LogWriter:
         entropy: Entropy,
         settings: LogSettings = _DEFAULTS,
     ) -> None:
-        self._zone = start.superblock
+        self._zone = ZoneWriter(start.superblock, drives, superblocks)
         self._roots = roots
         self._drives = drives
-        self._superblocks = superblocks
         self._clock = clock
         self._entropy = entropy
         self._settings = settings
@@ -110,8 +109,6 @@ class LogWriter:
         # Rows that name a mirror which is none any more are set right at once.
         self._rolled = any(closing.replaced for closing in start.closing)
         self._given_up: tuple[bytes, tuple[bytes, ...]] = (b"", ())
-        self._discarded: list[LandingRef] = []
-        self._superblock_turn = asyncio.Lock()
         if self._closing:
             self._due_at = clock.monotonic() + settings.seal_after
 
@@ -237,10 +234,6 @@ class LogWriter:
         while True:
             self.epoch += 1
             target = self._target = self._new_target(self._choose(blobs=False))
-            given_up, ejected = self._given_up
-            body = Membership(
-                given_up.hex(), target.ref.chunk.hex(), tuple(one.hex() for one in ejected)
-            )
             record = encode(
                 Record(
                     self.epoch,
@@ -248,7 +241,7 @@ class LogWriter:
                     self.position.hash,
                     self.schema_version,
                     RecordKind.MEMBERSHIP,
-                    body=encode_membership(body),
+                    body=membership(*self._given_up, target.ref.chunk),
                 )
             )
             try:
@@ -281,20 +274,8 @@ class LogWriter:
         if self._closing:
             self._due_at = self._clock.monotonic() + self._settings.seal_after
         await self._write_superblock()
-        return tuple(
-            Chunk(
-                id=ref.chunk,
-                kind=ChunkKind.LANDING,
-                state=ChunkState.SEALING,
-                owner="",
-                epoch=ref.epoch,
-                k=1,
-                m=len(ref.members) - 1,
-                members=ref.members,
-                length=self._lengths[ref.chunk],
-            )
-            for ref in sorted(self._unsealed.values(), key=lambda ref: ref.first_sequence)
-        )
+        waiting = sorted(self._unsealed.values(), key=lambda ref: ref.first_sequence)
+        return tuple(closed_chunk(ref, self._lengths[ref.chunk]) for ref in waiting)
 
     async def record_sealed(self, seals: Sequence[SealChunk]) -> bool:
         """Name chunks as sealed in the superblocks, to be logged by the next group; False (and
@@ -320,6 +301,33 @@ class LogWriter:
         for chunk in chunks:
             self._unsealed.pop(chunk, None)
         await self._write_superblock()
+
+    async def amend(self, change: Change) -> None:
+        """Change what superblocks say of the zone: drives, intents, geometry, snapshots.
+
+        Raises SuperblockNotWritten, SuperblockTooLarge: nothing is changed in this run.
+        """
+        await self._zone.write(self.epoch, self._log_state, change=change)
+
+    async def follow_drives(self) -> None:
+        """Between groups, after drives changed: leave an open chunk with a mirror that is away or
+        is to be emptied, so that it is sealed; let superblocks say which drives are trusted.
+
+        Raises SuperblockNotWritten, SuperblockTooLarge.
+        """
+        spare, target = self._spare, self._target
+        if spare is not None and not self._drives.take(spare.ref.members):
+            self._spare = None
+            self._discard(spare)
+        if target is not None and not self._drives.take(target.ref.members):
+            away = [one for one in target.ref.members if self._drives.member(one) is None]
+            self._leave(target, away)
+        await self._write_superblock()
+
+    @property
+    def zone(self) -> Superblock:
+        """The zone as superblocks say it is."""
+        return self._zone.zone
 
     async def finish(self) -> None:
         """Mark a clean stop. Raises SuperblockNotWritten."""
@@ -348,18 +356,18 @@ class LogWriter:
         return self._drives.have_room(target.ref.members)
 
     def _choose(self, *, blobs: bool) -> list[Drive]:
-        copies = self._zone.landing_copies
+        copies = self._zone.zone.landing_copies
         try:
             return self._drives.choose_mirrors(copies)
         except StorageFull:
             if blobs:
                 raise
             # Deletes must go on where bodies do not fit: they may use what is kept in reserve.
-            present = self._drives.present()
-            return DriveSet(self._drives.disk, present, reserve_bytes=0).choose_mirrors(copies)
+            everywhere = self._drives.among(self._drives.present(), reserve_bytes=0)
+            return everywhere.choose_mirrors(copies)
 
     def _new_target(self, members: Sequence[Drive]) -> Target:
-        chunk = new_id(self._entropy, self._zone.zone_number, self._clock.now_ms())
+        chunk = new_id(self._entropy, self._zone.zone.zone_number, self._clock.now_ms())
         ref = LandingRef(
             chunk,
             tuple(drive.id for drive in members),
@@ -383,27 +391,12 @@ class LogWriter:
 
     async def _create(self, target: Target, needed: int) -> Landing:
         """Make a chunk's files. Raises ChunkGivenUp, MembersFull."""
-        ref, zone = target.ref, self._zone
-        header = ChunkHeader(
-            region=zone.region,
-            zone=zone.zone,
-            chunk=ref.chunk,
-            kind=ChunkKind.LANDING,
-            role="mirror",
-            index=0,
-            k=1,
-            m=0,
-            members=ref.members,
-            epoch=ref.epoch,
-            key_id=target.cipher.key_id,
-            first_sequence=ref.first_sequence,
-        )
-        members = [drive for one in ref.members if (drive := self._drives.by_id(one)) is not None]
+        found = (self._drives.by_id(member) for member in target.ref.members)
         try:
             target.landing = await Landing.create(
                 self._drives,
-                header,
-                members,
+                target.header(self._zone.zone),
+                [drive for drive in found if drive is not None],
                 self._clock,
                 sync_deadline=self._settings.sync_deadline,
                 ahead=self._settings.ahead,
@@ -435,6 +428,10 @@ class LogWriter:
         """A mirror failed an append: what was committed stays, on the members that remain."""
         self._fail_drives(error)
         self._given_up = target.ref.chunk, error.ids
+        self._leave(target, error.ids if isinstance(error, MembersFailed) else ())
+
+    def _leave(self, target: Target, lost: Sequence[bytes]) -> None:
+        """No more groups for the target; it is logged as closed at once, without `lost` members."""
         self._target = None
         self._rolled, self._due_at = True, None
         if not target.end:
@@ -443,13 +440,13 @@ class LogWriter:
         assert target.landing is not None
         target.landing.close()
         ref = target.ref
-        left = tuple(one for one in ref.members if one not in error.ids)
+        left = tuple(one for one in ref.members if one not in lost)
         replaced: tuple[ReplaceMember, ...] = ()
-        if left and isinstance(error, MembersFailed):
+        if left and lost:
             replaced = tuple(
                 ReplaceMember(ref.chunk, index, b"")
                 for index, one in enumerate(ref.members)
-                if one in error.ids
+                if one in lost
             )
             self._unsealed[ref.chunk] = replace(ref, members=left)
         opened = None if target.logged else self._opening(target)
@@ -469,7 +466,7 @@ class LogWriter:
         if target.landing is not None:
             target.landing.close()
         self._unsealed.pop(target.ref.chunk, None)
-        self._discarded.append(target.ref)
+        self._zone.discard(target.ref)
 
     async def _make_spare(self) -> None:
         try:
@@ -488,27 +485,12 @@ class LogWriter:
 
         Raises SuperblockNotWritten, SuperblockTooLarge.
         """
-        async with self._superblock_turn:
-            unsealed = dict(self._unsealed)
-            for target in (self._target, self._spare):
-                if target is not None and target.landing is not None:
-                    unsealed[target.ref.chunk] = target.ref
-            superblock = replace(
-                self._zone,
-                epoch=self.epoch,
-                clean=clean,
-                log=LogState(
-                    tuple(unsealed.values()),
-                    tuple(self._sealed),
-                    self.position.sequence,
-                    self.position.hash,
-                ),
-            )
-            discarded = list(self._discarded)
-            failed = await asyncio.to_thread(
-                self._superblocks.write, superblock, self._drives.present()
-            )
-            del self._discarded[: len(discarded)]
-            for drive in failed:
-                self._drives.fail(drive, "its superblock could not be written")
-            remove_mirrors(self._drives, discarded)
+        await self._zone.write(self.epoch, self._log_state, clean=clean)
+
+    def _log_state(self) -> LogState:
+        unsealed = dict(self._unsealed)
+        for target in (self._target, self._spare):
+            if target is not None and target.landing is not None:
+                unsealed[target.ref.chunk] = target.ref
+        sealed, at = tuple(self._sealed), self.position
+        return LogState(tuple(unsealed.values()), sealed, at.sequence, at.hash)

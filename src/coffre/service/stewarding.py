@@ -15,6 +15,7 @@ from coffre.catalog.interface import Reader
 from coffre.catalog.link import CommitterClient
 from coffre.config import Settings
 from coffre.service.administration import Invalid
+from coffre.service.board import following
 from coffre.service.child import Boot
 from coffre.service.door import open_door
 from coffre.service.layout import DataFolder, FolderLock
@@ -76,7 +77,8 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     door = await open_door(folder.steward_socket.name, _calls(runner, sealer))
     runner.start()
     ready({})
-    await stop.wait()
+    async with following(means.drives, folder):
+        await stop.wait()
     door.close()
     await runner.stop()
     means.committer.close()

@@ -122,6 +122,21 @@ class DriveSet:
         drive = self._drives.get(drive_id)
         return drive if drive is not None and drive.state is DriveState.PRESENT else None
 
+    def untrusted(self) -> tuple[bytes, ...]:
+        """Drives that are not to be relied on before they are checked."""
+        drives = self._drives.values()
+        return tuple(drive.id for drive in drives if drive.state is not DriveState.PRESENT)
+
+    def among(self, drives: Iterable[Drive], *, reserve_bytes: int | None = None) -> DriveSet:
+        """These drives alone."""
+        reserve = self.reserve_bytes if reserve_bytes is None else reserve_bytes
+        return DriveSet(self.disk, drives, reserve_bytes=reserve)
+
+    def take(self, drive_ids: Iterable[bytes]) -> bool:
+        """Are all these drives there, and do they take new data (if they have room)?"""
+        drives = [self.member(drive_id) for drive_id in drive_ids]
+        return all(drive is not None and not drive.intent for drive in drives)
+
     def fail(self, drive_id: bytes, reason: str) -> None:
         """Take a drive out of use after an error or a missed deadline."""
         self.mark(drive_id, DriveState.FAILED, reason)

@@ -26,7 +26,7 @@ body is a msgpack array, to which later versions only append:
     [[id, k, m, members, length]], last sequence, hash of the last record,
     since version 2: [[drive, intent] of every drive that the operator wants away],
     [[id, epoch, sequence, hash, schema version, length] of every snapshot that counts, the oldest
-    first]
+    first], [every drive that is not trusted before it is checked]
 
 where a member is its position in the list of drives (an id if it is not listed, an empty one if
 the segment was never written). Newest is the highest (epoch, generation): every start raises the
@@ -58,6 +58,7 @@ from coffre.vault.records import Geometry
 SLOT_BYTES = 4096
 VERSION = 2
 DEADLINE = 2.0
+REPLACED = "replaced"
 _MAGIC = b"COFFRESB"
 _HEAD = struct.Struct(">8sH2xIQQ8s12s12x")
 _CHECKED_BYTES = SLOT_BYTES - 16
@@ -115,7 +116,8 @@ class SnapshotRef(Struct, frozen=True, array_like=True):
 
 class Superblock(Struct, frozen=True):
     """`drive` and `generation` are filled in when it is written. `intents` is what the operator
-    wants of drives that are to go, by drive id: `drain`."""
+    wants of drives that are to go, by drive id: `drain`, or `replaced` for one whose place another
+    has taken. `unchecked` drives were away or failed: what they hold may be old."""
 
     region: str
     zone: str
@@ -130,6 +132,13 @@ class Superblock(Struct, frozen=True):
     generation: int = 0
     intents: tuple[tuple[bytes, str], ...] = ()
     snapshots: tuple[SnapshotRef, ...] = ()
+    unchecked: tuple[bytes, ...] = ()
+
+    @property
+    def counted(self) -> frozenset[bytes]:
+        """The drives of which n-m must have a change: those that may come back."""
+        gone = {drive for drive, intent in self.intents if intent == REPLACED}
+        return frozenset(label.id for label in self.drives if label.id not in gone)
 
 
 class SlotStatus(StrEnum):
@@ -193,6 +202,7 @@ class _Body(Struct, frozen=True, array_like=True):
     tail_hash: bytes
     intents: tuple[tuple[int | bytes, str], ...] = ()
     snapshots: tuple[SnapshotRef, ...] = ()
+    unchecked: tuple[int | bytes, ...] = ()
 
 
 def superblock_path(folder: str) -> str:
@@ -259,17 +269,21 @@ class SuperblockStore:
         with self._lock:
             self._generation = max(self._generation, *(one.generation for one in valid))
         best = max(valid, key=lambda one: (one.epoch, one.generation))
-        named = {label.id for label in best.drives} & {one.drive for one in valid}
+        named = best.counted & {one.drive for one in valid}
         if len(named) <= best.geometry.m:
             raise TooFewSuperblocks(len(named), best.geometry.m + 1, per_path)
         return Loaded(best, per_path)
 
-    def write(self, superblock: Superblock, drives: Sequence[Drive]) -> list[bytes]:
+    def write(
+        self, superblock: Superblock, drives: Sequence[Drive], *, before: Superblock | None = None
+    ) -> list[bytes]:
         """Write the next generation to all of `drives`, which are those that can be reached.
 
         Returns the ids of those that failed or were late: they cannot be counted on until a later
         write reaches them. Raises SuperblockNotWritten when fewer than n-m of the zone's n drives
-        have it, SuperblockTooLarge (nothing is written).
+        have it, SuperblockTooLarge (nothing is written). Where drives or geometry change, the n-m
+        drives of the zone as it was `before` must have it too: else a start that finds only drives
+        of then could miss it.
         """
         with self._lock:
             number = max(self._generation, superblock.generation) + 1
@@ -287,9 +301,11 @@ class SuperblockStore:
             wait([self._running[path] for path in slots.keys() - stuck], timeout=self._deadline)
             outcomes = {drive.id: self._outcome(drive.path, stuck) for drive in drives}
             failed = {drive_id: why for drive_id, why in outcomes.items() if why}
-        needed = max(1, len(superblock.drives) - superblock.geometry.m)
-        if len(drives) - len(failed) < needed:
-            raise SuperblockNotWritten(len(drives) - len(failed), needed, failed)
+        written = {drive.id for drive in drives} - failed.keys()
+        for zone in (superblock, before or superblock):
+            needed = max(1, len(zone.counted) - zone.geometry.m)
+            if len(written & zone.counted) < needed:
+                raise SuperblockNotWritten(len(written & zone.counted), needed, failed)
         return list(failed)
 
     def _outcome(self, path: str, stuck: set[str]) -> str:
@@ -407,6 +423,7 @@ def _body(superblock: Superblock) -> _Body:
         log.tail_hash,
         tuple((place.get(drive, drive), intent) for drive, intent in superblock.intents),
         superblock.snapshots,
+        places(superblock.unchecked),
     )
 
 
@@ -440,6 +457,7 @@ def _opened(body: _Body, epoch: int, generation: int) -> Superblock:
         generation=generation,
         intents=tuple((ids((drive,))[0], intent) for drive, intent in body.intents),
         snapshots=body.snapshots,
+        unchecked=ids(body.unchecked),
     )
 
 

@@ -1,0 +1,68 @@
+"""What superblocks say of the zone, written to every drive that can be reached, one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from coffre.catalog.log_state import remove_mirrors
+from coffre.vault.drives import DriveSet
+from coffre.vault.superblock import LandingRef, LogState, Superblock, SuperblockStore
+
+Change = Callable[[Superblock], Superblock]
+
+
+def unchanged(zone: Superblock) -> Superblock:
+    """The change that is none."""
+    return zone
+
+
+class ZoneWriter:
+    """The zone as its superblocks describe it; where its log stands comes from the log's writer."""
+
+    def __init__(self, zone: Superblock, drives: DriveSet, superblocks: SuperblockStore) -> None:
+        self.zone = zone
+        self._drives = drives
+        self._superblocks = superblocks
+        self._turn = asyncio.Lock()
+        self._discarded: list[LandingRef] = []
+
+    def discard(self, ref: LandingRef) -> None:
+        """Remove a chunk's mirrors as soon as no superblock names it."""
+        self._discarded.append(ref)
+
+    async def write(
+        self,
+        epoch: int,
+        log: Callable[[], LogState],
+        *,
+        clean: bool = False,
+        change: Change = unchanged,
+    ) -> None:
+        """Say it, with `change`, which holds from then on. `log` is asked when it is our turn.
+
+        Raises SuperblockNotWritten, SuperblockTooLarge: then the change does not hold in this run.
+        """
+        async with self._turn:
+            zone = replace(
+                change(self.zone),
+                epoch=epoch,
+                clean=clean,
+                log=log(),
+                unchecked=self._drives.untrusted(),
+            )
+            of_zone = {label.id for label in zone.drives}
+            discarded = list(self._discarded)
+            failed = await asyncio.to_thread(
+                self._superblocks.write,
+                zone,
+                [drive for drive in self._drives.reachable() if drive.id in of_zone],
+                before=self.zone,
+            )
+            self.zone = zone
+            del self._discarded[: len(discarded)]
+            for drive in failed:
+                self._drives.fail(drive, "its superblock could not be written")
+            remove_mirrors(self._drives, discarded)
