@@ -75,7 +75,10 @@ def test_columns_are_only_appended(db: apsw.Connection, table: str) -> None:
 
 
 def test_a_bucket_made_anew_under_its_name_replays_in_one_changeset(db: apsw.Connection) -> None:
-    insert = "INSERT INTO buckets VALUES (?, x'01', 'name', '', 0, '', 'utf-8', 'never', 0, 0)"
+    insert = (
+        "INSERT INTO buckets (id, store_id, name, owner_id, created_ms, region, key_order,"
+        " versioning) VALUES (?, x'01', 'name', '', 0, '', 'utf-8', 'never')"
+    )
     twin = schema.open_writer(":memory:")
     for index in range(20):
         new, old = bytes([index]), bytes([index - 1]) if index else b""

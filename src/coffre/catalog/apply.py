@@ -14,10 +14,13 @@ from msgspec.structs import replace
 from coffre.catalog import (
     apply_chunks,
     apply_collection,
+    apply_emptying,
     apply_manifests,
     apply_objects,
+    apply_search,
     apply_stores,
     apply_uploads,
+    ecs_mutations,
     mutations,
 )
 from coffre.catalog.mutations import MoveBlob, Mutation, PutPart, PutVersion, Refusal, Result
@@ -31,6 +34,9 @@ _STEPS: dict[type, Callable[[apsw.Connection, Any, Stamp], Result]] = {
     mutations.CreateTenant: apply_stores.create_tenant,
     mutations.CreatePerson: apply_stores.create_person,
     mutations.CreateStore: apply_stores.create_store,
+    ecs_mutations.SetStore: apply_stores.set_store,
+    ecs_mutations.SetTraits: apply_stores.set_traits,
+    ecs_mutations.RemoveSearch: apply_search.remove_search,
     mutations.CreateUser: apply_stores.create_user,
     mutations.RotateKey: apply_stores.rotate_key,
     mutations.CreateBucket: apply_stores.create_bucket,
@@ -52,6 +58,8 @@ _COUNTED: dict[type, Callable[[apsw.Connection, Any, Stamp, Tally], Result]] = {
     mutations.DeleteVersion: apply_objects.delete_version,
     mutations.SetTags: apply_objects.set_tags,
     mutations.SetAcl: apply_objects.set_acl,
+    ecs_mutations.SetRetention: apply_objects.set_retention,
+    ecs_mutations.EmptyBucket: apply_emptying.empty_bucket,
     mutations.PutPart: apply_uploads.put_part,
     mutations.CompleteUpload: apply_uploads.complete_upload,
     mutations.AbortUpload: apply_uploads.abort_upload,

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import apsw
 from msgspec import Struct
+from msgspec.structs import replace
 
-from coffre.catalog.apply_manifests import add_blob, release, share
+from coffre.catalog import apply_search
+from coffre.catalog.apply_manifests import add_blob, add_pieces, release, share
+from coffre.catalog.ecs_mutations import Composition, SetRetention
 from coffre.catalog.key_order import encode_key
 from coffre.catalog.mutations import (
     CopyVersion,
@@ -26,14 +29,14 @@ from coffre.catalog.mutations import (
     WriteCondition,
     Written,
 )
-from coffre.catalog.packing import pack_optional
-from coffre.catalog.records import NULL_VERSION, KeyOrder
+from coffre.catalog.packing import pack, pack_optional, unpack_ecs, unpack_seconds
+from coffre.catalog.records import NULL_VERSION, EcsFacts, KeyOrder, Trait
 from coffre.catalog.stamp import Stamp, version_order
 from coffre.catalog.tally import Tally
 
 _ROW = (
-    "SELECT ord, zone, version_id, latest, is_null, marker, size, etag, manifest_id, modified_ms"
-    " FROM versions"
+    "SELECT ord, zone, version_id, latest, is_null, marker, size, etag, manifest_id, modified_ms,"
+    " ecs FROM versions"
 )
 _NEWEST = _ROW + " WHERE bucket_id = ? AND sort_key = ? ORDER BY ord DESC, zone DESC LIMIT 1"
 _OLD_NULL = _ROW + (
@@ -50,14 +53,26 @@ _SET_LATEST = (
 _SET_TAGS = (
     "UPDATE versions SET tags = ? WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
 )
+_SET_ECS = (
+    "UPDATE versions SET ecs = ? WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
+)
+_SET_MANIFEST = (
+    "UPDATE versions SET manifest_id = ?"
+    " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
+)
+_POLICIES = (
+    "SELECT retention_policies FROM stores JOIN buckets ON stores.id = buckets.store_id"
+    " WHERE buckets.id = ?"
+)
+_SEARCHED = Trait.INDEXED | Trait.UNINDEXING
 _SET_ACL = (
     "UPDATE versions SET acl = ? WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
 )
 _INSERT = (
     "INSERT INTO versions (bucket_id, sort_key, ord, zone, version_id, latest, is_null, marker,"
     " modified_ms, size, etag, owner_id, storage_class, parts_count, manifest_id, checksum,"
-    " metadata, tags, acl, encryption)"
-    " VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " metadata, tags, acl, encryption, ecs)"
+    " VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -74,20 +89,31 @@ class Row(Struct, frozen=True, gc=False):
     etag: str
     manifest_id: bytes | None
     modified_ms: int
+    ecs: bytes | None = None
+
+
+class Rules(Struct, frozen=True):
+    """How a bucket keeps its versions: the columns of its row that writes must heed."""
+
+    key_order: KeyOrder
+    versioning: str
+    traits: int = 0
+    retention_s: int = 0
 
 
 class Slot:
     """One key of one bucket and the newest version there, as a write finds it."""
 
-    __slots__ = ("_db", "_tally", "bucket_id", "newest", "sort_key", "versioning")
+    __slots__ = ("_db", "_tally", "bucket_id", "newest", "rules", "sort_key", "versioning")
 
     def __init__(
-        self, db: apsw.Connection, tally: Tally, bucket_id: bytes, versioning: str, sort_key: bytes
+        self, db: apsw.Connection, tally: Tally, bucket_id: bytes, rules: Rules, sort_key: bytes
     ) -> None:
         self._db = db
         self._tally = tally
         self.bucket_id = bucket_id
-        self.versioning = versioning
+        self.rules = rules
+        self.versioning = rules.versioning
         self.sort_key = sort_key
         self.newest = self._row(_NEWEST, (bucket_id, sort_key))
 
@@ -100,13 +126,18 @@ class Slot:
             raise Refusal("PreconditionFailed", Condition="If-None-Match")
         if condition.if_match is not None:
             if current is None:
+                if self.rules.traits & Trait.ECS:
+                    raise Refusal("PreconditionFailed", Condition="If-Match")
                 raise Refusal("NoSuchKey")
             check_etag(condition.if_match, current)
 
     def write(
         self, stamp: Stamp, facts: ObjectFacts, manifest_id: bytes, size: int, parts_count: int
     ) -> Written:
-        """The object is the current version from now on."""
+        """The object is the current version from now on. Refused: ObjectUnderRetention,
+        EmptyBucketInProgress."""
+        if self.rules.traits & Trait.EMPTYING:
+            raise Refusal("EmptyBucketInProgress")
         version_id = self._make_room(stamp)
         self._insert(
             stamp,
@@ -124,15 +155,21 @@ class Slot:
                 pack_optional(facts.tags),
                 facts.acl or None,
                 pack_optional(facts.encryption),
+                pack_optional(facts.ecs),
             ),
         )
+        if self.rules.traits & Trait.INDEXED:
+            order = self.rules.key_order
+            apply_search.index_version(
+                self._db, self.bucket_id, order, self.sort_key, stamp, facts, size
+            )
         self._tally.add_to_bucket(self.bucket_id, 1, size)
         return Written(version_id, stamp.now_ms, facts.etag, size, facts.checksum)
 
     def mark(self, stamp: Stamp, owner_id: str) -> Deleted:
         """A delete marker is the current version from now on (versioning is or was on)."""
         version_id = self._make_room(stamp)
-        nothing = (None,) * 6  # from manifest to encryption
+        nothing = (None,) * 7  # from manifest to ecs
         self._insert(stamp, version_id, 1, (0, "", owner_id, "STANDARD", 0, *nothing))
         return Deleted(None, True, version_id)
 
@@ -146,8 +183,10 @@ class Slot:
         order = version_order(version_id)
         return order and self._row(_EXACT, (self.bucket_id, self.sort_key, *order, version_id))
 
-    def remove(self, row: Row) -> None:
-        """The version is gone; the newest one left, if any, is current."""
+    def remove(self, row: Row, now_ms: int) -> None:
+        """The version is gone; the newest one left, if any, is current. Refused:
+        ObjectUnderRetention."""
+        self.check_retention(row, now_ms)
         self._erase(row)
         if row.latest and self.versioning != "never":
             left = self._row(_NEWEST, (self.bucket_id, self.sort_key))
@@ -160,6 +199,7 @@ class Slot:
         if newest is not None:
             null = None if enabled else newest if newest.is_null else self._old_null()
             if null is not None:
+                self.check_retention(null, stamp.now_ms)
                 self._erase(null)
             if enabled or not newest.is_null:
                 self._set_latest(newest, 0)
@@ -183,8 +223,33 @@ class Slot:
             ),
         )
 
+    def check_retention(self, row: Row, now_ms: int) -> None:
+        """Refused: ObjectUnderRetention, for what its bucket, its own period or a policy of its
+        store still retains; the longest counts, from when the object was made."""
+        if row.marker or not (row.ecs or self.rules.retention_s):
+            return
+        facts = unpack_ecs(row.ecs) or EcsFacts()
+        periods = [self.rules.retention_s, facts.retention_s]
+        if facts.retention_policy:
+            policies = unpack_seconds(self._db.execute(_POLICIES, (self.bucket_id,)).get)
+            periods.append(policies.get(facts.retention_policy, 0))
+        made_ms = facts.created_ms or row.modified_ms
+        if -1 in periods or made_ms + max(periods) * 1000 > now_ms:
+            raise Refusal("ObjectUnderRetention")
+
+    def amend(self, stamp: Stamp, row: Row, manifest_id: bytes) -> Written:
+        """The version's bytes lie in another manifest from now on; nothing else of it changes."""
+        assert row.manifest_id is not None, "whoever amends a version has read its bytes"
+        where = (self.bucket_id, self.sort_key, row.order, row.zone)
+        self._db.execute(_SET_MANIFEST, (manifest_id, *where))
+        release(self._db, self._tally, row.manifest_id)
+        return Written(row.version_id, row.modified_ms, row.etag, row.size)
+
     def _erase(self, row: Row) -> None:
-        self._db.execute(_DELETE, (self.bucket_id, self.sort_key, row.order, row.zone))
+        place = (self.bucket_id, self.sort_key, row.order, row.zone)
+        self._db.execute(_DELETE, place)
+        if self.rules.traits & _SEARCHED:
+            apply_search.drop_version(self._db, place)
         if row.manifest_id is not None:
             self._tally.add_to_bucket(self.bucket_id, -1, -row.size)
             release(self._db, self._tally, row.manifest_id)
@@ -192,6 +257,8 @@ class Slot:
     def _set_latest(self, row: Row, latest: int) -> None:
         where = (self.bucket_id, self.sort_key, row.order, row.zone)
         self._db.execute(_SET_LATEST, (latest, *where))
+        if self.rules.traits & _SEARCHED:
+            apply_search.set_latest(self._db, latest, where)
 
     def _old_null(self) -> Row | None:
         return self._row(_OLD_NULL, (self.bucket_id, self.sort_key))
@@ -203,12 +270,18 @@ class Slot:
 
 def require_bucket(db: apsw.Connection, bucket_id: bytes) -> tuple[KeyOrder, str]:
     """The bucket's key order and versioning state. Refused: NoSuchBucket."""
-    row: tuple[KeyOrder, str] | None = db.execute(
-        "SELECT key_order, versioning FROM buckets WHERE id = ?", (bucket_id,)
+    rules = bucket_rules(db, bucket_id)
+    return rules.key_order, rules.versioning
+
+
+def bucket_rules(db: apsw.Connection, bucket_id: bytes) -> Rules:
+    """How a bucket keeps its versions. Refused: NoSuchBucket."""
+    row = db.execute(
+        "SELECT key_order, versioning, traits, retention_s FROM buckets WHERE id = ?", (bucket_id,)
     ).get
     if row is None:
         raise Refusal("NoSuchBucket")
-    return row
+    return Rules(*row)
 
 
 def check_etag(if_match: str, row: Row) -> None:
@@ -220,8 +293,34 @@ def check_etag(if_match: str, row: Row) -> None:
 def put_version(db: apsw.Connection, mutation: PutVersion, stamp: Stamp, tally: Tally) -> Written:
     slot = _slot(db, tally, mutation.bucket_id, mutation.key)
     slot.check(mutation.condition)
+    if mutation.composition is not None:
+        return _compose(db, tally, slot, mutation, mutation.composition, stamp)
     add_blob(db, tally, mutation.manifest_id, mutation.blob)
     return slot.write(stamp, mutation.facts, mutation.manifest_id, mutation.blob.size, 0)
+
+
+def _compose(
+    db: apsw.Connection,
+    tally: Tally,
+    slot: Slot,
+    mutation: PutVersion,
+    made: Composition,
+    stamp: Stamp,
+) -> Written:
+    """A blob becomes part of the current version's bytes, or stands in for some of them."""
+    base = slot.newest
+    if base is None or (base.order, base.manifest_id) != (made.base_order, made.base_manifest_id):
+        raise Refusal("OperationAborted")
+    if not made.amends:
+        slot.check_retention(base, stamp.now_ms)
+    add_blob(db, tally, mutation.manifest_id, mutation.blob)
+    # Before the version lets go of its manifest: what both share must not be freed.
+    size = add_pieces(db, made.manifest_id, mutation.manifest_id, made.pieces)
+    if not made.amends:
+        return slot.write(stamp, mutation.facts, made.manifest_id, size, 0)
+    if size != base.size:
+        raise Refusal("InternalError", "an amended object keeps its size")
+    return slot.amend(stamp, base, made.manifest_id)
 
 
 def copy_version(db: apsw.Connection, mutation: CopyVersion, stamp: Stamp, tally: Tally) -> Written:
@@ -245,10 +344,12 @@ def delete_version(
             return Deleted(mutation.version_id)
         _check_deletion(mutation, found)
     if not named and slot.versioning != "never":
+        if slot.rules.traits & Trait.ECS and found is not None and found.marker:
+            return Deleted()
         return slot.mark(stamp, mutation.owner_id)
     if found is None:
         return Deleted(mutation.version_id)
-    slot.remove(found)
+    slot.remove(found, stamp.now_ms)
     marker = bool(found.marker)
     return Deleted(mutation.version_id, marker, found.version_id if marker else None)
 
@@ -274,10 +375,24 @@ def set_acl(db: apsw.Connection, mutation: SetAcl, stamp: Stamp, tally: Tally) -
     return Done()
 
 
+def set_retention(db: apsw.Connection, mutation: SetRetention, stamp: Stamp, tally: Tally) -> Done:
+    slot = _slot(db, tally, mutation.bucket_id, mutation.key)
+    found = slot.version(mutation.version_id)
+    if found is None or found.marker:
+        raise Refusal("NoSuchKey")
+    facts = unpack_ecs(found.ecs) or EcsFacts()
+    wanted, before = mutation.retention_s, facts.retention_s
+    if wanted != -1 and (before == -1 or wanted < before):
+        raise Refusal("InvalidRetentionPeriod")
+    longer = pack(replace(facts, retention_s=wanted))
+    _amend(db, tally, mutation, _SET_ECS, longer)
+    return Done()
+
+
 def _amend(
     db: apsw.Connection,
     tally: Tally,
-    mutation: SetTags | SetAcl,
+    mutation: SetTags | SetAcl | SetRetention,
     statement: str,
     value: bytes | None,
 ) -> None:
@@ -292,5 +407,5 @@ def _amend(
 
 
 def _slot(db: apsw.Connection, tally: Tally, bucket_id: bytes, key: bytes) -> Slot:
-    order, versioning = require_bucket(db, bucket_id)
-    return Slot(db, tally, bucket_id, versioning, encode_key(order, key))
+    rules = bucket_rules(db, bucket_id)
+    return Slot(db, tally, bucket_id, rules, encode_key(rules.key_order, key))

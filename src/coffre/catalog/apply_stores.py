@@ -5,7 +5,8 @@ from __future__ import annotations
 import apsw
 import msgspec
 
-from coffre.catalog.apply_objects import require_bucket
+from coffre.catalog.apply_objects import bucket_rules, require_bucket
+from coffre.catalog.ecs_mutations import SetStore, SetTraits
 from coffre.catalog.mutations import (
     CreateBucket,
     CreatePerson,
@@ -20,7 +21,7 @@ from coffre.catalog.mutations import (
     RotateKey,
     SetVersioning,
 )
-from coffre.catalog.packing import pack, unpack_secrets
+from coffre.catalog.packing import pack, pack_optional, unpack_secrets
 from coffre.catalog.stamp import Stamp
 
 _PUT_DOCUMENT = (
@@ -59,8 +60,8 @@ def create_store(db: apsw.Connection, mutation: CreateStore, stamp: Stamp) -> Do
         (mutation.key_id, mutation.root_key_id, mutation.wrapped_key),
     )
     db.execute(
-        "INSERT INTO stores (id, name, tenant_id, key_id, created_ms, key_order, dialect, allow_v2)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, 1)",
+        "INSERT INTO stores (id, name, tenant_id, key_id, created_ms, key_order, dialect, allow_v2,"
+        " profile) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?)",
         (
             mutation.id,
             mutation.name,
@@ -70,11 +71,26 @@ def create_store(db: apsw.Connection, mutation: CreateStore, stamp: Stamp) -> Do
             mutation.key_order,
             mutation.dialect,
         ),
+            mutation.profile,
     )
     return Done()
 
 
 def create_user(db: apsw.Connection, mutation: CreateUser, stamp: Stamp) -> Done:
+def set_store(db: apsw.Connection, mutation: SetStore, stamp: Stamp) -> Done:
+    _require_store(db, mutation.store_id)
+    if mutation.profile is not None:
+        db.execute(
+            "UPDATE stores SET profile = ? WHERE id = ?", (mutation.profile, mutation.store_id)
+        )
+    if mutation.retention_policies is not None:
+        packed = pack_optional(mutation.retention_policies)
+        db.execute(
+            "UPDATE stores SET retention_policies = ? WHERE id = ?", (packed, mutation.store_id)
+        )
+    return Done()
+
+
     _require_store(db, mutation.store_id)
     if db.execute("SELECT 1 FROM users WHERE id = ?", (mutation.id,)).get is not None:
         raise Refusal("UserAlreadyExists")
@@ -136,7 +152,7 @@ def create_bucket(db: apsw.Connection, mutation: CreateBucket, stamp: Stamp) -> 
         raise Refusal("TooManyBuckets")
     db.execute(
         "INSERT INTO buckets (id, store_id, name, owner_id, created_ms, region, key_order,"
-        " versioning) VALUES (?, ?, ?, ?, ?, ?, ?, 'never')",
+        " versioning, traits, retention_s) VALUES (?, ?, ?, ?, ?, ?, ?, 'never', ?, ?)",
         (
             mutation.id,
             mutation.store_id,
@@ -171,6 +187,8 @@ def delete_bucket(db: apsw.Connection, mutation: DeleteBucket, stamp: Stamp) -> 
     db.execute("DELETE FROM buckets WHERE id = ?", bucket)
     db.execute("DELETE FROM bucket_documents WHERE bucket_id = ?", bucket)
     db.execute("UPDATE tenants SET buckets = buckets - 1 WHERE id = ?", (tenant_id,))
+            mutation.traits,
+            mutation.retention_s,
     return Done()
 
 
@@ -200,6 +218,18 @@ def delete_bucket_document(
 
 
 def _require_store(db: apsw.Connection, store_id: bytes) -> tuple[bytes, str]:
+def set_traits(db: apsw.Connection, mutation: SetTraits, stamp: Stamp) -> Done:
+    rules = bucket_rules(db, mutation.bucket_id)
+    retention_s = rules.retention_s if mutation.retention_s is None else mutation.retention_s
+    db.execute(
+        "UPDATE buckets SET traits = ?, retention_s = ? WHERE id = ?",
+        (rules.traits & ~mutation.off | mutation.on, retention_s, mutation.bucket_id),
+    )
+    for kind, document in mutation.documents.items():
+        db.execute(_PUT_DOCUMENT, (mutation.bucket_id, kind, document))
+    return Done()
+
+
     """(tenant id, key order). Refused: NoSuchStore."""
     row: tuple[bytes, str] | None = db.execute(
         "SELECT tenant_id, key_order FROM stores WHERE id = ?", (store_id,)

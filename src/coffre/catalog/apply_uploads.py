@@ -16,7 +16,7 @@ from coffre.catalog.apply_manifests import (
     free_part,
     release_unfinished,
 )
-from coffre.catalog.apply_objects import Slot, require_bucket
+from coffre.catalog.apply_objects import Slot, bucket_rules
 from coffre.catalog.key_order import encode_key
 from coffre.catalog.mutations import (
     AbortUpload,
@@ -31,14 +31,14 @@ from coffre.catalog.mutations import (
     Written,
 )
 from coffre.catalog.packing import pack, pack_optional
-from coffre.catalog.records import BlobName
+from coffre.catalog.records import BlobName, Trait
 from coffre.catalog.stamp import Stamp
 from coffre.catalog.tally import Tally
 
 _INSERT_UPLOAD = (
     "INSERT INTO uploads (id, bucket_id, sort_key, ord, manifest_id, initiated_ms, owner_id,"
-    " storage_class, checksum_algorithm, checksum_type, metadata, tags, acl, encryption)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " storage_class, checksum_algorithm, checksum_type, metadata, tags, acl, encryption, ecs)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _INSERT_PART = (
     "INSERT INTO parts (manifest_id, number, blob_id, size, etag, modified_ms, checksum, blob)"
@@ -48,13 +48,15 @@ _unpack_written = msgspec.msgpack.Decoder(Written).decode
 
 
 def create_upload(db: apsw.Connection, mutation: CreateUpload, stamp: Stamp) -> Done:
-    order, _ = require_bucket(db, mutation.bucket_id)
+    rules = bucket_rules(db, mutation.bucket_id)
+    if rules.traits & Trait.EMPTYING:
+        raise Refusal("EmptyBucketInProgress")
     db.execute(
         _INSERT_UPLOAD,
         (
             mutation.id,
             mutation.bucket_id,
-            encode_key(order, mutation.key),
+            encode_key(rules.key_order, mutation.key),
             stamp.order,
             mutation.manifest_id,
             stamp.now_ms,
@@ -66,6 +68,7 @@ def create_upload(db: apsw.Connection, mutation: CreateUpload, stamp: Stamp) -> 
             pack_optional(mutation.tags),
             mutation.acl or None,
             pack_optional(mutation.encryption),
+            pack_optional(mutation.ecs),
         ),
     )
     return Done()
@@ -105,8 +108,7 @@ def complete_upload(
         bucket_id, sort_key, manifest_id = _require_upload(db, mutation.upload_id)
     except Refusal:
         return _completed_before(db, mutation.upload_id, digest)
-    _, versioning = require_bucket(db, bucket_id)
-    slot = Slot(db, tally, bucket_id, versioning, sort_key)
+    slot = Slot(db, tally, bucket_id, bucket_rules(db, bucket_id), sort_key)
     slot.check(mutation.condition)
     unlisted = _choose(db, manifest_id, mutation)
     for number in unlisted:

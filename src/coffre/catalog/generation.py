@@ -16,6 +16,7 @@ import os
 import struct
 
 from coffre.catalog import mutations as m
+from coffre.catalog.ecs_mutations import RemoveSearch, SetRetention
 
 GENERATION_BYTES = 8
 _NUMBER = struct.Struct("@Q")
@@ -25,6 +26,7 @@ _QUIET = (
     m.CopyVersion,
     m.DeleteVersion,
     m.SetTags,
+    SetRetention,
     m.SetAcl,
     m.CreateUpload,
     m.PutPart,
@@ -41,6 +43,7 @@ _QUIET = (
     m.CondemnChunk,
     m.ForgetChunk,
     m.ReapOrphans,
+    RemoveSearch,
     m.ForgetCompletions,
 )
 

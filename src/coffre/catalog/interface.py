@@ -12,8 +12,10 @@ from coffre.catalog.records import (
     Identity,
     Key,
     Listing,
+    Manifest,
     Part,
     Person,
+    Searched,
     Store,
     StoreKey,
     Tenant,
@@ -141,6 +143,31 @@ class Reader(Protocol):
     def has_completions(self, before_ms: int) -> bool:
         """Are there completions older than `before_ms` (`ForgetCompletions`)?"""
         ...
+
+    def manifest(self, manifest_id: bytes) -> Manifest | None:
+        """A manifest that pieces of another lie in."""
+        ...
+
+    def buckets_at_work(self, limit: int) -> list[Bucket]:
+        """Buckets that are emptied (`EmptyBucket`) or lose their search values (`RemoveSearch`)."""
+        ...
+
+    def search(
+        self,
+        bucket: Bucket,
+        number: int,
+        lower: bytes,
+        upper: bytes,
+        *,
+        after: tuple[bytes, bytes, int, int],
+        older: bool,
+        limit: int,
+    ) -> list[Searched]:
+        """Versions whose value of search key `number` is lower <= value < upper, by (value, sort
+        key, order, zone), behind `after`; without `older` the current ones alone."""
+        ...
+
+    def searched_version(self, bucket: Bucket, found: Searched) -> Version | None: ...
 
     def chunk(self, chunk_id: bytes) -> Chunk | None: ...
 

@@ -47,7 +47,42 @@ _COLLECTION = Migration(
     ("striped_blobs",),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_COLLECTION,)
+# The S3 interface. `profile` and `retention_policies` (packed: seconds by name) of a store;
+# `traits` (`records.Trait`) and `retention_s` of a bucket (-1: for ever); `ecs` is a packed
+# `records.EcsFacts`, `pieces` a packed tuple of `records.Piece`. `search_values` holds what a
+# bucket indexes of each version: the value of its search key `number`, in an encoding that sorts
+# as its type does (`catalog.search_values`).
+_S3 = Migration(
+    3,
+    (
+        "ALTER TABLE stores ADD COLUMN profile TEXT NOT NULL DEFAULT 'full'",
+        "ALTER TABLE stores ADD COLUMN retention_policies BLOB",
+        "ALTER TABLE buckets ADD COLUMN traits INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE buckets ADD COLUMN retention_s INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE versions ADD COLUMN ecs BLOB",
+        "ALTER TABLE uploads ADD COLUMN ecs BLOB",
+        "ALTER TABLE manifests ADD COLUMN pieces BLOB",
+        # Buckets that a steward has work in: those that are emptied or lose their search index.
+        "CREATE INDEX buckets_at_work ON buckets (id) WHERE traits & 40 <> 0",
+        """CREATE TABLE search_values (
+            bucket_id BLOB NOT NULL,
+            sort_key BLOB NOT NULL,
+            ord INTEGER NOT NULL,
+            zone INTEGER NOT NULL,
+            number INTEGER NOT NULL,
+            latest INTEGER NOT NULL,
+            value BLOB NOT NULL,
+            PRIMARY KEY (bucket_id, sort_key, ord, zone, number)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX search_current ON search_values"
+        " (bucket_id, number, value, sort_key, ord, zone) WHERE latest = 1",
+        "CREATE INDEX search_old ON search_values"
+        " (bucket_id, number, value, sort_key, ord, zone) WHERE latest = 0",
+    ),
+    ("search_values",),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_COLLECTION, _S3)
 
 SCHEMA_VERSION = FIRST_VERSION + len(MIGRATIONS)
 

@@ -14,7 +14,23 @@ from typing import Literal
 
 from msgspec import Struct
 
-from coffre.catalog.records import Checksum, Encryption, KeyOrder, PartIndex, Secret
+from coffre.catalog.ecs_mutations import (
+    Composition,
+    EmptyBucket,
+    RemoveSearch,
+    SetRetention,
+    SetStore,
+    SetTraits,
+)
+from coffre.catalog.records import (
+    Checksum,
+    EcsFacts,
+    Encryption,
+    KeyOrder,
+    PartIndex,
+    Profile,
+    Secret,
+)
 from coffre.vault.records import Blob, Extent
 
 
@@ -64,6 +80,7 @@ class CreateStore(Struct, frozen=True, tag=True):
     wrapped_key: bytes
     key_order: KeyOrder = "utf-8"
     dialect: Literal["aws", "ecs"] = "aws"
+    profile: Profile = "full"
 
 
 class CreateUser(Struct, frozen=True, tag=True):
@@ -112,6 +129,8 @@ class SetVersioning(Struct, frozen=True, tag=True):
 
 class PutBucketDocument(Struct, frozen=True, tag=True):
     """A bucket's one document of a kind (`tagging`, `acl`, …), replacing an earlier one. What it
+    traits: int = 0
+    retention_s: int = 0
     says is for those who read it. Refused: NoSuchBucket."""
 
     bucket_id: bytes
@@ -141,7 +160,9 @@ class ObjectFacts(Struct, frozen=True):
 
 class PutVersion(Struct, frozen=True, tag=True):
     """A new current version from one blob. Refused: NoSuchBucket, PreconditionFailed, NoSuchKey
-    (If-Match on a missing key). The version it replaces in a bucket without versioning is gone."""
+    (If-Match on a missing key), ObjectUnderRetention (what it would replace), OperationAborted (a
+    composition whose base is not the current version any more), EmptyBucketInProgress. The version
+    it replaces in a bucket without versioning is gone."""
 
     bucket_id: bytes
     key: bytes
@@ -154,6 +175,7 @@ class PutVersion(Struct, frozen=True, tag=True):
 class CopyVersion(Struct, frozen=True, tag=True):
     """A new current version that shares the manifest of another (same store): no byte moves.
 
+    ecs: EcsFacts | None = None
     Refused beside PutVersion's: NoSuchKey when the source manifest is gone by now.
     """
 
@@ -166,6 +188,7 @@ class CopyVersion(Struct, frozen=True, tag=True):
     condition: WriteCondition = NO_CONDITION
 
 
+    composition: Composition | None = None
 class DeleteVersion(Struct, frozen=True, tag=True):
     """Delete the current object (`version_id` None) or one version. A missing key is no error.
 
@@ -235,6 +258,7 @@ class ChosenPart(Struct, frozen=True, array_like=True):
 
     number: int
     blob_id: bytes
+    ecs: EcsFacts | None = None
 
 
 class CompleteUpload(Struct, frozen=True, tag=True):
@@ -381,10 +405,12 @@ Mutation = (
     | CompleteUpload
     | AbortUpload
     | ReserveChunk
+    | SetStore
     | OpenLanding
     | CloseChunk
     | ReplaceMember
     | SealChunk
+    | SetTraits
     | CountDead
     | MoveBlob
     | MeasureChunk
@@ -393,6 +419,7 @@ Mutation = (
     | ReapOrphans
     | ForgetCompletions
 )
+    | SetRetention
 
 
 class Done(Struct, frozen=True, tag=True):
@@ -409,6 +436,8 @@ class Written(Struct, frozen=True, tag=True):
     checksum: Checksum | None = None
 
 
+    | EmptyBucket
+    | RemoveSearch
 class Deleted(Struct, frozen=True, tag=True):
     """What a delete did: `marker` with its version id if one was made or removed."""
 

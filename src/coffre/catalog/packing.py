@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
-from coffre.catalog.records import Checksum, Encryption, PartIndex, Secret
+from coffre.catalog.records import (
+    Checksum,
+    EcsFacts,
+    Encryption,
+    PartIndex,
+    Piece,
+    SearchKey,
+    Secret,
+)
 from coffre.vault.records import Blob
 
 pack = msgspec.msgpack.Encoder().encode
@@ -16,6 +24,10 @@ _checksum = msgspec.msgpack.Decoder(Checksum).decode
 _encryption = msgspec.msgpack.Decoder(Encryption).decode
 _strings = msgspec.msgpack.Decoder(dict[str, str]).decode
 _index = msgspec.msgpack.Decoder(tuple[PartIndex, ...]).decode
+_pieces = msgspec.msgpack.Decoder(tuple[Piece, ...]).decode
+_ecs = msgspec.msgpack.Decoder(EcsFacts).decode
+_seconds = msgspec.msgpack.Decoder(dict[str, int]).decode
+unpack_search_keys = msgspec.msgpack.Decoder(tuple[SearchKey, ...]).decode
 
 
 def pack_optional(value: object) -> bytes | None:
@@ -37,3 +49,15 @@ def unpack_strings(packed: bytes | None) -> dict[str, str]:
 
 def unpack_index(packed: bytes | None) -> tuple[PartIndex, ...]:
     return () if packed is None else _index(packed)
+
+
+def unpack_pieces(packed: bytes | None) -> tuple[Piece, ...]:
+    return () if packed is None else _pieces(packed)
+
+
+def unpack_ecs(packed: bytes | None) -> EcsFacts | None:
+    return None if packed is None else _ecs(packed)
+
+
+def unpack_seconds(packed: bytes | None) -> dict[str, int]:
+    return {} if packed is None else _seconds(packed)

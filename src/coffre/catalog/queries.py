@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-_STORE = "SELECT id, name, tenant_id, key_id, created_ms, key_order, dialect, allow_v2 FROM stores"
+_STORE = (
+    "SELECT id, name, tenant_id, key_id, created_ms, key_order, dialect, allow_v2, profile,"
+    " retention_policies FROM stores"
+)
 STORE_BY_ID = _STORE + " WHERE id = ?"
 STORE_BY_NAME = _STORE + " WHERE name = ?"
 STORES = _STORE + " ORDER BY name"
@@ -26,14 +29,15 @@ KEYS_OF_USER = (
 IDENTITY = (
     "SELECT k.access_key, k.user_id, k.store_id, k.created_ms, k.secrets,"
     " u.id, u.store_id, u.label, u.kind, u.locked, u.created_ms,"
-    " s.id, s.name, s.tenant_id, s.key_id, s.created_ms, s.key_order, s.dialect, s.allow_v2"
+    " s.id, s.name, s.tenant_id, s.key_id, s.created_ms, s.key_order, s.dialect, s.allow_v2,"
+    " s.profile, s.retention_policies"
     " FROM access_keys k JOIN users u ON u.id = k.user_id JOIN stores s ON s.id = k.store_id"
     " WHERE k.access_key = ?"
 )
 
 _BUCKET_COLUMNS = (
     "SELECT b.id, b.store_id, b.name, b.owner_id, coalesce(u.label, ''), b.created_ms, b.region,"
-    " b.key_order, b.versioning, b.objects, b.bytes"
+    " b.key_order, b.versioning, b.objects, b.bytes, b.traits, b.retention_s"
 )
 BUCKET_BY_NAME = (
     _BUCKET_COLUMNS + " FROM buckets b LEFT JOIN users u ON u.id = b.owner_id"
@@ -63,7 +67,8 @@ BUCKET_DOCUMENTS = (
 _VERSION_COLUMNS = (
     "SELECT v.sort_key, v.ord, v.zone, v.version_id, v.marker, v.latest, v.modified_ms, v.size,"
     " v.etag, v.owner_id, coalesce(u.label, ''), v.metadata, v.storage_class, v.checksum,"
-    " v.parts_count, v.tags, v.manifest_id, m.size, m.blob, m.parts, v.acl, v.encryption"
+    " v.parts_count, v.tags, v.manifest_id, m.size, m.blob, m.parts, v.acl, v.encryption, v.ecs,"
+    " m.pieces"
 )
 _VERSION_OF_KEY = (
     " LEFT JOIN manifests m ON m.id = v.manifest_id"
@@ -101,12 +106,12 @@ OLDER_VERSIONS = (
 
 _UPLOAD = (
     "SELECT sort_key, id, bucket_id, initiated_ms, owner_id, metadata, storage_class,"
-    " checksum_algorithm, checksum_type, manifest_id, tags, acl, encryption FROM uploads"
+    " checksum_algorithm, checksum_type, manifest_id, tags, acl, encryption, ecs FROM uploads"
 )
 UPLOAD_BY_ID = (
     "SELECT p.sort_key, p.id, p.bucket_id, p.initiated_ms, p.owner_id, p.metadata,"
     " p.storage_class, p.checksum_algorithm, p.checksum_type, p.manifest_id, p.tags, p.acl,"
-    " p.encryption, b.key_order"
+    " p.encryption, p.ecs, b.key_order"
     " FROM uploads p JOIN buckets b ON b.id = p.bucket_id WHERE p.id = ?"
 )
 _UPLOADS = _UPLOAD + " INDEXED BY uploads_in_order WHERE bucket_id = ? AND (sort_key, ord) > (?, ?)"
@@ -147,3 +152,23 @@ LABEL = "SELECT label FROM users WHERE id = ?"
 
 HAS_ORPHANS = "SELECT EXISTS (SELECT 1 FROM orphans)"
 HAS_COMPLETIONS = "SELECT EXISTS (SELECT 1 FROM completions WHERE completed_ms < ?)"
+MANIFEST = "SELECT id, size, blob, parts FROM manifests WHERE id = ?"
+
+BUCKETS_AT_WORK = (
+    _BUCKET_COLUMNS + " FROM buckets b INDEXED BY buckets_at_work"
+    " LEFT JOIN users u ON u.id = b.owner_id WHERE b.traits & 40 <> 0 ORDER BY b.id LIMIT ?"
+)
+VERSION_AT = _VERSION + " AND v.ord = ? AND v.zone = ?"
+_SEARCH = (
+    " WHERE bucket_id = ? AND number = ? AND latest = {latest} AND value >= ? AND value < ?"
+    " AND (value, sort_key, ord, zone) > (?, ?, ?, ?)"
+    " ORDER BY value, sort_key, ord, zone LIMIT ?"
+)
+_SEARCHED = "SELECT value, sort_key, ord, zone FROM search_values INDEXED BY "
+SEARCH_CURRENT = _SEARCHED + "search_current" + _SEARCH.format(latest=1)
+SEARCH_OLD = _SEARCHED + "search_old" + _SEARCH.format(latest=0)
+SEARCH_VALUES = (
+    "SELECT number, value FROM search_values"
+    " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
+)
+

@@ -15,9 +15,12 @@ from coffre.catalog.key_order import decode_key, encode_key, next_key
 from coffre.catalog.packing import (
     unpack_blob,
     unpack_checksum,
+    unpack_ecs,
     unpack_encryption,
     unpack_index,
     unpack_members,
+    unpack_pieces,
+    unpack_seconds,
     unpack_secrets,
     unpack_strings,
 )
@@ -34,6 +37,7 @@ from coffre.catalog.records import (
     Manifest,
     Part,
     Person,
+    Searched,
     Store,
     StoreKey,
     Tenant,
@@ -43,6 +47,7 @@ from coffre.catalog.records import (
     Version,
     VersionListing,
 )
+from coffre.catalog.search_reader import SearchReader
 from coffre.catalog.stamp import version_order
 from coffre.vault.records import Blob, Chunk, ChunkKind, ChunkState
 
@@ -51,7 +56,7 @@ _STATES = {state.value: state for state in ChunkState}
 _AFTER_ALL_NAMES = "\U0010ffff"
 
 
-class SqliteReader:
+class SqliteReader(SearchReader):
     """Reads over `db`, one thread at a time."""
 
     def __init__(self, db: apsw.Connection) -> None:
@@ -235,7 +240,7 @@ class SqliteReader:
         with self._db:
             row = self._one(q.UPLOAD_BY_ID, upload_id)
             labels = {} if row is None else self._labels({row[4]})
-        return row and _upload(decode_key(row[13], row[0]), row, labels)
+        return row and _upload(decode_key(row[14], row[0]), row, labels)
 
     def list_uploads(
         self,
@@ -294,6 +299,11 @@ class SqliteReader:
     def has_completions(self, before_ms: int) -> bool:
         return bool(self._one(q.HAS_COMPLETIONS, before_ms))
 
+    def searched_version(self, bucket: Bucket, found: Searched) -> Version | None:
+        at = (bucket.id, found.sort_key, found.order, found.zone)
+        row = self._one(q.VERSION_AT, *at)
+        return row and _version(bucket, row)
+
     def chunk(self, chunk_id: bytes) -> Chunk | None:
         row = self._one(q.CHUNK_BY_ID, chunk_id)
         return row and _chunk(row)
@@ -346,8 +356,19 @@ class SqliteReader:
 
 
 def _store(row: Row) -> Store:
-    (store_id, name, tenant_id, key_id, created_ms, key_order, dialect, allow_v2) = row
-    return Store(store_id, name, tenant_id, key_id, created_ms, key_order, dialect, bool(allow_v2))
+    (store_id, name, tenant_id, key_id, created_ms, key_order, dialect, allow_v2) = row[:8]
+    return Store(
+        store_id,
+        name,
+        tenant_id,
+        key_id,
+        created_ms,
+        key_order,
+        dialect,
+        bool(allow_v2),
+        row[8],
+        unpack_seconds(row[9]),
+    )
 
 
 def _key(row: Row) -> Key:
@@ -363,11 +384,13 @@ def _user(row: Row) -> User:
 def _version(bucket: Bucket, row: Row) -> Version:
     (sort_key, order, zone, version_id, marker, latest, modified_ms, size, etag) = row[:9]
     (owner_id, label, metadata, storage_class, checksum, parts_count, tags) = row[9:16]
-    (manifest_id, manifest_size, blob, parts, acl, encryption) = row[16:]
+    (manifest_id, manifest_size, blob, parts, acl, encryption, ecs, pieces) = row[16:]
     manifest = None
     if manifest_id is not None:
         opened = None if blob is None else unpack_blob(blob)
-        manifest = Manifest(manifest_id, manifest_size, opened, unpack_index(parts))
+        manifest = Manifest(
+            manifest_id, manifest_size, opened, unpack_index(parts), unpack_pieces(pieces)
+        )
     return Version(
         bucket.id,
         decode_key(bucket.key_order, sort_key),
@@ -395,6 +418,7 @@ def _version(bucket: Bucket, row: Row) -> Version:
 def _chained(first: Iterable[Row], then: Iterable[Row]) -> Generator[Row, None, None]:
     """The rows of one cursor, then another's; closing it closes the one that is being read."""
     yield from first
+        unpack_ecs(ecs),
     yield from then
 
 
@@ -439,6 +463,7 @@ def _upload(key: bytes, row: Row, labels: dict[str, str]) -> Upload:
 def _part(row: Row) -> Part:
     number, size, etag, modified_ms, blob, checksum = row
     return Part(number, size, etag, modified_ms, unpack_blob(blob), unpack_checksum(checksum))
+        unpack_ecs(row[13]),
 
 
 def _blobs(rows: list[Row]) -> list[tuple[BlobName, Blob]]:
@@ -463,3 +488,4 @@ def _chunk(row: Row) -> Chunk:
         row[12],
         bool(row[13]),
     )
+        length > 0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntFlag
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
@@ -10,6 +11,21 @@ from coffre.vault.records import Blob
 
 KeyOrder = Literal["utf-8", "utf-16be"]
 NULL_VERSION = b""
+Profile = Literal["full", "spec"]
+
+
+class Trait(IntFlag):
+    """What writes in a bucket must heed, and what a steward has to do in it."""
+
+    ECS = 1
+    """Made in a store of the `ecs` dialect."""
+    FILE_SYSTEM = 2
+    INDEXED = 4
+    """Its document `search-keys` says what `search_values` keeps of each version."""
+    EMPTYING = 8
+    STALE_ALLOWED = 16
+    UNINDEXING = 32
+    """Its search values wait to be removed."""
 
 
 class Tenant(Struct, frozen=True):
@@ -27,7 +43,9 @@ class StoreKey(Struct, frozen=True):
 
 
 class Store(Struct, frozen=True):
-    """An object store (namespace). `key_id` names the store key for new blobs."""
+    """An object store (namespace). `key_id` names the store key for new blobs. `profile` `spec`:
+    operations outside the service's published list are refused. `retention_policies`: seconds by
+    name, -1 for ever."""
 
     id: bytes
     name: str
@@ -37,6 +55,8 @@ class Store(Struct, frozen=True):
     key_order: KeyOrder = "utf-8"
     dialect: Literal["aws", "ecs"] = "aws"
     allow_v2: bool = True
+    profile: Profile = "full"
+    retention_policies: dict[str, int] = {}
 
 
 class Person(Struct, frozen=True):
@@ -98,6 +118,8 @@ class Bucket(Struct, frozen=True):
     versioning: Literal["never", "enabled", "suspended"] = "never"
     objects: int = 0
     bytes: int = 0
+    traits: int = 0
+    retention_s: int = 0
 
 
 class Checksum(Struct, frozen=True, array_like=True):
@@ -117,6 +139,23 @@ class Encryption(Struct, frozen=True, array_like=True):
     proof: bytes
 
 
+class EcsFacts(Struct, frozen=True, array_like=True):
+    """What the `ecs` dialect keeps of a version beside what S3 knows: when the object was made
+    (0: when the version was), how long it is retained from then on (seconds, -1 for ever), and a
+    policy of its store that may retain it longer."""
+
+    created_ms: int = 0
+    retention_s: int = 0
+    retention_policy: str = ""
+
+
+class SearchKey(Struct, frozen=True, array_like=True):
+    """Metadata that a bucket indexes: a system key, or `x-amz-meta-…`."""
+
+    name: str
+    kind: Literal["string", "integer", "datetime", "decimal"]
+
+
 class PartIndex(Struct, frozen=True, array_like=True):
     """One part of a finished multipart object, in order."""
 
@@ -132,17 +171,27 @@ class BlobName(NamedTuple):
     number: int
 
 
+class Piece(Struct, frozen=True, array_like=True):
+    """Bytes of an object that lie in another manifest, from `start` on."""
+
+    manifest_id: bytes
+    start: int
+    size: int
+
+
 class Manifest(Struct, frozen=True):
     """Where an object's bytes are: reference-counted, and immutable but for the place of its blobs.
 
     A plain object is one `blob`. A multipart object names its parts in `parts` (order and sizes);
-    their blobs are read with `Reader.part_blobs`.
+    their blobs are read with `Reader.part_blobs`. One that was written to in places is `pieces` of
+    manifests that have no pieces themselves.
     """
 
     id: bytes
     size: int
     blob: Blob | None = None
     parts: tuple[PartIndex, ...] = ()
+    pieces: tuple[Piece, ...] = ()
 
 
 class Version(Struct, frozen=True):
@@ -174,6 +223,7 @@ class Version(Struct, frozen=True):
     tags: dict[str, str] = {}
     acl: bytes = b""
     encryption: Encryption | None = None
+    ecs: EcsFacts | None = None
 
 
 class Upload(Struct, frozen=True):
@@ -193,6 +243,7 @@ class Upload(Struct, frozen=True):
     tags: dict[str, str] = {}
     acl: bytes = b""
     encryption: Encryption | None = None
+    ecs: EcsFacts | None = None
 
 
 class Part(Struct, frozen=True):
@@ -262,3 +313,13 @@ class UploadListing(Struct, frozen=True):
     truncated: bool
     next_key: bytes = b""
     next_upload: bytes = b""
+
+
+class Searched(Struct, frozen=True):
+    """One version as a search index holds it: its place, and its encoded values by number."""
+
+    value: bytes
+    sort_key: bytes
+    order: int
+    zone: int
+    values: dict[int, bytes]
