@@ -70,13 +70,12 @@ def create_store(db: apsw.Connection, mutation: CreateStore, stamp: Stamp) -> Do
             stamp.now_ms,
             mutation.key_order,
             mutation.dialect,
-        ),
             mutation.profile,
+        ),
     )
     return Done()
 
 
-def create_user(db: apsw.Connection, mutation: CreateUser, stamp: Stamp) -> Done:
 def set_store(db: apsw.Connection, mutation: SetStore, stamp: Stamp) -> Done:
     _require_store(db, mutation.store_id)
     if mutation.profile is not None:
@@ -91,6 +90,7 @@ def set_store(db: apsw.Connection, mutation: SetStore, stamp: Stamp) -> Done:
     return Done()
 
 
+def create_user(db: apsw.Connection, mutation: CreateUser, stamp: Stamp) -> Done:
     _require_store(db, mutation.store_id)
     if db.execute("SELECT 1 FROM users WHERE id = ?", (mutation.id,)).get is not None:
         raise Refusal("UserAlreadyExists")
@@ -161,6 +161,8 @@ def create_bucket(db: apsw.Connection, mutation: CreateBucket, stamp: Stamp) -> 
             stamp.now_ms,
             mutation.region,
             key_order,
+            mutation.traits,
+            mutation.retention_s,
         ),
     )
     for kind, document in mutation.documents.items():
@@ -187,8 +189,18 @@ def delete_bucket(db: apsw.Connection, mutation: DeleteBucket, stamp: Stamp) -> 
     db.execute("DELETE FROM buckets WHERE id = ?", bucket)
     db.execute("DELETE FROM bucket_documents WHERE bucket_id = ?", bucket)
     db.execute("UPDATE tenants SET buckets = buckets - 1 WHERE id = ?", (tenant_id,))
-            mutation.traits,
-            mutation.retention_s,
+    return Done()
+
+
+def set_traits(db: apsw.Connection, mutation: SetTraits, stamp: Stamp) -> Done:
+    rules = bucket_rules(db, mutation.bucket_id)
+    retention_s = rules.retention_s if mutation.retention_s is None else mutation.retention_s
+    db.execute(
+        "UPDATE buckets SET traits = ?, retention_s = ? WHERE id = ?",
+        (rules.traits & ~mutation.off | mutation.on, retention_s, mutation.bucket_id),
+    )
+    for kind, document in mutation.documents.items():
+        db.execute(_PUT_DOCUMENT, (mutation.bucket_id, kind, document))
     return Done()
 
 
@@ -218,18 +230,6 @@ def delete_bucket_document(
 
 
 def _require_store(db: apsw.Connection, store_id: bytes) -> tuple[bytes, str]:
-def set_traits(db: apsw.Connection, mutation: SetTraits, stamp: Stamp) -> Done:
-    rules = bucket_rules(db, mutation.bucket_id)
-    retention_s = rules.retention_s if mutation.retention_s is None else mutation.retention_s
-    db.execute(
-        "UPDATE buckets SET traits = ?, retention_s = ? WHERE id = ?",
-        (rules.traits & ~mutation.off | mutation.on, retention_s, mutation.bucket_id),
-    )
-    for kind, document in mutation.documents.items():
-        db.execute(_PUT_DOCUMENT, (mutation.bucket_id, kind, document))
-    return Done()
-
-
     """(tenant id, key order). Refused: NoSuchStore."""
     row: tuple[bytes, str] | None = db.execute(
         "SELECT tenant_id, key_order FROM stores WHERE id = ?", (store_id,)

@@ -136,14 +136,6 @@ class Reader(Protocol):
         """Parts of a finished multipart object with first <= number <= last, by number."""
         ...
 
-    def has_orphans(self) -> bool:
-        """Are there manifests whose parts wait to be freed (`ReapOrphans`)?"""
-        ...
-
-    def has_completions(self, before_ms: int) -> bool:
-        """Are there completions older than `before_ms` (`ForgetCompletions`)?"""
-        ...
-
     def manifest(self, manifest_id: bytes) -> Manifest | None:
         """A manifest that pieces of another lie in."""
         ...
@@ -168,6 +160,14 @@ class Reader(Protocol):
         ...
 
     def searched_version(self, bucket: Bucket, found: Searched) -> Version | None: ...
+
+    def has_orphans(self) -> bool:
+        """Are there manifests whose parts wait to be freed (`ReapOrphans`)?"""
+        ...
+
+    def has_completions(self, before_ms: int) -> bool:
+        """Are there completions older than `before_ms` (`ForgetCompletions`)?"""
+        ...
 
     def chunk(self, chunk_id: bytes) -> Chunk | None: ...
 

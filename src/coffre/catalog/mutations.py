@@ -112,6 +112,8 @@ class CreateBucket(Struct, frozen=True, tag=True):
     owner_id: str
     region: str
     documents: dict[str, bytes] = {}
+    traits: int = 0
+    retention_s: int = 0
 
 
 class DeleteBucket(Struct, frozen=True, tag=True):
@@ -129,8 +131,6 @@ class SetVersioning(Struct, frozen=True, tag=True):
 
 class PutBucketDocument(Struct, frozen=True, tag=True):
     """A bucket's one document of a kind (`tagging`, `acl`, …), replacing an earlier one. What it
-    traits: int = 0
-    retention_s: int = 0
     says is for those who read it. Refused: NoSuchBucket."""
 
     bucket_id: bytes
@@ -156,6 +156,7 @@ class ObjectFacts(Struct, frozen=True):
     tags: dict[str, str] = {}
     acl: bytes = b""
     encryption: Encryption | None = None
+    ecs: EcsFacts | None = None
 
 
 class PutVersion(Struct, frozen=True, tag=True):
@@ -170,12 +171,12 @@ class PutVersion(Struct, frozen=True, tag=True):
     blob: Blob
     facts: ObjectFacts
     condition: WriteCondition = NO_CONDITION
+    composition: Composition | None = None
 
 
 class CopyVersion(Struct, frozen=True, tag=True):
     """A new current version that shares the manifest of another (same store): no byte moves.
 
-    ecs: EcsFacts | None = None
     Refused beside PutVersion's: NoSuchKey when the source manifest is gone by now.
     """
 
@@ -188,7 +189,6 @@ class CopyVersion(Struct, frozen=True, tag=True):
     condition: WriteCondition = NO_CONDITION
 
 
-    composition: Composition | None = None
 class DeleteVersion(Struct, frozen=True, tag=True):
     """Delete the current object (`version_id` None) or one version. A missing key is no error.
 
@@ -241,6 +241,7 @@ class CreateUpload(Struct, frozen=True, tag=True):
     tags: dict[str, str] = {}
     acl: bytes = b""
     encryption: Encryption | None = None
+    ecs: EcsFacts | None = None
 
 
 class PutPart(Struct, frozen=True, tag=True):
@@ -258,7 +259,6 @@ class ChosenPart(Struct, frozen=True, array_like=True):
 
     number: int
     blob_id: bytes
-    ecs: EcsFacts | None = None
 
 
 class CompleteUpload(Struct, frozen=True, tag=True):
@@ -388,9 +388,11 @@ Mutation = (
     CreateTenant
     | CreatePerson
     | CreateStore
+    | SetStore
     | CreateUser
     | RotateKey
     | CreateBucket
+    | SetTraits
     | DeleteBucket
     | SetVersioning
     | PutBucketDocument
@@ -399,27 +401,27 @@ Mutation = (
     | CopyVersion
     | DeleteVersion
     | SetTags
+    | SetRetention
     | SetAcl
     | CreateUpload
     | PutPart
     | CompleteUpload
     | AbortUpload
     | ReserveChunk
-    | SetStore
     | OpenLanding
     | CloseChunk
     | ReplaceMember
     | SealChunk
-    | SetTraits
     | CountDead
     | MoveBlob
     | MeasureChunk
     | CondemnChunk
     | ForgetChunk
     | ReapOrphans
+    | EmptyBucket
+    | RemoveSearch
     | ForgetCompletions
 )
-    | SetRetention
 
 
 class Done(Struct, frozen=True, tag=True):
@@ -436,8 +438,6 @@ class Written(Struct, frozen=True, tag=True):
     checksum: Checksum | None = None
 
 
-    | EmptyBucket
-    | RemoveSearch
 class Deleted(Struct, frozen=True, tag=True):
     """What a delete did: `marker` with its version id if one was made or removed."""
 

@@ -148,10 +148,6 @@ PART_BLOBS = (
 )
 CHUNKS = _CHUNK + " ORDER BY id"
 
-LABEL = "SELECT label FROM users WHERE id = ?"
-
-HAS_ORPHANS = "SELECT EXISTS (SELECT 1 FROM orphans)"
-HAS_COMPLETIONS = "SELECT EXISTS (SELECT 1 FROM completions WHERE completed_ms < ?)"
 MANIFEST = "SELECT id, size, blob, parts FROM manifests WHERE id = ?"
 
 BUCKETS_AT_WORK = (
@@ -172,3 +168,7 @@ SEARCH_VALUES = (
     " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
 )
 
+LABEL = "SELECT label FROM users WHERE id = ?"
+
+HAS_ORPHANS = "SELECT EXISTS (SELECT 1 FROM orphans)"
+HAS_COMPLETIONS = "SELECT EXISTS (SELECT 1 FROM completions WHERE completed_ms < ?)"

@@ -293,16 +293,16 @@ class SqliteReader(SearchReader):
     def manifest_parts(self, manifest_id: bytes, first: int, last: int) -> list[Part]:
         return [_part(row) for row in self._all(q.PARTS_OF_MANIFEST, manifest_id, first, last)]
 
+    def searched_version(self, bucket: Bucket, found: Searched) -> Version | None:
+        at = (bucket.id, found.sort_key, found.order, found.zone)
+        row = self._one(q.VERSION_AT, *at)
+        return row and _version(bucket, row)
+
     def has_orphans(self) -> bool:
         return bool(self._one(q.HAS_ORPHANS))
 
     def has_completions(self, before_ms: int) -> bool:
         return bool(self._one(q.HAS_COMPLETIONS, before_ms))
-
-    def searched_version(self, bucket: Bucket, found: Searched) -> Version | None:
-        at = (bucket.id, found.sort_key, found.order, found.zone)
-        row = self._one(q.VERSION_AT, *at)
-        return row and _version(bucket, row)
 
     def chunk(self, chunk_id: bytes) -> Chunk | None:
         row = self._one(q.CHUNK_BY_ID, chunk_id)
@@ -412,13 +412,13 @@ def _version(bucket: Bucket, row: Row) -> Version:
         unpack_strings(tags),
         acl or b"",
         unpack_encryption(encryption),
+        unpack_ecs(ecs),
     )
 
 
 def _chained(first: Iterable[Row], then: Iterable[Row]) -> Generator[Row, None, None]:
     """The rows of one cursor, then another's; closing it closes the one that is being read."""
     yield from first
-        unpack_ecs(ecs),
     yield from then
 
 
@@ -457,13 +457,13 @@ def _upload(key: bytes, row: Row, labels: dict[str, str]) -> Upload:
         unpack_strings(tags),
         acl or b"",
         unpack_encryption(encryption),
+        unpack_ecs(row[13]),
     )
 
 
 def _part(row: Row) -> Part:
     number, size, etag, modified_ms, blob, checksum = row
     return Part(number, size, etag, modified_ms, unpack_blob(blob), unpack_checksum(checksum))
-        unpack_ecs(row[13]),
 
 
 def _blobs(rows: list[Row]) -> list[tuple[BlobName, Blob]]:
@@ -487,5 +487,5 @@ def _chunk(row: Row) -> Chunk:
         appended,
         row[12],
         bool(row[13]),
-    )
         length > 0,
+    )
