@@ -391,5 +391,5 @@ def test_the_page_documents_every_command_with_its_options_and_no_other() -> Non
             if isinstance(parameter, click.Option)
             for option in parameter.opts
         } - {"--data", "--config", "--json"}
-        documented = set(re.findall(r"`(--[a-z]+)", sections[words])) - {"--json"}
+        documented = set(re.findall(r"`(--[a-z-]+)", sections[words])) - {"--json"}
         assert documented == own, words

@@ -39,6 +39,7 @@ _STEPS: dict[type, Callable[[apsw.Connection, Any, Stamp], Result]] = {
     ecs_mutations.RemoveSearch: apply_search.remove_search,
     mutations.CreateUser: apply_stores.create_user,
     mutations.RotateKey: apply_stores.rotate_key,
+    mutations.RewrapKeys: apply_stores.rewrap_keys,
     mutations.CreateBucket: apply_stores.create_bucket,
     mutations.DeleteBucket: apply_stores.delete_bucket,
     mutations.SetVersioning: apply_stores.set_versioning,

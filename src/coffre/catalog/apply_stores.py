@@ -18,6 +18,7 @@ from coffre.catalog.mutations import (
     Done,
     PutBucketDocument,
     Refusal,
+    RewrapKeys,
     RotateKey,
     SetVersioning,
 )
@@ -131,6 +132,28 @@ def rotate_key(db: apsw.Connection, mutation: RotateKey, stamp: Stamp) -> Done:
         "UPDATE access_keys SET secrets = ? WHERE access_key = ?",
         (pack(secrets), mutation.access_key),
     )
+    return Done()
+
+
+def rewrap_keys(db: apsw.Connection, mutation: RewrapKeys, stamp: Stamp) -> Done:
+    root = mutation.root_key_id
+    for key in mutation.store_keys:
+        db.execute(
+            "UPDATE store_keys SET root_key_id = ?, wrapped = ? WHERE id = ? AND wrapped = ?",
+            (root, key.new, key.name, key.old),
+        )
+    for secret in mutation.secrets:
+        name = secret.name.decode()
+        packed = db.execute("SELECT secrets FROM access_keys WHERE access_key = ?", (name,)).get
+        if packed is None:
+            continue
+        kept = [
+            msgspec.structs.replace(one, wrapped=secret.new, root_key_id=root)
+            if one.wrapped == secret.old
+            else one
+            for one in unpack_secrets(packed)
+        ]
+        db.execute("UPDATE access_keys SET secrets = ? WHERE access_key = ?", (pack(kept), name))
     return Done()
 
 

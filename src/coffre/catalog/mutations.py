@@ -102,6 +102,23 @@ class RotateKey(Struct, frozen=True, tag=True):
     old_expires_ms: int | None
 
 
+class Rewrapped(Struct, frozen=True, array_like=True):
+    """What `name` (a store key's id, or an access key) holds wrapped, and the same wrapped anew."""
+
+    name: bytes
+    old: bytes
+    new: bytes
+
+
+class RewrapKeys(Struct, frozen=True, tag=True):
+    """The same keys and secrets, wrapped by the root key `root_key_id`. What is not wrapped as
+    `old` any more is left as it is."""
+
+    root_key_id: bytes
+    store_keys: tuple[Rewrapped, ...] = ()
+    secrets: tuple[Rewrapped, ...] = ()
+
+
 class CreateBucket(Struct, frozen=True, tag=True):
     """A bucket with its first documents, by kind. Refused: BucketAlreadyOwnedByYou,
     BucketAlreadyExists, TooManyBuckets."""
@@ -391,6 +408,7 @@ Mutation = (
     | SetStore
     | CreateUser
     | RotateKey
+    | RewrapKeys
     | CreateBucket
     | SetTraits
     | DeleteBucket

@@ -15,6 +15,7 @@ TENANT_BY_ID = _TENANT + " WHERE id = ?"
 TENANT_BY_NAME = _TENANT + " WHERE name = ?"
 
 STORE_KEY = "SELECT id, root_key_id, wrapped FROM store_keys WHERE id = ?"
+STORE_KEYS = "SELECT id, root_key_id, wrapped FROM store_keys WHERE id > ? ORDER BY id LIMIT ?"
 
 _USER = "SELECT id, store_id, label, kind, locked, created_ms FROM users"
 USER_BY_ID = _USER + " WHERE id = ?"
@@ -24,6 +25,10 @@ PERSON_BY_NAME = "SELECT id, name, role, password_hash, created_ms FROM people W
 KEYS_OF_USER = (
     "SELECT access_key, user_id, store_id, created_ms, secrets FROM access_keys"
     " WHERE user_id = ? ORDER BY created_ms, access_key"
+)
+ACCESS_KEYS = (
+    "SELECT access_key, user_id, store_id, created_ms, secrets FROM access_keys"
+    " WHERE access_key > ? ORDER BY access_key LIMIT ?"
 )
 
 IDENTITY = (

@@ -94,6 +94,9 @@ class SqliteReader(SearchReader):
         row = self._one(q.STORE_KEY, key_id)
         return row and StoreKey(*row)
 
+    def store_keys(self, *, after: bytes, limit: int) -> list[StoreKey]:
+        return [StoreKey(*row) for row in self._all(q.STORE_KEYS, after, limit)]
+
     def user(self, user_id: str) -> User | None:
         row = self._one(q.USER_BY_ID, user_id)
         return row and _user(row)
@@ -103,6 +106,9 @@ class SqliteReader(SearchReader):
 
     def keys(self, user_id: str) -> list[Key]:
         return [_key(row) for row in self._all(q.KEYS_OF_USER, user_id)]
+
+    def access_keys(self, *, after: str, limit: int) -> list[Key]:
+        return [_key(row) for row in self._all(q.ACCESS_KEYS, after, limit)]
 
     def person(self, name: str) -> Person | None:
         row = self._one(q.PERSON_BY_NAME, name)

@@ -11,7 +11,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from coffre import __version__
-from coffre.cli import administer, node, stewards
+from coffre.cli import administer, keys, node, stewards
 from coffre.cli.complaint import INTERNAL, INTERRUPTED, Complaint
 from coffre.cli.invocation import Invocation, shared
 
@@ -45,6 +45,7 @@ for _command in (
     administer.drive,
     administer.seal,
     stewards.steward,
+    keys.key,
     completion,
 ):
     root.add_command(_command)

@@ -46,6 +46,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     node.seal = seal
     node.stewards = ask_stewards
     running = asyncio.ensure_future(engine.run())
+    await node.keys.resume()
     await close_left_chunks(
         node.reader, engine.committer, lambda owner: owner not in boot.live_owners
     )

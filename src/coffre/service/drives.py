@@ -90,5 +90,6 @@ def refuse_foreign(folder: DriveFolder, read: SlotRead) -> None:
         )
     if read.status is SlotStatus.WRONG_KEY:
         raise StartRefused(
-            f"{folder.path} was written with another root key: put back the root.key that you keep"
+            f"{folder.path} was written with {read.reason}, which root.key does not hold: "
+            "put back the root.key that you keep, or `coffre key restore` a backup of it"
         )

@@ -21,6 +21,7 @@ from coffre.catalog.stamp import HybridClock
 from coffre.config import Settings
 from coffre.service.drive_keeper import DriveKeeper
 from coffre.service.drives import configured_folders, find_drives, refuse_foreign
+from coffre.service.keys import KeyKeeper, refuse_unknown_keys
 from coffre.service.layout import DataFolder, StartRefused
 from coffre.service.node import Node, NoStewards
 from coffre.service.zone import World, ZoneFacts, catalog_reader, drive_set, open_root_keys
@@ -52,6 +53,7 @@ class DrivesNode(Node):
         drives: DriveSet,
         facts: ZoneFacts,
         committer: GroupCommitter,
+        superblocks: SuperblockStore,
     ) -> None:
         self.clock = world.clock
         self.entropy = world.entropy
@@ -65,7 +67,17 @@ class DrivesNode(Node):
         self.stewards: AskStewards | None = None
         self._world = world
         self.keeper = DriveKeeper(drives, settings.coding.m)
-        self.operations = self.keeper.operations
+        self.keys = KeyKeeper(
+            DataFolder(Path(settings.data)),
+            root_keys,
+            reader=self.reader,
+            committer=committer,
+            drives=drives,
+            superblocks=superblocks,
+            clock=world.clock,
+            entropy=world.entropy,
+        )
+        self.operations = {**self.keeper.operations, **self.keys.operations}
 
     def status(self) -> dict[str, Any]:
         chunks = self.reader.chunks()
@@ -198,7 +210,13 @@ async def open_engine(settings: Settings, world: World) -> Engine:
         rights_changed=generation.rise,
     )
     os.chmod(folder.catalog, 0o600)
-    return Engine(DrivesNode(settings, world, root_keys, drives, facts, committer), recovered)
+    node = DrivesNode(settings, world, root_keys, drives, facts, committer, superblocks)
+    try:
+        refuse_unknown_keys(node.reader, root_keys)
+    except StartRefused:
+        recovered.db.close()
+        raise
+    return Engine(node, recovered)
 
 
 def _load(superblocks: SuperblockStore, settings: Settings) -> Loaded:

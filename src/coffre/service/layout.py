@@ -35,6 +35,11 @@ class DataFolder:
         return self.root / "root.key"
 
     @property
+    def key_backup(self) -> Path:
+        """When the root keys were last backed up (`service.keys`)."""
+        return self.root / "key-backup.json"
+
+    @property
     def socket(self) -> Path:
         """Where the CLI speaks to a running node."""
         return self.root / "coffre.sock"

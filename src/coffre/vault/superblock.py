@@ -251,6 +251,16 @@ class SuperblockStore:
         ours = _MAGIC in (data[:8], data[SLOT_BYTES : SLOT_BYTES + 8])
         return SlotRead(SlotStatus.DAMAGED if ours else SlotStatus.FOREIGN)
 
+    def root_key_ids(self, path: str) -> set[bytes]:
+        """The root keys that a drive folder's whole slots name. Raises OSError."""
+        data = self._read_file(superblock_path(path))
+        found: set[bytes] = set()
+        for slot in (0, 1):
+            piece = data[slot * SLOT_BYTES : (slot + 1) * SLOT_BYTES]
+            if self._read_slot(data, slot) is not None:
+                found.add(_HEAD.unpack_from(piece)[5])
+        return found
+
     def load(self, paths: Iterable[str]) -> Loaded:
         """Read all drive folders and take the newest superblock.
 
