@@ -66,6 +66,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     landing_copies: Annotated[int, Meta(ge=3, le=5)] = 3
     inline_limit: Annotated[int, Meta(ge=64 * KIB, le=8 * MIB)] = MIB
     seal_after: Seconds = 60.0
+    collect_at: Annotated[float, Meta(ge=0.05, le=1)] = 0.3
     sync_deadline: Seconds = 2.0
     read_deadline: Seconds = 2.0
 

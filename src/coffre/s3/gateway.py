@@ -96,13 +96,15 @@ class Gateway:
         )
         clock = services.clock
         exchange = _Exchange(head, funnel.request_id(), clock.now_ms(), clock.monotonic())
+        services.requests.begin(exchange, exchange.started)
         try:
-            response = await self._answer(exchange, receive)
-        except Exception as failure:
-            response = self._failed(exchange, failure)
-        try:
+            try:
+                response = await self._answer(exchange, receive)
+            except Exception as failure:
+                response = self._failed(exchange, failure)
             await self._send(exchange, response, receive, send)
         finally:
+            services.requests.end(exchange)
             if services.ledger is not None:
                 services.ledger(self._event(exchange))
 

@@ -50,11 +50,30 @@ def open_gate(operation: str, client: str, bucket: str | None, /) -> None:
     """The gate of those who have no rule: all may pass."""
 
 
+class OpenRequests(Protocol):
+    """Who wants to know which requests are open: what they may read must not go away."""
+
+    def begin(self, request: object, started: float, /) -> None: ...
+
+    def end(self, request: object, /) -> None: ...
+
+
+class Unwatched:
+    """`OpenRequests` where nothing ever goes away."""
+
+    def begin(self, request: object, started: float, /) -> None: ...
+
+    def end(self, request: object, /) -> None: ...
+
+
+UNWATCHED = Unwatched()
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """`ledger` is told of every finished request. `network` and `zone` are asked before the
     signature and after it; `admit` before a body is read (it raises CommitterBusy while too much is
-    queued)."""
+    queued). `requests` is told of every request's begin, before it reads anything, and end."""
 
     reader: Reader
     committer: Committer
@@ -67,3 +86,4 @@ class Services:
     network: Gate = open_gate
     zone: Gate = open_gate
     admit: Gate = open_gate
+    requests: OpenRequests = UNWATCHED

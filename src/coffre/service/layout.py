@@ -70,6 +70,16 @@ class DataFolder:
         return self.root / "generation"
 
     @property
+    def readers(self) -> Path:
+        """Shared memory of a running node (`service.readers`)."""
+        return self.root / "readers"
+
+    @property
+    def places(self) -> Path:
+        """Drives that were added and removed since the configuration (`service.drives`)."""
+        return self.root / "drives.json"
+
+    @property
     def board(self) -> Path:
         """How every drive is, as the committer of a running node sees it (`service.board`)."""
         return self.root / "drives.board"

@@ -6,7 +6,7 @@ from coffre.catalog.interface import Committer, Reader
 from coffre.config import Settings
 from coffre.s3.gateway import Gateway
 from coffre.s3.keyring import Keyring
-from coffre.s3.services import Gate, Services, open_gate
+from coffre.s3.services import UNWATCHED, Gate, OpenRequests, Services, open_gate
 from coffre.s3.settings import Patience
 from coffre.s3.settings import Settings as S3Settings
 from coffre.system.clock import Clock
@@ -26,6 +26,7 @@ def s3_gateway(
     entropy: Entropy,
     zone: int,
     admit: Gate = open_gate,
+    requests: OpenRequests = UNWATCHED,
 ) -> Gateway:
     """The ASGI application of the S3 port."""
     return Gateway(
@@ -44,5 +45,6 @@ def s3_gateway(
                 sse_c_over_http=settings.sse_c_over_http,
             ),
             admit=admit,
+            requests=requests,
         )
     )

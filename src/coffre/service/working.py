@@ -21,6 +21,7 @@ from coffre.service.admission import Admission
 from coffre.service.board import following
 from coffre.service.child import Boot
 from coffre.service.layout import DataFolder
+from coffre.service.readers import OwnRequests
 from coffre.service.s3service import s3_gateway
 from coffre.service.serving import serve_http
 from coffre.service.zone import (
@@ -74,6 +75,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     async def count_dead(extents: tuple[Extent, ...]) -> None:
         await committer.commit(CountDead(extents))
 
+    requests = OwnRequests(folder.readers.name)
     gateway = s3_gateway(
         settings,
         reader=reader,
@@ -91,7 +93,9 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
         entropy=world.entropy,
         zone=facts.zone_number,
         admit=Admission(committer, world.disk, world.clock, str(folder.root)),
+        requests=requests,
     )
+    requests.keep_beating()
     _spare_the_collector()
     ready({})
     # Beside serving: reads need no committer.
@@ -104,6 +108,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     await _unless_away(striped.drain())
     committer.close()
     chunks.close()
+    requests.close()
 
 
 async def _unless_away(closing: Awaitable[None]) -> None:

@@ -58,7 +58,7 @@ class Chunk(Struct, frozen=True):
     counts stored bytes that were ever referred to, `dead` those that no longer are; `length` is
     what the chunk's files hold once that is known, else `appended`. `last_sequence` is the last
     record of the log in a landing chunk (0: not known); `listed`: the catalog lists the blobs of
-    this striped chunk."""
+    this striped chunk; `measured`: `length` is known."""
 
     id: bytes
     kind: ChunkKind
@@ -74,6 +74,7 @@ class Chunk(Struct, frozen=True):
     appended: int = 0
     last_sequence: int = 0
     listed: bool = False
+    measured: bool = False
 
     @property
     def geometry(self) -> Geometry:

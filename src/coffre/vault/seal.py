@@ -9,7 +9,6 @@ that starts again replaces what an earlier one left. All calls block; memory: a 
 from __future__ import annotations
 
 import errno
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from os.path import dirname
@@ -19,11 +18,11 @@ from msgspec import Struct, structs
 
 from coffre.system.buffer import Buffer
 from coffre.system.disk import Disk, File
-from coffre.vault.blocks import BadBlock, payload_bytes, relaid, runs, split_row, unit_for
+from coffre.vault.blocks import BadBlock, payload_bytes, runs, split_row, unit_for
 from coffre.vault.drives import Drive, DriveSet, mirror_path
 from coffre.vault.erasure import encode
 from coffre.vault.headers import HEADER_BYTES, BadHeader, ChunkHeader
-from coffre.vault.interface import DataLost, Placement
+from coffre.vault.interface import DataLost
 from coffre.vault.landing import scan
 from coffre.vault.records import (
     GEOMETRIES,
@@ -35,8 +34,6 @@ from coffre.vault.records import (
     Geometry,
 )
 from coffre.vault.segments import SegmentFile, read_header
-
-_NAME = re.compile(r"(?P<chunk>[0-9a-f]{32})\.(?:mirror|(?P<index>[0-9]+)\.segment)")
 
 
 class Sealed(Struct, frozen=True):
@@ -171,7 +168,7 @@ def _blaming(drives: DriveSet, drive: Drive) -> Iterator[None]:
 
 
 def _discard(file: SegmentFile) -> None:
-    with suppress(OSError):  # A drive that fails keeps its file: `remove_leftovers` comes by.
+    with suppress(OSError):  # A drive that fails keeps its file: the sweeper comes by.
         file.discard()
 
 
@@ -259,41 +256,6 @@ def remove_mirrors(drives: DriveSet, chunk_id: bytes) -> None:
         path = mirror_path(drive, chunk_id)
         if drives.disk.exists(path):
             _remove(drives, path)
-
-
-def remove_leftovers(drives: DriveSet, placement: Placement) -> list[str]:
-    """Remove what cut seals, moves and deletes left on present drives; the paths removed.
-
-    These are temporary files, segments that no row names in this place, and mirrors of chunks that
-    the catalog knows to be sealed. A mirror without a row may hold log that is to be recovered: it
-    stays. Not while a seal or repair of this zone runs. Raises OSError.
-    """
-    removed: list[str] = []
-    for drive in drives.present():
-        root = f"{drive.path}/chunks"
-        folders = drives.disk.listdir(root) if drives.disk.exists(root) else []
-        for folder in folders:
-            for name in drives.disk.listdir(f"{root}/{folder}"):
-                if _is_leftover(name, drive, placement):
-                    removed.append(f"{root}/{folder}/{name}")
-                    _remove(drives, removed[-1])
-    return removed
-
-
-def _is_leftover(name: str, drive: Drive, placement: Placement) -> bool:
-    if name.endswith(".tmp"):
-        return True
-    match = _NAME.fullmatch(name)
-    if match is None:
-        return False  # Not ours: nothing is touched that we did not make.
-    chunk = placement.chunk(bytes.fromhex(match["chunk"]))
-    sealed = chunk is not None and relaid(chunk)
-    if match["index"] is None:
-        return sealed
-    if chunk is None:
-        return True
-    index = int(match["index"])
-    return sealed and (index >= len(chunk.members) or chunk.members[index] != drive.id)
 
 
 def _remove(drives: DriveSet, path: str) -> None:

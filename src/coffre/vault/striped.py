@@ -158,6 +158,11 @@ class StripedWriter:
             self._retire(self._current)
         await self._close_all(list(self._retired))
 
+    def renew(self) -> None:
+        """Go on in a new chunk: laid as drives and settings are now."""
+        if self._current is not None:
+            self._retire(self._current)
+
     async def _append(self, data: memoryview, holder: object) -> list[Extent]:
         """Rows in one chunk. Every turn of the loop after the first has a drive less."""
         while True:

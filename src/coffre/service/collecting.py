@@ -1,0 +1,138 @@
+"""Collection as a running node does it: collector and sweeper with what they work on."""
+
+from __future__ import annotations
+
+from coffre.catalog.interface import Committer, Reader
+from coffre.catalog.log import RecordCipher
+from coffre.catalog.mutations import CloseChunk, ReserveChunk
+from coffre.config import Settings
+from coffre.service.layout import DataFolder
+from coffre.service.readers import AllRequests
+from coffre.service.zone import World, ZoneFacts, open_root_keys, origin
+from coffre.stewards.collector import OWNER, Collecting, Collector
+from coffre.stewards.shape import Steward
+from coffre.stewards.sweeper import Sweeper
+from coffre.system.clock import Clock
+from coffre.vault.drives import DriveSet, mirror_path, segment_path
+from coffre.vault.headers import BadHeader
+from coffre.vault.interface import DataLost
+from coffre.vault.keys import RootKeys
+from coffre.vault.records import Chunk
+from coffre.vault.segments import read_header
+from coffre.vault.store import DriveChunkStore
+from coffre.vault.striped import StripedWriter
+from coffre.vault.superblock import SnapshotRef, SuperblockStore, TooFewSuperblocks
+
+_SNAPSHOTS_S = 10.0
+
+
+class KeptSnapshots:
+    """The snapshots that superblocks name, as read a moment ago."""
+
+    def __init__(self, superblocks: SuperblockStore, drives: DriveSet, clock: Clock) -> None:
+        self._superblocks = superblocks
+        self._drives = drives
+        self._clock = clock
+        self._known: tuple[SnapshotRef, ...] = ()
+        self._until = 0.0
+
+    def __call__(self) -> tuple[SnapshotRef, ...]:
+        now = self._clock.monotonic()
+        if now >= self._until:
+            self._until = now + _SNAPSHOTS_S
+            try:
+                paths = [drive.path for drive in self._drives.present()]
+                self._known = self._superblocks.load(paths).best.snapshots
+            except TooFewSuperblocks:
+                # Nothing is known to be covered then, and everything known is kept.
+                return self._known
+        return self._known
+
+    def floor(self) -> int:
+        """The last record that every one of them covers; 0 without any."""
+        return min((snapshot.sequence for snapshot in self()), default=0)
+
+    def keeps(self, name: bytes) -> bool:
+        return any(snapshot.id == name for snapshot in self())
+
+
+def collection(
+    settings: Settings,
+    facts: ZoneFacts,
+    folder: DataFolder,
+    world: World,
+    reader: Reader,
+    committer: Committer,
+    drives: DriveSet,
+) -> list[Steward]:
+    """The stewards of this file, for the one process that runs them."""
+    root_keys = open_root_keys(folder)
+    owner = OWNER + world.entropy.bytes(4).hex()
+    striped = _striped(owner, settings, facts, world, committer, drives, root_keys)
+    snapshots = KeptSnapshots(
+        SuperblockStore(world.disk, root_keys, world.entropy), drives, world.clock
+    )
+    collector = Collector(
+        reader,
+        committer,
+        drives,
+        DriveChunkStore(drives, world.disk, reader, world.clock, striped=striped),
+        AllRequests(folder.readers.name, world.clock.monotonic),
+        world.clock,
+        Collecting(settings.coding, settings.inline_limit, at=settings.collect_at),
+        owner=owner,
+        renew=striped.renew,
+        cipher=lambda chunk: log_cipher(drives, root_keys, chunk),
+        log_floor=snapshots.floor,
+    )
+    sweeper = Sweeper(reader, drives, world.clock, epoch=facts.epoch, kept=snapshots.keeps)
+    return [collector, sweeper]
+
+
+def log_cipher(drives: DriveSet, root_keys: RootKeys, chunk: Chunk) -> RecordCipher:
+    """What opens the log in a landing chunk: any of its files names the root key. Raises DataLost,
+    UnknownRootKey."""
+    for index, member in enumerate(chunk.members):
+        drive = drives.member(member)
+        if drive is None:
+            continue
+        for path in (segment_path(drive, chunk.id, index), mirror_path(drive, chunk.id)):
+            try:
+                header = read_header(drives.disk, path)
+            except (OSError, BadHeader):
+                continue
+            return RecordCipher(root_keys.by_id(header.key_id), chunk.id)
+    raise DataLost(f"chunk {chunk.id.hex()}: no file of it has a header that can be read")
+
+
+def _striped(
+    owner: str,
+    settings: Settings,
+    facts: ZoneFacts,
+    world: World,
+    committer: Committer,
+    drives: DriveSet,
+    root_keys: RootKeys,
+) -> StripedWriter:
+    """The collector's own striped chunk, which no other process is to close."""
+
+    async def reserve(chunk: Chunk) -> None:
+        await committer.commit(
+            ReserveChunk(chunk.id, chunk.owner, chunk.epoch, chunk.k, chunk.m, chunk.members)
+        )
+
+    async def close(chunk_id: bytes) -> None:
+        await committer.commit(CloseChunk(chunk_id))
+
+    return StripedWriter(
+        drives,
+        reserve,
+        close,
+        owner=owner,
+        epoch=facts.epoch,
+        origin=origin(facts, root_keys),
+        entropy=world.entropy,
+        clock=world.clock,
+        wanted=settings.coding,
+        sync_deadline=settings.sync_deadline,
+    )
