@@ -256,6 +256,19 @@ def test_a_failed_sync_is_followed_by_a_new_file_not_by_a_second_sync() -> None:
         assert superblock.generation == 2
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_slot_that_a_killed_process_did_not_sync_is_not_all_that_is_left(seed: int) -> None:
+    disk = written(2)
+    disk.fail("/d1", "sync", errno.EIO)  # The process is killed while it syncs.
+    store_on(disk).write(structs.replace(ZONE, epoch=8), DRIVES)
+    disk.heal("/d1")
+    before = len(disk.journal)
+    store_on(disk).write(structs.replace(ZONE, epoch=9), DRIVES)
+    for moment in range(before, len(disk.journal) + 1):
+        left = disk.image(moment, random.Random(seed))
+        assert store_on(left).read("/d1").status is SlotStatus.VALID, f"power lost at {moment}"
+
+
 def test_a_stuck_drive_fails_and_is_left_alone_until_it_answers() -> None:
     release = threading.Event()
     disk = RecordingDisk(PATHS, wait=lambda _: release.wait())

@@ -227,6 +227,8 @@ class SuperblockStore:
         self._generation = 0
         # Folders where a write failed: what the file's slots hold is not known for sure.
         self._doubtful: set[str] = set()
+        # Folders whose newest slot is on the drive for sure, not only where it is read from.
+        self._settled: set[str] = set()
         self._running: dict[str, Future[None]] = {}
 
     @property
@@ -385,6 +387,13 @@ class SuperblockStore:
         if read.status is SlotStatus.VALID and folder not in self._doubtful:
             file = self._disk.open(path, "edit")
             try:
+                if folder not in self._settled:
+                    # What an earlier process wrote may be in the page cache alone: it is all there
+                    # is once the other slot is written over, so let it be on the drive before.
+                    at = read.slot * SLOT_BYTES
+                    file.pwritev([file.pread(SLOT_BYTES, at)], at)
+                    file.sync()
+                    self._settled.add(folder)
                 file.pwritev([data], (1 - read.slot) * SLOT_BYTES)
                 file.sync()
             finally:
