@@ -1,6 +1,8 @@
-"""The stewards, on the memory engine."""
+"""The stewards, on the memory engine, and on drives where only they show it."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from coffre.catalog.memory import MemoryCatalog
 from coffre.catalog.mutations import (
@@ -14,10 +16,12 @@ from coffre.catalog.mutations import (
 )
 from coffre.catalog.records import Secret
 from coffre.stewards.reaper import Reaper
+from coffre.stewards.sealer import Sealer
 from coffre.system.clock import ManualClock
 from coffre.system.entropy import SeededEntropy
+from coffre.testing.committing import RecordedZone, put
 from coffre.vault.memory import MemoryChunkStore
-from coffre.vault.records import Blob
+from coffre.vault.records import GEOMETRIES, Blob, ChunkState
 
 PARTS = 300
 
@@ -43,3 +47,25 @@ async def test_what_an_abort_leaves_is_freed_and_counted_dead_by_the_reaper() ->
     assert not catalog.has_orphans()
     assert sum(chunk.dead for chunk in catalog.chunks()) == PARTS * 17
     assert (await Reaper(catalog, catalog, clock).round()).did == 0
+
+
+async def test_what_was_sealed_before_a_stop_does_not_trouble_the_sealer_after_it(
+    tmp_path: Path,
+) -> None:
+    zone = RecordedZone(tmp_path)
+    node = await zone.founded()
+    mutation, body = put(b"key", b"body")
+    await node.committer.commit(mutation, body)
+    await node.stop()
+    node = await zone.node()  # It logs that the chunk of before is closed.
+    zone.clock.advance(zone.settings.seal_after)
+    mutation, body = put(b"key", b"another")
+    await node.committer.commit(mutation, body)
+    assert await Sealer(node.reader, node.committer, node.drives, GEOMETRIES[0]).seal_now()
+    await node.stop()
+
+    node = await zone.node()
+    assert [c for c in node.reader.chunks() if c.state is ChunkState.SEALING]
+    done = await Sealer(node.reader, node.committer, node.drives, GEOMETRIES[0]).round()
+    assert done.did == 0
+    await node.stop()

@@ -14,6 +14,7 @@ from coffre.vault.drives import DriveSet
 from coffre.vault.interface import DataLost
 from coffre.vault.records import Chunk, ChunkKind, ChunkState, Geometry
 from coffre.vault.seal import remove_mirrors, seal
+from coffre.vault.segments import find_sealed
 
 log = logging.getLogger("coffre.sealer")
 
@@ -57,7 +58,8 @@ class Sealer(Steward):
                 try:
                     sealing = await self._seal(chunk)
                 except DataLost as error:
-                    stuck = error
+                    if not await self._is_sealed(chunk):
+                        stuck = error
                     continue
                 await self._committer.commit(sealing)
                 await asyncio.to_thread(remove_mirrors, self._drives, chunk.id)
@@ -85,6 +87,11 @@ class Sealer(Steward):
             for chunk in chunks:
                 await asyncio.to_thread(remove_mirrors, self._drives, chunk.id)
             return len(chunks)
+
+    async def _is_sealed(self, chunk: Chunk) -> bool:
+        """Was it sealed by `seal_now`, which the rows hear of with the next group?"""
+        found = await asyncio.to_thread(find_sealed, self._drives, chunk.id)
+        return found is not None and found.length >= chunk.length
 
     async def _seal(self, chunk: Chunk) -> SealChunk:
         sealed = await asyncio.to_thread(seal, chunk, self._drives, wanted=self._wanted)
