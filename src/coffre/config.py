@@ -64,6 +64,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     drives: tuple[DriveFolder, ...] = ()
     geometry: Literal["12+4", "8+4", "8+3", "4+2", "2+1", "1+0"] = "12+4"
     landing_copies: Annotated[int, Meta(ge=3, le=5)] = 3
+    drive_reserve: Annotated[int, Meta(ge=0)] = 1024 * MIB
     inline_limit: Annotated[int, Meta(ge=64 * KIB, le=8 * MIB)] = MIB
     seal_after: Seconds = 60.0
     collect_at: Annotated[float, Meta(ge=0.05, le=1)] = 0.3

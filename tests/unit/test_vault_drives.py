@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coffre.testing.disk import RecordingDisk
-from coffre.vault.drives import Drive, DriveSet, DriveState, ensure_chunk_dir
+from coffre.vault.drives import (
+    Drive,
+    DriveSet,
+    DriveState,
+    broken_promise,
+    ensure_chunk_dir,
+)
 from coffre.vault.interface import StorageFull
 from coffre.vault.records import GEOMETRIES, Geometry
 
@@ -116,14 +122,95 @@ def test_mirrors_stand_in_racks_then_nodes_then_drives() -> None:
     assert len({drive.id for drive in one_node.choose_mirrors(3)}) == 3
 
 
-def test_the_emptier_drive_is_chosen() -> None:
+def test_drives_are_chosen_in_proportion_to_what_is_free_on_them() -> None:
+    disk, drives = drive_set(3, 1, 3)
+    sizes = {drive.path: (1 + 10 * (1 + at % 3)) * GIB for at, drive in enumerate(drives.all())}
+    for path, size in sizes.items():
+        disk.full(path, size)
+    used = Counter(drive.path for _ in range(600) for drive in drives.choose_mirrors(3))
+    assert [round(used[path] / 100) for path in sizes] == [1, 2, 3] * 3
+
+
+def test_of_two_alike_the_emptier_drive_goes_first() -> None:
     disk, drives = drive_set(3, 1, 3)
     for drive in drives.all():
         disk.full(drive.path, 10 * GIB)
     empty = {"/z/r0n0d2", "/z/r1n0d0", "/z/r2n0d1"}
     for path in empty:
-        disk.full(path, 100 * GIB)
+        disk.full(path, 10 * GIB + 1)
     assert {drive.path for drive in drives.choose_mirrors(3)} == empty
+    assert not empty & {drive.path for drive in drives.choose_mirrors(3)}
+
+
+def test_a_new_drive_starts_beside_the_others() -> None:
+    disk, drives = drive_set(1, 1, 4)
+    for _ in range(100):
+        drives.choose_mirrors(1)
+    disk.mkdir("/z/new")
+    drives.add(Drive(b"new".ljust(16), "/z/new", "r0n0", "r0"))
+    used = Counter(drive.path for _ in range(100) for drive in drives.choose_mirrors(1))
+    assert set(used.values()) == {20}
+
+
+def test_a_drive_that_is_to_be_emptied_takes_nothing_and_is_still_read() -> None:
+    _, drives = drive_set(4, 2, 2)
+    going = drives.all()[:2]
+    for drive in going:
+        drives.intend(drive.id, "drain")
+    for _ in range(8):
+        assert not set(going) & set(drives.choose_segments(WIDEST)[1])
+        assert not set(going) & set(drives.choose_mirrors(3))
+    assert all(drives.member(drive.id) is drive for drive in going)
+    assert not drives.take([going[0].id])
+
+
+def test_a_drive_that_is_being_checked_is_neither_read_nor_written() -> None:
+    _, drives = drive_set(4, 2, 2)
+    back = drives.all()[0]
+    drives.mark(back.id, DriveState.CHECKING, "it is back")
+    assert drives.member(back.id) is None
+    assert back not in drives.choose_segments(WIDEST)[1]
+    assert drives.untrusted() == (back.id,)
+    assert back in drives.reachable()
+
+
+@given(
+    racks=st.integers(1, 6),
+    nodes=st.integers(1, 3),
+    each=st.integers(1, 6),
+    wanted=st.sampled_from(GEOMETRIES),
+)
+def test_a_promise_that_is_not_refused_is_kept(
+    racks: int, nodes: int, each: int, wanted: Geometry
+) -> None:
+    _, drives = drive_set(racks, nodes, each)
+    broken = broken_promise([(drive.node, drive.rack) for drive in drives.all()], wanted)
+    geometry, chosen = drives.choose_segments(wanted)
+    survives_a_rack = racks == 1 or per_rack(chosen)[-1] <= wanted.m
+    assert (not broken) == (geometry == wanted and survives_a_rack)
+
+
+@pytest.mark.parametrize(
+    ("shape", "geometry", "says"),
+    [
+        ((4, 2, 2), "12+4", ""),
+        ((1, 1, 1), "1+0", ""),
+        ((1, 1, 3), "2+1", ""),
+        ((3, 1, 1), "2+1", ""),
+        ((1, 4, 4), "12+4", ""),
+        ((2, 1, 1), "1+0", "loss of a rack"),
+        ((2, 2, 4), "12+4", "8 fit so in these 2 racks"),
+        ((3, 1, 5), "12+4", "takes 16 drives"),
+    ],
+)
+def test_what_drives_cannot_promise_is_said(
+    shape: tuple[int, int, int], geometry: str, says: str
+) -> None:
+    _, drives = drive_set(*shape)
+    wanted = next(one for one in GEOMETRIES if str(one) == geometry)
+    reason = broken_promise([(drive.node, drive.rack) for drive in drives.all()], wanted)
+    assert says in reason
+    assert bool(says) == bool(reason)
 
 
 def test_equals_take_turns_and_so_do_the_segments_that_serve_reads() -> None:

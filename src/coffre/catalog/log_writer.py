@@ -303,10 +303,8 @@ class LogWriter:
         await self._write_superblock()
 
     async def amend(self, change: Change) -> None:
-        """Change what superblocks say of the zone: drives, intents, geometry, snapshots.
-
-        Raises SuperblockNotWritten, SuperblockTooLarge: nothing is changed in this run.
-        """
+        """Change what superblocks say of the zone. Raises SuperblockNotWritten,
+        SuperblockTooLarge: then nothing is changed in this run."""
         await self._zone.write(self.epoch, self._log_state, change=change)
 
     async def follow_drives(self) -> None:
@@ -322,6 +320,9 @@ class LogWriter:
         if target is not None and not self._drives.take(target.ref.members):
             away = [one for one in target.ref.members if self._drives.member(one) is None]
             self._leave(target, away)
+        waiting = (self._unsealed.get(closing.chunk) for closing in self._closing)
+        if any(ref is not None and not self._drives.take(ref.members) for ref in waiting):
+            self._rolled, self._due_at = True, None
         await self._write_superblock()
 
     @property

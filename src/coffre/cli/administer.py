@@ -142,19 +142,6 @@ def bucket_show(invocation: Invocation, name: str, store: str | None) -> None:
     invocation.answer(found[0], lambda: show.record(found[0]))
 
 
-@click.group()
-def drive() -> None:
-    """Drives."""
-
-
-@drive.command("list")
-@shared
-def drive_list(invocation: Invocation) -> None:
-    """Every drive with its folder, node, rack and state."""
-    drives = invocation.call("drive.list")
-    invocation.answer(drives, lambda: show.table(drives, _columns(drives), "No drive."))
-
-
 @click.command()
 @click.option("--now", is_flag=True, help="Seal every open chunk, the log's too, then return.")
 @shared

@@ -11,7 +11,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from coffre import __version__
-from coffre.cli import administer, keys, node, stewards
+from coffre.cli import administer, drives, keys, node, stewards
 from coffre.cli.complaint import INTERNAL, INTERRUPTED, Complaint
 from coffre.cli.invocation import Invocation, shared
 
@@ -42,7 +42,8 @@ for _command in (
     administer.store,
     administer.user,
     administer.bucket,
-    administer.drive,
+    drives.drive,
+    drives.node,
     administer.seal,
     stewards.steward,
     keys.key,

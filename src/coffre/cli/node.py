@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import click
 import msgspec
@@ -11,16 +11,23 @@ from coffre.cli import welcome
 from coffre.cli.complaint import Unusable
 from coffre.cli.invocation import Invocation, shared
 
+_accept_less = click.option(
+    "--accept-less",
+    is_flag=True,
+    help="Also where the drives cannot keep what the geometry promises.",
+)
+
 
 @click.command()
+@_accept_less
 @shared
-def init(invocation: Invocation) -> None:
+def init(invocation: Invocation, accept_less: bool) -> None:
     """Make a region with one zone in the data folder: drives, root key, operator, first store."""
     from coffre.service import StartRefused, initialize
 
     settings = invocation.settings()
     try:
-        facts = msgspec.to_builtins(initialize(settings))
+        facts = msgspec.to_builtins(initialize(settings, accept_less=accept_less))
     except StartRefused as refused:
         raise Unusable(str(refused)) from refused
     invocation.answer(
@@ -43,9 +50,15 @@ def init(invocation: Invocation) -> None:
     default="drives",
     help="memory: nothing on disk, gone at the end; for test suites.",
 )
+@_accept_less
 @shared
 def serve(
-    invocation: Invocation, host: str | None, port: int | None, workers: int | None, engine: str
+    invocation: Invocation,
+    host: str | None,
+    port: int | None,
+    workers: int | None,
+    engine: str,
+    accept_less: bool,
 ) -> None:
     """Serve S3 until told to stop; an empty data folder is initialized first."""
     from coffre.service import StartRefused, serve
@@ -65,6 +78,7 @@ def serve(
         )
 
     try:
-        serve(settings, announce, "memory" if engine == "memory" else "drives")
+        which: Literal["drives", "memory"] = "memory" if engine == "memory" else "drives"
+        serve(settings, announce, which, accept_less=accept_less)
     except StartRefused as refused:
         raise Unusable(str(refused)) from refused

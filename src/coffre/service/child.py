@@ -21,7 +21,8 @@ class Boot(msgspec.Struct, frozen=True):
     `zone` is what the committer found at its start (`zone.ZoneFacts`), for all but itself;
     `owner` names the process in what it owns (striped chunks); `live_owners` are the workers that
     run, so that a new committer knows whose chunks nobody will append to any more; `gone_owner` is
-    the worker that a new one takes the place of; `listen_fd` is
+    the worker that a new one takes the place of; `accept_less`: a changed geometry may promise
+    what the drives cannot keep; `listen_fd` is
     the listening socket that a worker accepts from.
     """
 
@@ -32,6 +33,7 @@ class Boot(msgspec.Struct, frozen=True):
     zone: dict[str, Any] = {}
     owner: str = ""
     live_owners: tuple[str, ...] = ()
+    accept_less: bool = False
     gone_owner: str = ""
     listen_fd: int = -1
 
@@ -75,6 +77,7 @@ async def start_child(
     zone: dict[str, Any],
     owner: str = "",
     live_owners: tuple[str, ...] = (),
+    accept_less: bool = False,
     gone_owner: str = "",
     listen_fd: int = -1,
 ) -> tuple[Child, Ready]:
@@ -99,6 +102,7 @@ async def start_child(
             zone=zone,
             owner=owner,
             live_owners=live_owners,
+            accept_less=accept_less,
             gone_owner=gone_owner,
             listen_fd=listen_fd,
         )

@@ -30,9 +30,8 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     folder = DataFolder(Path(settings.data))
     lock = FolderLock(folder, "committer", patience_s=LOCK_PATIENCE_S)
     os.chdir(folder.root)
-    engine = await open_engine(settings, real_world())
+    engine = await open_engine(settings, real_world(), accept_less=boot.accept_less)
     node = engine.node
-    node.keeper.publish_on(folder.board)
 
     async def ask_stewards(operation: str, arguments: dict[str, Any]) -> Any:
         try:
@@ -46,6 +45,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     node.seal = seal
     node.stewards = ask_stewards
     running = asyncio.ensure_future(engine.run())
+    keeping = asyncio.ensure_future(node.keep_drives())
     await node.keys.resume()
     await close_left_chunks(
         node.reader, engine.committer, lambda owner: owner not in boot.live_owners
@@ -54,12 +54,15 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     door = await open_door(folder.socket.name, Administration(node).call)
     ready({"zone": msgspec.to_builtins(node.facts)})
     stopping = asyncio.ensure_future(stop.wait())
-    await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((running, keeping, stopping), return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
+    keeping.cancel()
     door.close()
     engine.stop()
     try:
         await running
+        if keeping.done() and not keeping.cancelled():
+            keeping.result()
     finally:
         link.close()
         lock.release()

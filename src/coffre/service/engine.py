@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from coffre.catalog.generation import Generation
 from coffre.catalog.group import GroupCommitter
+from coffre.catalog.interface import CommitUnknown
 from coffre.catalog.log_state import LogSettings
 from coffre.catalog.log_writer import LogWriter
 from coffre.catalog.migrating import migrate
@@ -19,10 +22,20 @@ from coffre.catalog.recovery import Recovered, RecoveryRefused, Way, recover
 from coffre.catalog.schema import SchemaMismatch
 from coffre.catalog.stamp import HybridClock
 from coffre.config import Settings
+from coffre.service.administration import Invalid
+from coffre.service.drive_changes import DriveChanges
 from coffre.service.drive_keeper import DriveKeeper
-from coffre.service.drives import configured_folders, find_drives, refuse_foreign
+from coffre.service.drive_view import DriveView
+from coffre.service.drives import (
+    configured_folders,
+    find_drives,
+    label_place,
+    refuse_foreign,
+    refuse_less,
+)
 from coffre.service.keys import KeyKeeper, refuse_unknown_keys
 from coffre.service.layout import DataFolder, StartRefused
+from coffre.service.monitor import Monitor
 from coffre.service.node import Node, NoStewards
 from coffre.service.zone import World, ZoneFacts, catalog_reader, drive_set, open_root_keys
 from coffre.vault.drives import DriveSet, DriveState
@@ -34,9 +47,12 @@ from coffre.vault.superblock import (
     SuperblockNotWritten,
     SuperblockStore,
     TooFewSuperblocks,
-    superblock_path,
 )
 
+log = logging.getLogger("coffre.engine")
+
+# What a replaced drive held is made again in minutes at best.
+_FORGET_EVERY_S = 5.0
 SealNow = Callable[[], Awaitable[int]]
 AskStewards = Callable[[str, dict[str, Any]], Awaitable[Any]]
 
@@ -59,14 +75,27 @@ class DrivesNode(Node):
         self.entropy = world.entropy
         self.root_keys = root_keys
         self.zone_number = facts.zone_number
+        self._settings = settings
         self.reader = catalog_reader(DataFolder(Path(settings.data)))
         self.committer: GroupCommitter = committer
         self.drives = drives
         self.facts = facts
         self.seal: SealNow | None = None
         self.stewards: AskStewards | None = None
-        self._world = world
-        self.keeper = DriveKeeper(drives, settings.coding.m)
+        self.view = DriveView(drives, world.clock, self.reader.chunks, lambda: committer.zone)
+        self.keeper = DriveKeeper(drives, committer)
+        self.changes = DriveChanges(
+            settings, DataFolder(Path(settings.data)), world, drives, committer, self.view
+        )
+        self.monitor = Monitor(
+            drives,
+            superblocks,
+            self.keeper,
+            committer,
+            world.clock,
+            world.entropy,
+            deadline=settings.sync_deadline,
+        )
         self.keys = KeyKeeper(
             DataFolder(Path(settings.data)),
             root_keys,
@@ -77,11 +106,15 @@ class DrivesNode(Node):
             clock=world.clock,
             entropy=world.entropy,
         )
-        self.operations = {**self.keeper.operations, **self.keys.operations}
+        self.operations = {
+            **self.keeper.operations,
+            **self.changes.operations,
+            **self.keys.operations,
+        }
 
     def status(self) -> dict[str, Any]:
         chunks = self.reader.chunks()
-        states = [drive["state"] for drive in self.drive_list()]
+        states = [drive.state.value for drive in self.drives.all()]
         return {
             "engine": "drives",
             "region": self.facts.region,
@@ -95,28 +128,25 @@ class DrivesNode(Node):
                 "appended": sum(chunk.length for chunk in chunks),
                 "dead": sum(chunk.dead for chunk in chunks),
             },
+            "exposure": self.view.exposure(),
             "recovery": self.facts.recovery,
         }
 
     def drive_list(self) -> list[dict[str, Any]]:
-        found = []
-        for drive in self.drives.all():
-            state, reason = drive.state, drive.reason
-            here = drive.path and self._world.disk.exists(superblock_path(drive.path))
-            if state is DriveState.PRESENT and not here:
-                state, reason = DriveState.MISSING, "its superblock is gone"
-            found.append(
-                {
-                    "id": drive.id.hex(),
-                    "path": drive.path,
-                    "node": drive.node,
-                    "rack": drive.rack,
-                    "state": state.value,
-                    "reason": reason,
-                    "free_bytes": self._world.disk.free_bytes(drive.path) if here else None,
-                }
-            )
-        return found
+        return self.view.rows()
+
+    async def keep_drives(self) -> None:
+        """Watch the drives, and let the other processes follow, until cancelled."""
+        board = DataFolder(Path(self._settings.data)).board
+        await asyncio.gather(self.keeper.keep(board), self.monitor.watch(), self._forget_replaced())
+
+    async def _forget_replaced(self) -> None:
+        while True:
+            try:
+                await self.changes.forget_replaced()
+            except (Invalid, CommitUnknown, OSError) as error:
+                log.warning("replaced drives are not forgotten yet: %s", error)
+            await asyncio.sleep(_FORGET_EVERY_S)
 
     async def seal_now(self) -> dict[str, Any]:
         if self.seal is None:
@@ -146,22 +176,26 @@ class Engine:
         self.committer.stop()
 
 
-async def open_engine(settings: Settings, world: World) -> Engine:
+async def open_engine(settings: Settings, world: World, *, accept_less: bool = False) -> Engine:
     """Find the zone's drives, recover, and make the committer. Raises StartRefused.
 
-    The caller holds the data folder's lock.
+    The caller holds the data folder's lock. `accept_less`: a changed geometry may promise what the
+    drives cannot keep.
     """
     folder = DataFolder(Path(settings.data))
     root_keys = open_root_keys(folder)
     superblocks = SuperblockStore(world.disk, root_keys, world.entropy)
     loaded = _load(superblocks, settings)
     best = loaded.best
+    if best.geometry != settings.coding and not accept_less:
+        refuse_less(map(label_place, best.drives), settings.coding)
     facts = ZoneFacts(
         epoch=best.epoch + 1,
         region=best.region,
         zone=best.zone,
         zone_number=best.zone_number,
-        drives=find_drives(configured_folders(settings), best, loaded.per_path),
+        drives=find_drives(configured_folders(settings), best, loaded.per_path, world.disk),
+        drive_reserve=settings.drive_reserve,
     )
     drives = drive_set(facts, world)
     try:
@@ -201,6 +235,7 @@ async def open_engine(settings: Settings, world: World) -> Engine:
         await migrate(recovered.db, writer)
     except (SchemaMismatch, StorageFull, SuperblockNotWritten) as error:
         raise StartRefused(f"the catalog cannot be brought to this version: {error}") from error
+    await _promise(writer, settings)
     generation = Generation(str(folder.generation))
     generation.rise()
     committer = GroupCommitter(
@@ -217,6 +252,21 @@ async def open_engine(settings: Settings, world: World) -> Engine:
         recovered.db.close()
         raise
     return Engine(node, recovered)
+
+
+async def _promise(writer: LogWriter, settings: Settings) -> None:
+    """Let superblocks say what holds for new data by now. Raises StartRefused."""
+    promised = settings.coding, settings.landing_copies
+    if (writer.zone.geometry, writer.zone.landing_copies) == promised:
+        return
+    try:
+        await writer.amend(
+            lambda zone: structs.replace(zone, geometry=promised[0], landing_copies=promised[1])
+        )
+    except SuperblockNotWritten as error:
+        raise StartRefused(
+            f"{error}: bring missing drives back before the geometry changes"
+        ) from error
 
 
 def _load(superblocks: SuperblockStore, settings: Settings) -> Loaded:

@@ -80,6 +80,11 @@ class DataFolder:
         return self.root / "drives.json"
 
     @property
+    def places(self) -> Path:
+        """Drives that were added and removed since the configuration (`service.drives`)."""
+        return self.root / "drives.json"
+
+    @property
     def board(self) -> Path:
         """How every drive is, as the committer of a running node sees it (`service.board`)."""
         return self.root / "drives.board"

@@ -15,7 +15,7 @@ import uvloop
 from coffre.config import Settings
 from coffre.service.administration import Administration
 from coffre.service.announcement import FirstKeys, Owner, announcement
-from coffre.service.drives import configured_folders, new_labels
+from coffre.service.drives import configured_folders, new_labels, refuse_less
 from coffre.service.engine import Engine, open_engine, with_engine
 from coffre.service.first import first_owner, populate
 from coffre.service.journal import configure_logging
@@ -33,17 +33,18 @@ ZONE_NUMBER = 1
 Announce = Callable[[dict[str, Any]], None]
 
 
-def initialize(settings: Settings) -> dict[str, Any]:
+def initialize(settings: Settings, *, accept_less: bool = False) -> dict[str, Any]:
     """Make a region with one zone in a missing or empty folder; the facts, secrets included.
 
-    Raises StartRefused; a folder that is not new is left as it is.
+    Raises StartRefused; a folder that is not new is left as it is. `accept_less`: the geometry may
+    promise what the drives cannot keep.
     """
     folder = DataFolder(Path(settings.data))
     if folder.state() != "new":
         raise StartRefused(f"{folder.root} is initialized already: `coffre serve` starts it")
     lock = FolderLock(folder, "node")
     try:
-        owner, first = uvloop.run(_make(settings, folder))
+        owner, first = uvloop.run(_make(settings, folder, accept_less))
     finally:
         lock.release()
     return announcement(settings, settings.port, owner, first)
@@ -53,13 +54,15 @@ def serve(
     settings: Settings,
     announce: Announce,
     engine: Literal["drives", "memory"] = "drives",
+    *,
+    accept_less: bool = False,
 ) -> None:
     """Serve until told to stop. Raises StartRefused."""
     configure_logging(settings.log_level, process="supervisor")
     if engine == "memory":
         uvloop.run(serve_memory(settings, announce))
     else:
-        asyncio.run(_serve(settings, announce))
+        asyncio.run(_serve(settings, announce, accept_less))
 
 
 @contextmanager
@@ -96,7 +99,7 @@ class OfflineNode:
         return await with_engine(engine, lambda: Administration(node).call(operation, arguments))
 
 
-async def _serve(settings: Settings, announce: Announce) -> None:
+async def _serve(settings: Settings, announce: Announce, accept_less: bool) -> None:
     folder = DataFolder(Path(settings.data))
     state = folder.state()
     lock = FolderLock(folder, "node", patience_s=2.0)
@@ -108,8 +111,8 @@ async def _serve(settings: Settings, announce: Announce) -> None:
             port = listeners[0].getsockname()[1]
             first = None
             if state == "new":
-                owner, first = await _make(settings, folder)
-            supervisor = Supervisor(settings, listeners)
+                owner, first = await _make(settings, folder, accept_less)
+            supervisor = Supervisor(settings, listeners, accept_less=accept_less)
             stop = _stop_on_signals()
             try:
                 await supervisor.start()
@@ -144,9 +147,14 @@ async def _until_stopped(supervisor: Supervisor, stop: asyncio.Event) -> None:
         raise failed.result()
 
 
-async def _make(settings: Settings, folder: DataFolder) -> tuple[Owner, FirstKeys]:
+async def _make(
+    settings: Settings, folder: DataFolder, accept_less: bool
+) -> tuple[Owner, FirstKeys]:
     """Everything that a new region needs; the marker that makes it count comes last."""
     world = real_world()
+    if not accept_less:
+        places = ((one.node, one.rack) for one in configured_folders(settings))
+        refuse_less(places, settings.coding)
     making = folder.making
     if making.exists():
         _clear_half_made(settings, folder)

@@ -66,8 +66,11 @@ def listen(host: str, port: int, count: int) -> list[socket.socket]:
 class Supervisor:
     """Runs one node's processes until stopped."""
 
-    def __init__(self, settings: Settings, listeners: list[socket.socket]) -> None:
+    def __init__(
+        self, settings: Settings, listeners: list[socket.socket], *, accept_less: bool = False
+    ) -> None:
         self._settings = settings
+        self._accept_less = accept_less
         self._boot_settings: dict[str, Any] = msgspec.to_builtins(settings)
         self._workers = {f"worker-{index}": listener for index, listener in enumerate(listeners)}
         self._children: dict[str, Child] = {}
@@ -112,6 +115,7 @@ class Supervisor:
             zone={} if role == "committer" else self._zone,
             owner=owner,
             live_owners=live,
+            accept_less=self._accept_less,
             gone_owner=gone.owner if role == "worker" and gone is not None else "",
             listen_fd=self._workers[name].fileno() if role == "worker" else -1,
         )

@@ -17,7 +17,7 @@ from coffre.service.layout import DataFolder, StartRefused
 from coffre.system.clock import Clock, SystemClock
 from coffre.system.disk import Disk, LocalDisk
 from coffre.system.entropy import Entropy, SystemEntropy
-from coffre.vault.drives import Drive, DriveSet, DriveState, Intent
+from coffre.vault.drives import RESERVE_BYTES, Drive, DriveSet, DriveState, Intent
 from coffre.vault.headers import Origin
 from coffre.vault.keys import RootKeyFile, RootKeys, WrongKey
 from coffre.vault.records import ChunkKind, ChunkState
@@ -43,6 +43,7 @@ class ZoneFacts(Struct, frozen=True):
     zone: str
     zone_number: int
     drives: tuple[DriveFacts, ...]
+    drive_reserve: int = RESERVE_BYTES
     rebuilt: bool = False
     recovery: dict[str, Any] = {}
 
@@ -84,6 +85,7 @@ def drive_set(facts: ZoneFacts, world: World) -> DriveSet:
             Drive(one.id, one.path, one.node, one.rack, one.state, one.reason, one.intent)
             for one in facts.drives
         ),
+        reserve_bytes=facts.drive_reserve,
     )
 
 

@@ -1,7 +1,9 @@
 """Drives: labelled folders, which of them are there, and where new chunks go.
 
-Placement looks at racks first, then nodes, then free space, then who was chosen least of late.
-Free space counts in whole GiB so that folders of one disk are equals and share the work.
+Placement looks at racks first, then nodes, then free space: within what the promise leaves, drives
+are chosen in proportion to what is free on them. Every choice moves a drive's *turn* on by the
+inverse of its free bytes, and the lowest turn is next; so equals take turns, folders of one disk
+are equals, and a drive that is new starts beside the others instead of taking everything.
 """
 
 from __future__ import annotations
@@ -84,6 +86,24 @@ def ensure_chunk_dir(disk: Disk, drive: Drive, chunk_id: bytes) -> None:
         drive._chunk_dirs.add(path)
 
 
+def broken_promise(places: Iterable[tuple[str, str]], geometry: Geometry) -> str:
+    """Why drives at these (node, rack) cannot keep what a geometry promises; empty if they can.
+
+    The promise: the data survives the loss of any m drives, and of any one rack where there are
+    racks to choose from (no rack holds more than m segments of a chunk).
+    """
+    racks = Counter(rack for _, rack in places)
+    if racks.total() < geometry.width:
+        return f"{geometry} takes {geometry.width} drives, and there are {racks.total()}"
+    fitting = sum(min(geometry.m, drives) for drives in racks.values())
+    if len(racks) > 1 and fitting < geometry.width:
+        return (
+            f"{geometry} survives the loss of a rack only with at most {geometry.m} of its "
+            f"{geometry.width} segments in each, and {fitting} fit so in these {len(racks)} racks"
+        )
+    return ""
+
+
 class DriveSet:
     """A zone's drives as this process sees them.
 
@@ -99,8 +119,8 @@ class DriveSet:
         self.disk = disk
         self.reserve_bytes = reserve_bytes
         self._drives = {drive.id: drive for drive in drives}
-        self._chosen: Counter[bytes] = Counter()
-        self._turn = 0
+        self._turns: dict[bytes, float] = {}
+        self._rotation = 0
         self._full_at: dict[bytes, int] = {}
 
     def all(self) -> list[Drive]:
@@ -192,7 +212,7 @@ class DriveSet:
         room = self._with_room()
         self._refuse_crowding(room, count)
         chosen = self._spread(room, count, count)
-        self._chosen.update(drive.id for drive in chosen)
+        self._take_turns(chosen, room)
         return chosen
 
     def choose_segments(self, wanted: Geometry) -> tuple[Geometry, list[Drive]]:
@@ -209,11 +229,11 @@ class DriveSet:
         geometry, chosen = self._fit(room, wanted)
         if geometry.m < wanted.m and geometry.m < self._fit(self._all_takers(), wanted)[0].m:
             raise StorageFull("too few drives have room for what must survive the loss of some")
-        self._chosen.update(drive.id for drive in chosen)
-        self._turn += 1
-        turn = self._turn % geometry.width
+        self._take_turns(chosen, room)
+        self._rotation += 1
+        first = self._rotation % geometry.width
         # Data segments serve the reads: let every drive have its share of them.
-        return geometry, chosen[turn:] + chosen[:turn]
+        return geometry, chosen[first:] + chosen[:first]
 
     def _fit(self, room: dict[bytes, int], wanted: Geometry) -> tuple[Geometry, list[Drive]]:
         """The widest geometry that fits on these drives. Raises StorageFull when none does."""
@@ -234,14 +254,17 @@ class DriveSet:
         return dict.fromkeys((drive.id for drive in self._takers()), 0)
 
     def _with_room(self) -> dict[bytes, int]:
-        """Free GiB of each present drive that has more than the reserve."""
+        """Bytes above the reserve of each drive that takes new data and has more than that."""
         room: dict[bytes, int] = {}
         for drive in self._takers():
             free = self._room_on(drive)
             if free is not None:
-                room[drive.id] = free >> 30
+                room[drive.id] = free - self.reserve_bytes
         if not room:
             raise StorageFull("no drive has room for a chunk")
+        known = [self._turns[one] for one in room if one in self._turns]
+        for newcomer in room.keys() - self._turns.keys():
+            self._turns[newcomer] = min(known, default=0.0)
         return room
 
     def _room_on(self, drive: Drive) -> int | None:
@@ -263,6 +286,10 @@ class DriveSet:
         if len(room) < min(enough, len(takers)) or with_room < min(enough, racks):
             raise StorageFull("too few drives have room for what must survive the loss of two")
 
+    def _take_turns(self, chosen: Iterable[Drive], room: dict[bytes, int]) -> None:
+        for drive in chosen:
+            self._turns[drive.id] += 1 / max(1, room[drive.id])
+
     def _spread(self, room: dict[bytes, int], count: int, per_rack: int) -> list[Drive]:
         """Up to `count` drives, at most `per_rack` in a rack, as evenly spread as they allow."""
         left = [self._drives[drive_id] for drive_id in room]
@@ -270,9 +297,11 @@ class DriveSet:
         nodes: Counter[tuple[str, str]] = Counter()
         chosen: list[Drive] = []
 
-        def rank(drive: Drive) -> tuple[int, int, int, int]:
+        def rank(drive: Drive) -> tuple[int, int, float]:
             node = nodes[drive.rack, drive.node]
-            return racks[drive.rack], node, -room[drive.id], self._chosen[drive.id]
+            # Its next turn: of two that start alike, the one with more space goes first.
+            turn = self._turns.get(drive.id, 0.0) + 1 / max(1, room[drive.id])
+            return racks[drive.rack], node, turn
 
         while left and len(chosen) < count:
             drive = min(left, key=rank)
