@@ -71,6 +71,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sync_deadline: Seconds = 2.0
     read_deadline: Seconds = 2.0
 
+    snapshot_every: Seconds = 3600.0
+    snapshots_kept: Annotated[int, Meta(ge=2, le=8)] = 3
+    follower: bool = True
+    follower_path: Annotated[str, Meta(pattern="^(/.*)?$")] = ""
+
     bucket_limit: Annotated[int, Meta(ge=1)] = 999
     allow_v2: bool = True
     sse_c_over_http: bool = False

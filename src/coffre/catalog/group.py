@@ -29,7 +29,7 @@ from coffre.catalog.checkpoint import WAL_BYTES, Checkpointer
 from coffre.catalog.generation import changes_rights
 from coffre.catalog.interface import CommitterBusy, CommitUnknown
 from coffre.catalog.log import EncodedRecord, decode
-from coffre.catalog.log_state import ChunkGivenUp
+from coffre.catalog.log_state import ChunkGivenUp, KeptSnapshots
 from coffre.catalog.log_writer import LogWriter
 from coffre.catalog.mutations import (
     CloseChunk,
@@ -183,6 +183,16 @@ class GroupCommitter:
     def zone(self) -> Superblock:
         """The zone as its superblocks describe it."""
         return self._writer.zone
+
+    @property
+    def log_floor(self) -> int:
+        """The record up to which the log is not needed any more: the oldest snapshot holds it."""
+        return self._writer.said.log_floor
+
+    @property
+    def kept_snapshots(self) -> KeptSnapshots:
+        """Which snapshots superblocks name, or may name."""
+        return self._writer.said.kept_snapshots
 
     def stop(self) -> None:
         """Let `run` finish what is queued and return."""

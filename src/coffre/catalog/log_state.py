@@ -14,7 +14,7 @@ from coffre.vault.drives import DriveSet, mirror_path
 from coffre.vault.headers import ChunkHeader
 from coffre.vault.landing import AHEAD, SYNC_DEADLINE, Landing
 from coffre.vault.records import CHUNK_BYTES, Chunk, ChunkKind, ChunkState
-from coffre.vault.superblock import LandingRef, Superblock
+from coffre.vault.superblock import LandingRef, SnapshotRef, Superblock
 
 
 class ChunkGivenUp(Exception):
@@ -35,6 +35,14 @@ class LogSettings(Struct, frozen=True):
     capacity: int = CHUNK_BYTES
     sync_deadline: float = SYNC_DEADLINE
     ahead: int = AHEAD
+
+
+class KeptSnapshots(Struct, frozen=True):
+    """Which snapshots superblocks are to name, the oldest first, and the ids of all that one may
+    name after a write that failed."""
+
+    snapshots: tuple[SnapshotRef, ...] = ()
+    ids: tuple[bytes, ...] = ()
 
 
 class Closing(Struct, frozen=True):

@@ -33,7 +33,6 @@ from coffre.catalog.log_state import (
     LogStart,
     Target,
     closed_chunk,
-    log_floor,
     membership,
 )
 from coffre.catalog.migrations import SCHEMA_VERSION
@@ -96,7 +95,6 @@ class LogWriter:
         self._settings = settings
         self.epoch = start.superblock.epoch
         self.position = start.position
-        self.log_floor = log_floor(start.superblock)
         self.schema_version = SCHEMA_VERSION
         self._target: Target | None = None
         self._spare: Target | None = None
@@ -120,6 +118,11 @@ class LogWriter:
     @property
     def _late(self) -> bool:
         return self._due_at is not None and self._clock.monotonic() >= self._due_at
+
+    @property
+    def said(self) -> ZoneWriter:
+        """What superblocks say, and what they may say."""
+        return self._zone
 
     def seconds_until_due(self) -> float | None:
         return None if self._due_at is None else max(0.0, self._due_at - self._clock.monotonic())
@@ -166,7 +169,7 @@ class LogWriter:
 
     def may_go(self, chunk: bytes, last_sequence: int) -> bool:
         """Is a sealed chunk's log covered by the oldest snapshot, and no superblock names it?"""
-        return 0 < last_sequence <= self.log_floor and chunk not in self._unsealed
+        return 0 < last_sequence <= self._zone.log_floor and chunk not in self._unsealed
 
     def bookkeeping(self) -> list[tuple[Mutation, int | None]]:
         """What the planned group says of chunks first; of a closed one, its length too."""

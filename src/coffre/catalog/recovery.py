@@ -13,9 +13,10 @@
    |--------------------------------------------------|-------------------------------------------|
    | at the end of the chain                          | go                                        |
    | at an earlier record of the chain                | replay what is missing                    |
-   | absent, unreadable, damaged; or their hash is    | set the file aside, rebuild it from the   |
-   | not the chain's                                  | log's beginning                           |
+   | absent, unreadable, damaged, of another history, | make them again (`rebuilding`), set the   |
+   | or older than what is left of the log            | file aside                                |
    | past the end of the chain, or the log has a gap  | refuse, and leave the rows as they are    |
+   | and no base is behind it                         |                                           |
 
 Each step can be cut anywhere and started again: copies are made under other names, superblocks
 count by number, rows and position move in one transaction.
@@ -37,36 +38,31 @@ from coffre.catalog.chain import (
     FoundRecord,
     MirrorSource,
     ScannedHead,
-    SealedSource,
     chain_from,
     chain_to,
-    fetch,
 )
-from coffre.catalog.checkpoint import WAL_BYTES
 from coffre.catalog.log import GENESIS_HASH, Position, RecordDamaged, RecordTooNew
 from coffre.catalog.log_state import Closing, LogStart, remove_mirrors
 from coffre.catalog.migrations import SCHEMA_VERSION
 from coffre.catalog.mutations import OpenLanding, ReplaceMember
 from coffre.catalog.packing import unpack_members
-from coffre.catalog.replay import ReplayStopped, immediate, replay
+from coffre.catalog.rebuilding import Rebuild, Rebuilt, Source, WholeLog, rebuild, roll
+from coffre.catalog.replay import ReplayStopped
 from coffre.catalog.schema import (
     APPLICATION_ID,
     LogPosition,
     SchemaMismatch,
-    highest_order,
     open_writer,
     read_position,
-    write_position,
 )
 from coffre.system.clock import Clock
 from coffre.vault.drives import Drive, DriveSet, mirror_path
 from coffre.vault.headers import HEADER_BYTES, BadHeader, ChunkHeader
 from coffre.vault.interface import DataLost, StorageFull
-from coffre.vault.keys import RootKey, RootKeys, UnknownRootKey
+from coffre.vault.keys import RootKeys, UnknownRootKey
 from coffre.vault.landing import GroupTooNew, MembersFailed, copy_prefix
-from coffre.vault.records import Chunk, ChunkKind, ChunkState
-from coffre.vault.segments import find_sealed, header_of, read_header
-from coffre.vault.store import DriveChunkStore
+from coffre.vault.records import ChunkState
+from coffre.vault.segments import find_sealed, read_header
 from coffre.vault.superblock import (
     LandingRef,
     LogState,
@@ -77,7 +73,6 @@ from coffre.vault.superblock import (
 )
 
 _journal = logging.getLogger(__name__)
-_BATCH = 64
 _DAMAGE = (apsw.NotADBError, apsw.CorruptError, apsw.IOError, apsw.SQLError, SchemaMismatch)
 
 
@@ -95,7 +90,8 @@ class Way(StrEnum):
 
 
 class Recovered(Struct, frozen=True):
-    """A catalog at the end of its log. `replayed` counts records, `seconds` the whole recovery."""
+    """A catalog at the end of its log. `replayed` counts records, `seconds` the whole recovery;
+    `source` is what rebuilt rows were made from."""
 
     db: apsw.Connection
     start: LogStart
@@ -103,6 +99,7 @@ class Recovered(Struct, frozen=True):
     way: Way
     replayed: int
     seconds: float
+    source: Source = Source.LOG
 
 
 class _Mirror(Struct, frozen=True):
@@ -143,12 +140,15 @@ async def recover(
     superblocks: SuperblockStore,
     roots: RootKeys,
     clock: Clock,
+    followers: Sequence[str] = (),
+    wanted: Rebuild | None = None,
 ) -> Recovered:
     """Bring the rows in `catalog` (a path) to the end of the log, under the next epoch.
 
-    `superblock` is the newest there is. Raises RecoveryRefused, SuperblockNotWritten, and what
-    SQLite raises when its file can be neither used nor replaced. Blocks the loop: nothing is
-    served before it is over.
+    `superblock` is the newest there is, `followers` are files of followers that may be used.
+    `wanted`: the rows are made again, however those that are there may be. Raises RecoveryRefused,
+    SuperblockNotWritten, and what SQLite raises when its file can be neither used nor replaced.
+    Blocks the loop: nothing is served before it is over.
     """
     began = clock.monotonic()
     recovery = _Recovery(drives, roots, clock)
@@ -164,19 +164,20 @@ async def recover(
         remove_mirrors(
             drives, [ref for ref in superblock.log.unsealed if not log.length(ref.chunk)]
         )
-        db, way, replayed = await recovery.bring_rows(catalog, started, log, superblock.clean)
+        rows, way = await recovery.bring_rows(
+            catalog, started, log, clean=superblock.clean, followers=followers, wanted=wanted
+        )
     except (RecordTooNew, GroupTooNew) as error:
         raise RecoveryRefused(f"the log is newer than this version: {error}") from error
     except UnknownRootKey as error:
         raise RecoveryRefused(f"the log cannot be read: {error}. Put it back.") from error
     except (DataLost, RecordDamaged, ReplayStopped) as error:
         raise RecoveryRefused(f"the log has a gap: {error}. Bring back missing drives.") from error
-    finally:
-        recovery.close()
-    start = _start(db, started, log, drives)
+    start = _start(rows.db, started, log, drives)
     seconds = clock.monotonic() - began
-    _journal.info("catalog %s: %d records replayed in %.3f s", way, replayed, seconds)
-    return Recovered(db, start, read_position(db).last_order, way, replayed, seconds)
+    _journal.info("catalog %s: %d records replayed in %.3f s", way, rows.records, seconds)
+    last_order = read_position(rows.db).last_order
+    return Recovered(rows.db, start, last_order, way, rows.records, seconds, rows.source)
 
 
 def _refuse_too_few(superblock: Superblock, drives: DriveSet) -> None:
@@ -193,12 +194,6 @@ class _Recovery:
         self._disk = drives.disk
         self._roots = roots
         self._clock = clock
-        self._store: DriveChunkStore | None = None
-
-    def close(self) -> None:
-        """Let go of what was opened to read sealed chunks."""
-        if self._store is not None:
-            self._store.close()
 
     def read_end(self, superblock: Superblock) -> _Log:
         """The end of the log, from the chunks that superblocks name as unsealed."""
@@ -328,96 +323,67 @@ class _Recovery:
                         self._disk.unlink(path)
 
     async def bring_rows(
-        self, path: str, superblock: Superblock, log: _Log, clean: bool
-    ) -> tuple[apsw.Connection, Way, int]:
-        """Open the rows and replay what they lack."""
-        opened = _open_rows(path, clean)
-        db, here = opened if opened is not None else (None, LogPosition())
-        if here.sequence > log.tail.sequence:
-            raise RecoveryRefused(
-                f"the catalog holds record {here.sequence}, the log on these drives ends at"
-                f" {log.tail.sequence}: drives are missing or older than the catalog. Bring them"
-                f" back; or move {path} away to go on from record {log.tail.sequence}."
-            )
-        anchor, chain = log.anchor, log.chain
-        if here.sequence < anchor.sequence or db is None:
-            anchor, chain = Position(), await self._whole_log(superblock, log)
-        if db is not None and not _stands_in(here, anchor, chain):
-            db.close()
-            db, here = None, LogPosition()
-            if anchor.sequence:
-                anchor, chain = Position(), await self._whole_log(superblock, log)
-        rebuilt = db is None or not here.sequence
-        if db is None:
-            _set_aside(path)
-            first, _ = await fetch(chain[0]) if chain else (None, None)
-            db = open_writer(path, first.schema_version if first else SCHEMA_VERSION)
-        missing = chain[here.sequence - anchor.sequence :]
-        await self._replay(db, path, missing)
-        if not missing:
-            return db, Way.EQUAL, 0
-        return db, Way.REBUILT if rebuilt else Way.REPLAYED, len(missing)
-
-    async def _replay(self, db: apsw.Connection, path: str, missing: Sequence[FoundRecord]) -> None:
-        for first in range(0, len(missing), _BATCH):
-            records = [await fetch(one) for one in missing[first : first + _BATCH]]
-            with immediate(db):
-                for record, position in records:
-                    replay(db, record, position)
-            _keep_wal_short(db, path)
-        if missing:
-            with immediate(db):
-                write_position(db, replace(read_position(db), last_order=highest_order(db)))
-
-    async def _whole_log(self, superblock: Superblock, log: _Log) -> list[FoundRecord]:
-        """Every record since the first. Raises DataLost when one is missing."""
-        unsealed = {ref.chunk for ref in superblock.log.unsealed}
-        sealed = [chunk for chunk in self._sealed_chunks() if chunk.id not in unsealed]
-        store = self._store = DriveChunkStore(self._drives, self._disk, _Found(sealed), self._clock)
+        self,
+        path: str,
+        superblock: Superblock,
+        log: _Log,
+        *,
+        clean: bool,
+        followers: Sequence[str],
+        wanted: Rebuild | None,
+    ) -> tuple[Rebuilt, Way]:
+        """Open the rows and replay what they lack, or make them again."""
         records = [r for some in log.mirrors.values() for mirror in some for r in mirror.records]
-        for chunk in sealed:
-            records += await SealedSource(store, chunk, self._root_of(chunk)).records()
-        chain = chain_from(Position(), records)
-        reached = chain[-1].position if chain else Position()
-        if reached != log.tail:
-            raise DataLost(f"record {reached.sequence + 1} is on no drive that is present")
-        return chain
-
-    def _root_of(self, chunk: Chunk) -> RootKey:
-        header = header_of(self._drives, chunk)
-        if header is None:
-            raise DataLost(f"no header of chunk {chunk.id.hex()} can be read")
-        return self._roots.by_id(header.key_id)
-
-    def _sealed_chunks(self) -> list[Chunk]:
-        """All re-laid landing chunks, from the headers of their segments."""
-        ids: set[bytes] = set()
-        for drive in self._drives.present():
-            root = f"{drive.path}/chunks"
-            for folder in self._disk.listdir(root) if self._disk.exists(root) else ():
-                for name in self._disk.listdir(f"{root}/{folder}"):
-                    if name.endswith(".segment"):
-                        with suppress(ValueError):
-                            ids.add(bytes.fromhex(name.split(".", 1)[0]))
-        found = [chunk for one in ids if (chunk := find_sealed(self._drives, one)) is not None]
-        return [chunk for chunk in found if chunk.kind is ChunkKind.LANDING]
+        unsealed = frozenset(ref.chunk for ref in superblock.log.unsealed)
+        drives, roots = self._drives, self._roots
+        whole = WholeLog(log.tail, records, unsealed, drives, roots, self._clock)
+        try:
+            if wanted is None:
+                found = await _go_on(path, whole, clean)
+                if found is not None:
+                    return found, Way.REPLAYED if found.records else Way.EQUAL
+            found = await rebuild(
+                path,
+                whole,
+                wanted or Rebuild(),
+                followers=followers,
+                snapshots=superblock.snapshots,
+                drives=drives,
+                roots=roots,
+            )
+            return found, Way.REBUILT
+        finally:
+            whole.close()
 
 
-class _Found:
-    """Placement from what was found on drives."""
+async def _go_on(path: str, log: WholeLog, clean: bool) -> Rebuilt | None:
+    """The rows that are there, rolled forward; None where they must be made again."""
+    if not log.tail.sequence and _is_absent(path):
+        return Rebuilt(open_writer(path), Source.LOG, 0)  # A zone without a history.
+    opened = _open_rows(path, clean)
+    if opened is None:
+        return None
+    db, here = opened
+    if here.sequence > log.tail.sequence:
+        db.close()
+        raise RecoveryRefused(
+            f"the catalog holds record {here.sequence}, the log on these drives ends at"
+            f" {log.tail.sequence}: drives are missing or older than the catalog. Bring them"
+            f" back; or move {path} away to go on from record {log.tail.sequence}."
+        )
+    try:
+        missing = await log.after(Position(here.sequence, here.hash))
+        if missing is not None and (here.sequence or not missing):
+            await roll(db, path, missing)
+            return Rebuilt(db, Source.LOG, len(missing))
+    except (DataLost, ReplayStopped, apsw.Error) as error:
+        _journal.error("the catalog %s cannot be rolled forward: %s", path, error)
+    db.close()
+    return None
 
-    def __init__(self, chunks: Sequence[Chunk]) -> None:
-        self._chunks = {chunk.id: chunk for chunk in chunks}
 
-    def chunk(self, chunk_id: bytes) -> Chunk | None:
-        return self._chunks.get(chunk_id)
-
-
-def _stands_in(here: LogPosition, anchor: Position, chain: Sequence[FoundRecord]) -> bool:
-    """Is the rows' last record, which is not past the end, the chain's record of that number?"""
-    if here.sequence == anchor.sequence:
-        return here.hash == anchor.hash
-    return here.hash == chain[here.sequence - anchor.sequence - 1].position.hash
+def _is_absent(path: str) -> bool:
+    return not os.path.exists(path)
 
 
 def _open_rows(path: str, clean: bool) -> tuple[apsw.Connection, LogPosition] | None:
@@ -425,7 +391,7 @@ def _open_rows(path: str, clean: bool) -> tuple[apsw.Connection, LogPosition] | 
 
     After a clean stop what is damaged shows when it is read; else all of it is read now.
     """
-    if not os.path.exists(path):
+    if _is_absent(path):
         return None
     db: apsw.Connection | None = None
     try:
@@ -447,21 +413,6 @@ def _refuse_newer_rows(path: str) -> None:
         version = int.from_bytes(head[60:64], "big")
         if int.from_bytes(head[68:72], "big") == APPLICATION_ID and version > SCHEMA_VERSION:
             raise RecoveryRefused(f"{path} has schema {version}: a newer version is needed")
-
-
-def _set_aside(path: str) -> None:
-    """Make way for a rebuilt catalog; what was there is kept, once, for whoever wants to look."""
-    for name in (path, f"{path}-wal"):
-        with suppress(FileNotFoundError):
-            os.replace(name, f"{name}.set-aside")
-    with suppress(FileNotFoundError):
-        os.unlink(f"{path}-shm")
-
-
-def _keep_wal_short(db: apsw.Connection, path: str) -> None:
-    wal = f"{path}-wal"
-    if os.path.exists(wal) and os.path.getsize(wal) > WAL_BYTES:
-        db.wal_checkpoint()
 
 
 def _start(db: apsw.Connection, superblock: Superblock, log: _Log, drives: DriveSet) -> LogStart:

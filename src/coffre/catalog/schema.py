@@ -15,6 +15,7 @@ reading a page that changed behind SQLite's back raises an `apsw.IOError` that `
 from __future__ import annotations
 
 from functools import cache
+from urllib.parse import quote
 
 import apsw
 import apsw.sqlite_extra
@@ -28,6 +29,7 @@ CHECKSUM_BYTES = 8
 _STATEMENTS = 512
 _BUSY_MS = 2000
 _RESTART_BUSY_MS = 50
+_NEW_FILE = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
 
 # Logged tables of version 1: what a group's changeset holds. Times are ms, sizes bytes, ids 16
 # bytes. Packed columns are msgpack of the value in `records`; NULL packs "empty" or "none".
@@ -288,6 +290,47 @@ def open_reader(path: str) -> apsw.Connection:
     return db
 
 
+def open_any(path: str) -> apsw.Connection:
+    """A read-only connection to a catalog of any version that this program knows. Errors as
+    `open_writer` has them."""
+    _load_checksum_vfs()
+    db = apsw.Connection(path, apsw.SQLITE_OPEN_READONLY, vfs=CHECKSUM_VFS)
+    try:
+        _configure(db)
+        if (found := schema_version(db)) > SCHEMA_VERSION:
+            raise _other_schema(found)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def copy_schema_and_rows(source: str, target: str) -> None:
+    """Make the new file `target` with the rows of `source` as one read transaction sees them.
+
+    Table by table, in the order of its key: the copy has no gaps, and its schema is the one that
+    its version has. (VACUUM INTO would leave pages without their checksums.) It is not synced.
+    Errors as `open_writer` has them.
+    """
+    _load_checksum_vfs()
+    db = apsw.Connection(target, _NEW_FILE, vfs=CHECKSUM_VFS)
+    try:
+        _configure(db)
+        db.reserve_bytes("main", CHECKSUM_BYTES)
+        db.execute("ATTACH ? AS source", (f"file:{quote(source)}?mode=ro",))
+        version = schema_version(db, "source")
+        if version > SCHEMA_VERSION:
+            raise _other_schema(version)
+        create_schema(db, version)
+        db.pragma("journal_mode", "off", schema="main")
+        db.pragma("synchronous", "off", schema="main")
+        with db:
+            for table in (*logged_tables(version), "log_position"):
+                db.execute(f"INSERT INTO main.{table} SELECT * FROM source.{table}").fetchall()  # noqa: S608
+    finally:
+        db.close()
+
+
 def checkpoint(path: str, *, restart: bool = False) -> tuple[int, int]:
     """Copy what no reader holds back from the WAL into the file, from a connection of its own.
 
@@ -326,11 +369,11 @@ def create_schema(db: apsw.Connection, version: int = SCHEMA_VERSION) -> None:
             migrate_rows(db, migration)
 
 
-def schema_version(db: apsw.Connection) -> int:
+def schema_version(db: apsw.Connection, database: str = "main") -> int:
     """The version of the schema that the rows have. Raises SchemaMismatch for no catalog."""
-    if db.pragma("application_id") != APPLICATION_ID:
+    if db.pragma("application_id", schema=database) != APPLICATION_ID:
         raise SchemaMismatch("this file is not a Coffre catalog")
-    return int(db.pragma("user_version"))
+    return int(db.pragma("user_version", schema=database))
 
 
 def migrate_rows(db: apsw.Connection, migration: Migration) -> None:

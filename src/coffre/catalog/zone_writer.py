@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from coffre.catalog.log_state import remove_mirrors
+from coffre.catalog.log_state import KeptSnapshots, log_floor, remove_mirrors
 from coffre.vault.drives import DriveSet
 from coffre.vault.superblock import LandingRef, LogState, Superblock, SuperblockStore
 
@@ -28,6 +28,18 @@ class ZoneWriter:
         self._superblocks = superblocks
         self._turn = asyncio.Lock()
         self._discarded: list[LandingRef] = []
+        self._doubtful: list[Superblock] = []
+
+    @property
+    def log_floor(self) -> int:
+        """The record up to which no start needs the log, whichever superblock it finds."""
+        return min(log_floor(zone) for zone in (self.zone, *self._doubtful))
+
+    @property
+    def kept_snapshots(self) -> KeptSnapshots:
+        """The snapshots that superblocks name, and may name after a write that failed."""
+        ids = {one.id for zone in (self.zone, *self._doubtful) for one in zone.snapshots}
+        return KeptSnapshots(self.zone.snapshots, tuple(sorted(ids)))
 
     def discard(self, ref: LandingRef) -> None:
         """Remove a chunk's mirrors as soon as no superblock names it."""
@@ -55,6 +67,7 @@ class ZoneWriter:
             )
             of_zone = {label.id for label in zone.drives}
             discarded = list(self._discarded)
+            self._doubtful.append(zone)
             failed = await asyncio.to_thread(
                 self._superblocks.write,
                 zone,
@@ -62,6 +75,7 @@ class ZoneWriter:
                 before=self.zone,
             )
             self.zone = zone
+            self._doubtful.clear()
             del self._discarded[: len(discarded)]
             for drive in failed:
                 self._drives.fail(drive, "its superblock could not be written")

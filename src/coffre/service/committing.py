@@ -19,6 +19,7 @@ from coffre.service.engine import open_engine
 from coffre.service.layout import DataFolder, FolderLock
 from coffre.service.node import NoStewards
 from coffre.service.zone import close_left_chunks, real_world
+from coffre.vault.superblock import SnapshotRef
 
 # A committer whose supervisor was killed ends within a moment; the next one waits for that.
 LOCK_PATIENCE_S = 5.0
@@ -42,8 +43,12 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     async def seal() -> int:
         return int((await ask(folder.steward_socket.name, "seal.now", {}))["sealed"])
 
+    async def snapshot() -> SnapshotRef:
+        return msgspec.convert(await ask_stewards("snapshot.now", {}), SnapshotRef)
+
     node.seal = seal
     node.stewards = ask_stewards
+    node.snapshots.take = snapshot
     running = asyncio.ensure_future(engine.run())
     keeping = asyncio.ensure_future(node.keep_drives())
     await node.keys.resume()

@@ -37,6 +37,7 @@ from coffre.service.keys import KeyKeeper, refuse_unknown_keys
 from coffre.service.layout import DataFolder, StartRefused
 from coffre.service.monitor import Monitor
 from coffre.service.node import Node, NoStewards
+from coffre.service.snapshots import SnapshotDesk
 from coffre.service.zone import World, ZoneFacts, catalog_reader, drive_set, open_root_keys
 from coffre.vault.drives import DriveSet, DriveState
 from coffre.vault.interface import StorageFull
@@ -106,10 +107,12 @@ class DrivesNode(Node):
             clock=world.clock,
             entropy=world.entropy,
         )
+        self.snapshots = SnapshotDesk(committer)
         self.operations = {
             **self.keeper.operations,
             **self.changes.operations,
             **self.keys.operations,
+            **self.snapshots.operations,
         }
 
     def status(self) -> dict[str, Any]:

@@ -17,14 +17,17 @@ from coffre.config import Settings
 from coffre.service.administration import Invalid
 from coffre.service.board import following
 from coffre.service.child import Boot
+from coffre.service.collecting import collection
 from coffre.service.door import open_door
 from coffre.service.layout import DataFolder, FolderLock
 from coffre.service.local import LocalStore
+from coffre.service.snapshots import DoorNamer, snapshotter
 from coffre.service.zone import World, ZoneFacts, catalog_reader, drive_set, real_world
 from coffre.stewards.reaper import Reaper
 from coffre.stewards.runner import Runner, StewardPaused, UnknownSteward
 from coffre.stewards.sealer import Sealer
 from coffre.stewards.shape import Steward
+from coffre.stewards.snapshotter import Snapshotter
 from coffre.vault.drives import DriveSet
 
 # A steward process whose supervisor was killed ends within a moment; the next one waits for that.
@@ -46,11 +49,21 @@ class Means:
     local: LocalStore
 
 
-def stewards(means: Means, sealer: Sealer) -> list[Steward]:
+def stewards(means: Means, sealer: Sealer, snapshotter: Snapshotter) -> list[Steward]:
     """Every steward of a zone, in the order in which they are listed."""
     return [
         sealer,
         Reaper(means.reader, means.committer, means.world.clock),
+        *collection(
+            means.settings,
+            means.facts,
+            means.folder,
+            means.world,
+            means.reader,
+            means.committer,
+            means.drives,
+        ),
+        snapshotter,
     ]
 
 
@@ -73,8 +86,17 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
         local=LocalStore(folder.local),
     )
     sealer = Sealer(means.reader, means.committer, means.drives, settings.coding)
-    runner = Runner(stewards(means, sealer), world.clock, means.local)
-    door = await open_door(folder.steward_socket.name, _calls(runner, sealer))
+    snapshots = snapshotter(
+        settings,
+        facts,
+        folder,
+        world,
+        means.reader,
+        means.drives,
+        DoorNamer(folder.socket.name),
+    )
+    runner = Runner(stewards(means, sealer, snapshots), world.clock, means.local)
+    door = await open_door(folder.steward_socket.name, _calls(runner, sealer, snapshots))
     runner.start()
     ready({})
     async with following(means.drives, folder):
@@ -86,11 +108,16 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     lock.release()
 
 
-def _calls(runner: Runner, sealer: Sealer) -> Callable[[str, dict[str, Any]], Awaitable[Any]]:
+def _calls(
+    runner: Runner, sealer: Sealer, snapshots: Snapshotter
+) -> Callable[[str, dict[str, Any]], Awaitable[Any]]:
     """The operations of the stewards' socket."""
 
     async def seal_now() -> Any:
         return {"sealed": await sealer.seal_now()}
+
+    async def snapshot_now() -> Any:
+        return msgspec.to_builtins(await snapshots.take_now())
 
     async def list_all() -> Any:
         return msgspec.to_builtins(runner.standings())
@@ -109,6 +136,7 @@ def _calls(runner: Runner, sealer: Sealer) -> Callable[[str, dict[str, Any]], Aw
 
     operations: dict[str, Operation] = {
         "seal.now": seal_now,
+        "snapshot.now": snapshot_now,
         "steward.list": list_all,
         "steward.pause": pause,
         "steward.resume": resume,

@@ -189,6 +189,10 @@ class RecordedZone:
         await commit(m.CreateBucket(BUCKET, store, "bucket", "owner", "us-east-1"))
         return node
 
+    def drives(self) -> DriveSet:
+        """All its drives, as somebody beside a node sees them."""
+        return DriveSet(self.disk, all_drives("/drives"))
+
     def lose_catalog(self) -> None:
         for name in (self.catalog, f"{self.catalog}-wal", f"{self.catalog}-shm"):
             Path(name).unlink(missing_ok=True)

@@ -1,0 +1,162 @@
+"""Snapshots in a running node: the committer's side of them, and the steward with what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from coffre.catalog.interface import Reader
+from coffre.catalog.log_state import KeptSnapshots
+from coffre.catalog.schema import LogPosition, open_reader, read_position
+from coffre.catalog.snapshots import SnapshotWorld
+from coffre.config import Settings
+from coffre.service.administration import Invalid
+from coffre.service.door import ask
+from coffre.service.layout import DataFolder
+from coffre.service.zone import World, ZoneFacts, open_root_keys, origin
+from coffre.stewards.snapshotter import Namer, Snapshotter
+from coffre.vault.drives import DriveSet
+from coffre.vault.superblock import (
+    SnapshotRef,
+    Superblock,
+    SuperblockNotWritten,
+    SuperblockTooLarge,
+)
+
+_SCRATCH = "snapshot.tmp"
+TakeNow = Callable[[], Awaitable[SnapshotRef]]
+
+
+class NamingCommitter(Protocol):
+    """What the committer offers to those who keep snapshots."""
+
+    @property
+    def log_floor(self) -> int: ...
+
+    @property
+    def kept_snapshots(self) -> KeptSnapshots: ...
+
+    async def amend(self, change: Callable[[Superblock], Superblock]) -> None: ...
+
+
+class SnapshotDesk:
+    """The committing process's part: a `Namer`, and the operations at its door. `take` is how a
+    snapshot is taken now."""
+
+    def __init__(self, committer: NamingCommitter) -> None:
+        self._committer = committer
+        self.take: TakeNow | None = None
+        self.operations: dict[str, Callable[..., Awaitable[Any]]] = {
+            "log.floor": self._floor,
+            "snapshot.kept": self._kept,
+            "snapshot.name": self._name,
+            "snapshot.list": self._list,
+            "snapshot.now": self._now,
+        }
+
+    async def kept(self) -> KeptSnapshots:
+        return self._committer.kept_snapshots
+
+    async def name(self, snapshots: Sequence[SnapshotRef]) -> None:
+        named = tuple(snapshots)
+        try:
+            await self._committer.amend(lambda zone: replace(zone, snapshots=named))
+        except (SuperblockNotWritten, SuperblockTooLarge) as error:
+            raise OSError(f"superblocks do not name a snapshot: {error}") from error
+
+    async def _floor(self) -> dict[str, int]:
+        """The record up to which the log is not needed; 0 while there is no snapshot."""
+        return {"floor": self._committer.log_floor}
+
+    async def _kept(self) -> Any:
+        return msgspec.to_builtins(self._committer.kept_snapshots)
+
+    async def _name(self, snapshots: list[Any]) -> dict[str, int]:
+        await self.name(msgspec.convert(snapshots, list[SnapshotRef]))
+        return {"named": len(snapshots)}
+
+    async def _list(self) -> list[dict[str, Any]]:
+        """Every snapshot that counts, the oldest first."""
+        return [shown(ref) for ref in self._committer.kept_snapshots.snapshots]
+
+    async def _now(self) -> dict[str, Any]:
+        if self.take is None:
+            raise Invalid("Unavailable", "no process of this node takes snapshots")
+        return shown(await self.take())
+
+
+class DoorNamer:
+    """A `Namer` in another process: it asks at the committer's door."""
+
+    def __init__(self, door: str) -> None:
+        self._door = door
+
+    async def kept(self) -> KeptSnapshots:
+        return msgspec.convert(await ask(self._door, "snapshot.kept", {}), KeptSnapshots)
+
+    async def name(self, snapshots: Sequence[SnapshotRef]) -> None:
+        named = msgspec.to_builtins(list(snapshots))
+        try:
+            await ask(self._door, "snapshot.name", {"snapshots": named})
+        except Invalid as error:
+            raise OSError(f"superblocks do not name a snapshot: {error}") from error
+
+
+def shown(ref: SnapshotRef) -> dict[str, Any]:
+    """A snapshot as an operator sees it."""
+    return {
+        "id": ref.id.hex(),
+        "taken_ms": int.from_bytes(ref.id[2:8], "big"),
+        "record": ref.sequence,
+        "schema": ref.schema_version,
+        "bytes": ref.length,
+    }
+
+
+def snapshotter(
+    settings: Settings,
+    facts: ZoneFacts,
+    folder: DataFolder,
+    world: World,
+    reader: Reader,
+    drives: DriveSet,
+    namer: Namer,
+) -> Snapshotter:
+    """The steward, for the one process that runs it."""
+    root_keys = open_root_keys(folder)
+    return Snapshotter(
+        SnapshotWorld(
+            drives=drives,
+            origin=origin(facts, root_keys),
+            epoch=facts.epoch,
+            roots=root_keys,
+            wanted=settings.coding,
+            clock=world.clock,
+            entropy=world.entropy,
+            scratch=str(folder.root / _SCRATCH),
+        ),
+        reader,
+        namer,
+        partial(_source, folder),
+        partial(position_of, str(folder.catalog)),
+        every=settings.snapshot_every,
+        keep=settings.snapshots_kept,
+    )
+
+
+async def _source(folder: DataFolder, at_least: int) -> str:
+    """The catalog itself."""
+    return str(folder.catalog)
+
+
+def position_of(path: str) -> LogPosition:
+    """Where a catalog in use stands in the log. Raises apsw.Error, SchemaMismatch."""
+    db = open_reader(path)
+    try:
+        return read_position(db)
+    finally:
+        db.close()
