@@ -87,6 +87,17 @@ class SocketDoor:
 
 
 @contextmanager
+def running(settings: Settings) -> Iterator[SocketDoor | None]:
+    """A door to the node that serves `settings.data`; None when none does."""
+    connection = _connected(settings)
+    if connection is None:
+        yield None
+    else:
+        with connection:
+            yield SocketDoor(connection)
+
+
+@contextmanager
 def opened(settings: Settings) -> Iterator[Door]:
     """A door to the node of `settings.data`, whether it runs or not."""
     connection = _connected(settings)

@@ -34,7 +34,7 @@ def init(invocation: Invocation, accept_less: bool) -> None:
         facts,
         lambda: (
             f"A new region stands in {settings.data}.\n\n{welcome.credentials(facts)}\n\n"
-            f"{welcome.keep(facts)}\n\n"
+            f"{welcome.keep(facts)}\n\n{welcome.labels(facts)}"
             f"Start it with `coffre serve --data {settings.data}`."
         ),
     )

@@ -25,6 +25,12 @@ def keep(facts: Mapping[str, Any]) -> str:
     )
 
 
+def labels(facts: Mapping[str, Any]) -> str:
+    """That racks and nodes are names alone, where they are; else nothing."""
+    words = facts.get("labels_only")
+    return f"Labels only: {words}.\nFine for a trial; `coffre doctor` says more.\n\n" if words else ""
+
+
 def first_start(facts: Mapping[str, Any], *, kept: bool) -> str:
     """The whole welcome; `kept`: the region outlives this process.
 

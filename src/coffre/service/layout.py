@@ -60,6 +60,11 @@ class DataFolder:
         return self.root / "local.db"
 
     @property
+    def notices(self) -> Path:
+        """Where workers tell the stewards of what they could not read (`service.notices`)."""
+        return self.root / "notices.sock"
+
+    @property
     def making(self) -> Path:
         """Stands while an initialization is not over."""
         return self.root / "making"
@@ -73,11 +78,6 @@ class DataFolder:
     def readers(self) -> Path:
         """Shared memory of a running node (`service.readers`)."""
         return self.root / "readers"
-
-    @property
-    def places(self) -> Path:
-        """Drives that were added and removed since the configuration (`service.drives`)."""
-        return self.root / "drives.json"
 
     @property
     def places(self) -> Path:

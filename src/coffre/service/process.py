@@ -18,6 +18,7 @@ from coffre.service.child import Boot, Ready, say_ready
 from coffre.service.journal import configure_logging
 from coffre.service.layout import StartRefused
 from coffre.service.lineage import die_with_parent
+from coffre.service.machine import no_core_dumps
 
 log = logging.getLogger("coffre.process")
 
@@ -58,6 +59,7 @@ async def _run(boot: Boot) -> None:
 def main() -> None:
     """Run one role until told to stop."""
     boot = msgspec.json.decode(sys.stdin.buffer.read(), type=Boot)
+    no_core_dumps()
     die_with_parent(boot.parent)
     os.setpgid(0, 0)  # a Ctrl-C at the terminal reaches the supervisor alone, which then drains us
     configure_logging(str(boot.settings.get("log_level", "info")), process=boot.owner or boot.role)

@@ -15,11 +15,13 @@ import uvloop
 from coffre.config import Settings
 from coffre.service.administration import Administration
 from coffre.service.announcement import FirstKeys, Owner, announcement
+from coffre.service.doctor import labels_only
 from coffre.service.drives import configured_folders, new_labels, refuse_less
 from coffre.service.engine import Engine, open_engine, with_engine
 from coffre.service.first import first_owner, populate
 from coffre.service.journal import configure_logging
 from coffre.service.layout import FORMAT, DataFolder, FolderLock, StartRefused
+from coffre.service.machine import no_core_dumps
 from coffre.service.memory import serve_memory
 from coffre.service.supervisor import Supervisor, listen
 from coffre.service.zone import catalog_reader, real_world
@@ -47,7 +49,10 @@ def initialize(settings: Settings, *, accept_less: bool = False) -> dict[str, An
         owner, first = uvloop.run(_make(settings, folder, accept_less))
     finally:
         lock.release()
-    return announcement(settings, settings.port, owner, first)
+    facts = announcement(settings, settings.port, owner, first)
+    if words := labels_only(configured_folders(settings)):
+        facts["labels_only"] = words
+    return facts
 
 
 def serve(
@@ -59,6 +64,7 @@ def serve(
 ) -> None:
     """Serve until told to stop. Raises StartRefused."""
     configure_logging(settings.log_level, process="supervisor")
+    no_core_dumps()
     if engine == "memory":
         uvloop.run(serve_memory(settings, announce))
     else:
