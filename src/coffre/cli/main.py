@@ -11,7 +11,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from coffre import __version__
-from coffre.cli import administer, doctor, drives, keys, node, stewards
+from coffre.cli import administer, drives, keys, node, stewards, verify
 from coffre.cli.complaint import INTERNAL, INTERRUPTED, Complaint
 from coffre.cli.invocation import Invocation, shared
 
@@ -45,9 +45,9 @@ for _command in (
     drives.drive,
     drives.node,
     administer.seal,
+    verify.verify,
     stewards.steward,
     keys.key,
-    doctor.doctor,
     completion,
 ):
     root.add_command(_command)
