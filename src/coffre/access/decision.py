@@ -1,30 +1,33 @@
 """The decision: may this principal do this to that? Pure, from values alone.
 
-What nobody allows is denied. Three things allow: owning the bucket, which covers it and every
-object in it and which no ACL takes away; being a user of the store, which covers the list of one's
-own buckets and creating one; and ACLs (`access.acl`). Policies and roles are further sources of the
-same answer and belong here: their denials before everything, their permissions beside these.
+In this order:
+
+1. A locked user may nothing.
+2. A bucket's owner may always get, put and delete its policy: no policy locks its owner out.
+3. An explicit denial, of whichever policy, beats every permission.
+4. A boundary and a session's policies bound what an IAM identity may, whoever allows it.
+5. Any of these allows: the bucket's policy (unless it is public and the bucket restricts such), the
+   identity's own policies, a role on the bucket, owning the bucket (object users), being a user of
+   the store (the list of one's own buckets, creating one), an ACL (`access.acl`).
+
+What nobody allows is denied. Source: AWS "Policy evaluation logic"; roles are the spec's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from coffre.access.acl import NO_CONTROL, Control, allows
+from coffre.access import acl, roles
+from coffre.access.acl import NO_CONTROL, Control
+from coffre.access.patterns import Facts
+from coffre.access.policy import Asked, Policy, Statement
+from coffre.access.principals import ANONYMOUS as ANONYMOUS
+from coffre.access.principals import Principal as Principal
 
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who asks. `user_id` is the Owner ID of S3 answers; None is everybody (not signed)."""
-
-    user_id: str | None
-    label: str = ""
-    locked: bool = False
-
-
-ANONYMOUS: Final = Principal(None)
+NO_FACTS: Final[Facts] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +35,38 @@ class Resource:
     """What is asked for: the service (no bucket), a bucket, or an object in it.
 
     `control` may be left out where the principal owns the bucket: it changes nothing then.
+    `restricted`: the policy is public, and the bucket lets only its own store use such a policy.
+    `role` is the principal's role on the bucket.
     """
 
     bucket: str | None = None
     owner_id: str | None = None
     key: bytes | None = None
     control: Control = NO_CONTROL
+    policy: Policy | None = None
+    restricted: bool = False
+    role: roles.Role | None = None
+
+    @property
+    def path(self) -> str:
+        """As policies name it: "", `bucket` or `bucket/key`."""
+        if self.key is None:
+            return self.bucket or ""
+        return f"{self.bucket}/{self.key.decode(errors='surrogateescape')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An IAM identity's own policies, by name. `boundary` and `session` bound, they never allow;
+    None: there is none."""
+
+    policies: Mapping[str, Policy]
+    boundary: Mapping[str, Policy] | None = None
+    session: Mapping[str, Policy] | None = None
 
 
 SERVICE: Final = Resource()
+NOBODYS: Final = Identity({})
 
 
 class Decision(Enum):
@@ -55,16 +81,109 @@ class Decision(Enum):
         return self is Decision.ALLOW
 
 
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A decision and what decided: `source` in plain words (a policy's name, `role`, `ACL`, …),
+    and the statement of a policy that did."""
+
+    decision: Decision
+    source: str
+    statement: Statement | None = None
+
+
 _OF_EVERY_USER: Final = frozenset({"s3:CreateBucket", "s3:ListAllMyBuckets"})
+_OWNERS_ALWAYS: Final = frozenset(
+    {"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"}
+)
+_BUCKET_POLICY: Final = "bucket policy"
+_LOCKED: Final = Explanation(Decision.DENY, "the user is locked")
+_OWNER: Final = Explanation(Decision.ALLOW, "owner of the bucket")
+_USER: Final = Explanation(Decision.ALLOW, "user of the store")
+_ROLE: Final = Explanation(Decision.ALLOW, "role on the bucket")
+_ACL: Final = Explanation(Decision.ALLOW, "ACL")
+_NOBODY: Final = Explanation(Decision.NOBODY_ALLOWS, "nothing allows it")
+_BOUNDARY: Final = Explanation(Decision.NOBODY_ALLOWS, "the permission boundary does not allow it")
+_SESSION: Final = Explanation(Decision.NOBODY_ALLOWS, "the session's policies do not allow it")
 
 
-def decide(principal: Principal, permission: str, resource: Resource) -> Decision:
-    """Whether `principal` may use `permission` (an action name of AWS's) on `resource`."""
+def decide(
+    principal: Principal,
+    permission: str,
+    resource: Resource,
+    facts: Facts = NO_FACTS,
+    identity: Identity = NOBODYS,
+) -> Decision:
+    """Whether `principal` may use `permission` (an action name of AWS's) on `resource`.
+
+    `facts` is what the request says of itself, `identity` the principal's own policies.
+    """
+    return explain(principal, permission, resource, facts, identity).decision
+
+
+def explain(
+    principal: Principal,
+    permission: str,
+    resource: Resource,
+    facts: Facts = NO_FACTS,
+    identity: Identity = NOBODYS,
+) -> Explanation:
+    """`decide`, with what decided."""
     if principal.locked:
-        return Decision.DENY
-    user_id = principal.user_id
-    if user_id is not None and (permission in _OF_EVERY_USER or user_id == resource.owner_id):
-        return Decision.ALLOW
-    if allows(user_id, permission, resource.control):
-        return Decision.ALLOW
-    return Decision.NOBODY_ALLOWS
+        return _LOCKED
+    owns = principal.user_id is not None and principal.user_id == resource.owner_id
+    if owns and permission in _OWNERS_ALWAYS:
+        return _OWNER
+    allowed: Explanation | None = None
+    if resource.policy is not None or identity is not NOBODYS:
+        asked = Asked(principal, permission, resource.path, facts)
+        judged = _by_policies(asked, resource, identity, owns)
+        if judged is not None and judged.decision is not Decision.ALLOW:
+            return judged
+        allowed = judged
+    return allowed or _otherwise(principal, permission, resource, owns)
+
+
+def _by_policies(
+    asked: Asked, resource: Resource, identity: Identity, owns: bool
+) -> Explanation | None:
+    """What the policies say; None when they neither deny nor allow."""
+    own = {_BUCKET_POLICY: resource.policy} if resource.policy is not None else {}
+    bounds = {**(identity.boundary or {}), **(identity.session or {})}
+    allowed: Explanation | None = None
+    for name, policy in (*own.items(), *identity.policies.items(), *bounds.items()):
+        statement = _first(policy, asked)
+        if statement is None:
+            continue
+        if not statement.allows:
+            return Explanation(Decision.DENY, name, statement)
+        shut = name == _BUCKET_POLICY and resource.restricted and not owns
+        if allowed is None and name not in bounds and not shut:
+            allowed = Explanation(Decision.ALLOW, name, statement)
+    for bound, refusal in ((identity.boundary, _BOUNDARY), (identity.session, _SESSION)):
+        if bound is not None and not any(_first(one, asked) for one in bound.values()):
+            return refusal
+    return allowed
+
+
+def _first(policy: Policy, asked: Asked) -> Statement | None:
+    """The first statement that applies; those that deny come first."""
+    for statement in policy.about(asked.action):
+        if statement.applies(asked):
+            return statement
+    return None
+
+
+def _otherwise(
+    principal: Principal, permission: str, resource: Resource, owns: bool
+) -> Explanation:
+    """What is allowed without a policy."""
+    if principal.kind == "object":
+        if owns:
+            return _OWNER
+        if principal.user_id is not None and permission in _OF_EVERY_USER:
+            return _USER
+    if resource.role is not None and roles.allows(resource.role, permission):
+        return _ROLE
+    if acl.allows(principal.user_id, permission, resource.control):
+        return _ACL
+    return _NOBODY
