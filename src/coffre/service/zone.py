@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from msgspec import Struct
 from coffre.catalog.cached import CachedReader
 from coffre.catalog.generation import Generation
 from coffre.catalog.interface import Committer, Reader
-from coffre.catalog.mutations import CloseChunk
+from coffre.catalog.mutations import CloseChunk, Refusal
 from coffre.catalog.schema import open_reader
 from coffre.service.layout import DataFolder, StartRefused
 from coffre.system.clock import Clock, SystemClock
@@ -21,6 +22,8 @@ from coffre.vault.drives import RESERVE_BYTES, Drive, DriveSet, DriveState, Inte
 from coffre.vault.headers import Origin
 from coffre.vault.keys import RootKeyFile, RootKeys, WrongKey
 from coffre.vault.records import ChunkKind, ChunkState
+
+log = logging.getLogger("coffre.zone")
 
 
 class DriveFacts(Struct, frozen=True):
@@ -98,8 +101,13 @@ def catalog_reader(folder: DataFolder) -> Reader:
 async def close_left_chunks(
     reader: Reader, committer: Committer, is_gone: Callable[[str], bool]
 ) -> None:
-    """Seal, as they stand, the striped chunks of owners that are gone."""
+    """Seal, as they stand, the striped chunks of owners that are gone. Where even that finds no
+    room, reads go on, and the next start closes them."""
     for chunk in reader.chunks():
         striped = chunk.kind is ChunkKind.STRIPED and chunk.state is ChunkState.OPEN
         if striped and is_gone(chunk.owner):
-            await committer.commit(CloseChunk(chunk.id))
+            try:
+                await committer.commit(CloseChunk(chunk.id))
+            except Refusal as refusal:
+                log.warning("striped chunks stay open: %s", refusal)
+                return
