@@ -172,6 +172,8 @@ def test_a_drive_that_is_being_checked_is_neither_read_nor_written() -> None:
     assert back not in drives.choose_segments(WIDEST)[1]
     assert drives.untrusted() == (back.id,)
     assert back in drives.reachable()
+    assert drives.trusting().member(back.id) is not None
+    assert drives.member(back.id) is None
 
 
 @given(

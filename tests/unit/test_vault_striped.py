@@ -7,6 +7,7 @@ import errno
 import gc
 import random
 import threading
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
@@ -93,6 +94,29 @@ async def test_a_failing_drive_is_left_out_and_the_rows_are_written_elsewhere(
     assert row.geometry == Geometry(8, 4)
     assert failed[0].id not in row.members
     assert await read_all(zone.new_store(), extents) == body
+
+
+async def test_rows_go_to_a_narrower_chunk_once_a_rack_is_away() -> None:
+    _, zone = new_zone()
+    await zone.store.append_rows([content(5000)])
+    for drive in zone.drives.all()[:4]:
+        zone.drives.mark(drive.id, DriveState.MISSING, "its folder is gone")
+    extents = await zone.store.append_rows([content(200_000)])
+    row = zone.rows[extents[0].chunk]
+    assert row.geometry == Geometry(8, 4)
+    racks = Counter(drive.rack for one in row.members if (drive := zone.drives.member(one)))
+    assert set(racks.values()) == {4}
+    assert await read_all(zone.store, extents) == content(200_000)
+
+
+async def test_rows_leave_a_drive_that_is_to_be_emptied() -> None:
+    _, zone = new_zone()
+    first = await zone.store.append_rows([content(5000)])
+    going = first_member(zone, first)
+    zone.drives.intend(going.id, "drain")
+    then = await zone.store.append_rows([content(5000)])
+    assert going.id not in zone.rows[then[0].chunk].members
+    assert await read_all(zone.store, [*first, *then]) == content(5000) * 2
 
 
 async def test_rows_synced_before_a_drive_failed_stay_readable() -> None:

@@ -335,7 +335,8 @@ class _Recovery:
         """Open the rows and replay what they lack, or make them again."""
         records = [r for some in log.mirrors.values() for mirror in some for r in mirror.records]
         unsealed = frozenset(ref.chunk for ref in superblock.log.unsealed)
-        drives, roots = self._drives, self._roots
+        # What is sealed proves itself, so drives that are yet to be checked serve too.
+        drives, roots = self._drives.trusting(), self._roots
         whole = WholeLog(log.tail, records, unsealed, drives, roots, self._clock)
         try:
             if wanted is None:

@@ -233,7 +233,7 @@ class DriveChanges:
             if one.path and one is not instead_of and _overlap(one.path, path):
                 raise Invalid("DriveExists", f"{path} and the drive {one.path} overlap", "path")
         try:
-            names = set(self._world.disk.listdir(path)) - {"lost+found"}
+            names = set(self._world.disk.listdir(path)) - {"lost+found", PROBE}
         except OSError as error:
             raise Invalid(
                 "NoSuchFolder", f"{path} is no folder that can be read ({error.strerror})", "path"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from coffre.system.clock import Clock
+from coffre.vault.archive import find_archive
 from coffre.vault.blocks import payload_bytes, relaid
 from coffre.vault.drives import Drive, DriveSet, DriveState
 from coffre.vault.records import Chunk, ChunkState
@@ -25,7 +26,7 @@ def member_bytes(chunk: Chunk) -> int:
 class Left:
     """What chunks still need of drives: bytes and chunks by drive id."""
 
-    def __init__(self, chunks: Iterable[Chunk], zone: Superblock) -> None:
+    def __init__(self, chunks: Iterable[Chunk], zone: Superblock, drives: DriveSet) -> None:
         self.bytes: Counter[bytes] = Counter()
         self.chunks: Counter[bytes] = Counter()
         known: set[bytes] = set()
@@ -36,6 +37,11 @@ class Left:
         for ref in zone.log.unsealed:
             if ref.chunk not in known:
                 self._count(ref.members, 0)
+        # Older snapshots go by themselves; the newest must stay whole.
+        for snapshot in zone.snapshots[-1:]:
+            if (archive := find_archive(drives, snapshot)) is not None:
+                size = payload_bytes(snapshot.length, archive.header.k)
+                self._count((drive.id for drive in archive.places.values()), size)
 
     def _count(self, members: Iterable[bytes], size: int) -> None:
         for member in set(members):
@@ -61,7 +67,7 @@ class DriveView:
 
     def left(self) -> Left:
         """What chunks need of each drive now."""
-        return Left(self._chunks(), self._zone())
+        return Left(self._chunks(), self._zone(), self._drives)
 
     def rows(self) -> list[dict[str, Any]]:
         """Every drive. `left_bytes` and `left_chunks`: what still needs it; of one that is being

@@ -250,7 +250,8 @@ class Monitor:
             return  # Its files say who it is: superblocks are written to it while it is checked.
         names: Sequence[str] | None = None
         with suppress(OSError):
-            names = [one for one in self._drives.disk.listdir(drive.path) if one != "lost+found"]
+            listed = self._drives.disk.listdir(drive.path)
+            names = [one for one in listed if one not in ("lost+found", PROBE)]
         if names is None:
             raise Gone(DriveState.MISSING, "its folder is gone")
         if names:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -151,6 +151,16 @@ class DriveSet:
         """These drives alone."""
         reserve = self.reserve_bytes if reserve_bytes is None else reserve_bytes
         return DriveSet(self.disk, drives, reserve_bytes=reserve)
+
+    def trusting(self) -> DriveSet:
+        """The same drives, for reading what proves itself: those that are being checked count as
+        present."""
+        return self.among(
+            replace(drive, state=DriveState.PRESENT)
+            if drive.state is DriveState.CHECKING
+            else drive
+            for drive in self._drives.values()
+        )
 
     def take(self, drive_ids: Iterable[bytes]) -> bool:
         """Are all these drives there, and do they take new data (if they have room)?"""

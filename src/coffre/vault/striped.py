@@ -187,6 +187,8 @@ class StripedWriter:
     # Opening and closing
 
     async def _open_chunk(self) -> _OpenChunk:
+        if self._current is not None and not self._drives.take(self._current.chunk.members):
+            self._retire(self._current)
         while self._current is None:
             # A task of its own: an upload that goes away must not leave a chunk half open.
             if self._opening is None:
