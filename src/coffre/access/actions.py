@@ -54,6 +54,9 @@ _SETTINGS = (
     *("IntelligentTieringConfiguration", "InventoryConfiguration", "LifecycleConfiguration"),
     *("MetricsConfiguration", "ReplicationConfiguration", "BucketMetadataTableConfiguration"),
 )
+# All but the first are ECS's own.
+_OF_BUCKETS = ("ABAC", "IsStaleAllowed", "MetadataSearch")
+_METADATA_TABLES = ("Annotation", "Inventory", "Journal")
 _BUCKET: Final = {
     **{f"s3:{verb}{what}": () for verb in ("Get", "Put") for what in _SETTINGS},
     "s3:CreateBucket": (*_ACL, "s3:locationconstraint", "s3:x-amz-object-ownership"),
@@ -67,6 +70,9 @@ _BUCKET: Final = {
     "s3:ListBucket": _LISTING,
     "s3:ListBucketVersions": _LISTING,
     "s3:ListBucketMultipartUploads": (),
+    "s3:CreateSession": (),
+    **{f"s3:{verb}Bucket{what}": () for verb in ("Get", "Put") for what in _OF_BUCKETS},
+    **{f"s3:UpdateBucketMetadata{what}TableConfiguration": () for what in _METADATA_TABLES},
     "s3:CreateBucketMetadataTableConfiguration": (),
     "s3:DeleteBucketMetadataTableConfiguration": (),
 }
@@ -76,8 +82,10 @@ _WRITES = (
     *("s3:x-amz-website-redirect-location", "s3:objectcreationoperation"),
 )
 _READS = (*_OLD_TAGS, *_CONDITIONAL)
+_ANNOTATIONS = (("Get", ""), ("Put", ""), ("Delete", ""), ("List", "s"))
 _ON_TAGS = (*_OLD_TAGS, *_NEW_TAGS)
 _OBJECT: Final = {
+    **{f"s3:{verb}ObjectAnnotation{s}": () for verb, s in _ANNOTATIONS},
     "s3:AbortMultipartUpload": (),
     "s3:BypassGovernanceRetention": (*_ACL, *_LOCK, *_NEW_TAGS, "s3:x-amz-copy-source"),
     "s3:DeleteObject": _CONDITIONAL,

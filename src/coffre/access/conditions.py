@@ -85,9 +85,13 @@ def compile_condition(
 def moment(text: str) -> float:
     """Seconds since 1970 of an ISO 8601 date or a number of them. Raises ValueError."""
     try:
-        return float(_number(text))
+        number = float(_number(text))
     except InvalidOperation:
         pass
+    else:
+        if number in (float("inf"), float("-inf")):
+            raise ValueError(text)
+        return number
     read = datetime.fromisoformat(text)
     return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
 

@@ -18,9 +18,8 @@ from coffre.access.patterns import Facts, Pattern, compile_pattern, glob
 from coffre.access.principals import (
     BadPrincipal,
     Principal,
-    PrincipalTest,
-    compile_principals,
-    is_everybody,
+    Principals,
+    read_principals,
 )
 
 POLICY_BYTES: Final = 20 * 1024
@@ -61,7 +60,7 @@ class Statement:
     place: str
     sid: str
     allows: bool
-    principals: PrincipalTest | None
+    principals: Principals | None
     not_principals: bool
     covers: Callable[[str], bool]
     resources: tuple[Pattern, ...]
@@ -71,8 +70,8 @@ class Statement:
     def applies(self, asked: Asked) -> bool:
         """Whether it is about this question (its action apart, which `Policy` looked at)."""
         if self.principals is not None:
-            denies = not self.allows
-            if self.principals(asked.principal, denies) == self.not_principals:
+            named = self.principals.name(asked.principal, denies=not self.allows)
+            if named == self.not_principals:
                 return False
         named = any(one(asked.resource, asked.facts) for one in self.resources)
         if named == self.not_resources:
@@ -82,9 +81,7 @@ class Statement:
     @property
     def of_everybody(self) -> bool:
         """Whether it allows or denies whoever asks, as far as principals go."""
-        if self.principals is None:
-            return False
-        return self.not_principals or is_everybody(self.principals)
+        return self.principals is not None and (self.not_principals or self.principals.everybody)
 
 
 @dataclass(slots=True)
@@ -207,7 +204,7 @@ class _Reader:
 
     def _principals(
         self, tree: dict[str, Any], place: str, effect: str
-    ) -> tuple[PrincipalTest | None, bool]:
+    ) -> tuple[Principals | None, bool]:
         names = [name for name in ("Principal", "NotPrincipal") if name in tree]
         if self.bucket is None:
             if names:
@@ -220,7 +217,7 @@ class _Reader:
         if names[0] == "NotPrincipal" and effect == "Allow":
             raise BadPolicy(f"{place}.NotPrincipal", "Allow with NotPrincipal is not allowed.")
         try:
-            return compile_principals(tree[names[0]]), names[0] == "NotPrincipal"
+            return read_principals(tree[names[0]]), names[0] == "NotPrincipal"
         except BadPrincipal as error:
             raise BadPolicy(f"{place}.{names[0]}", str(error)) from error
 

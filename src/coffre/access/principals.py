@@ -6,7 +6,6 @@ writes them, plain access keys and names. `*` is everybody, signed or not.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -42,28 +41,48 @@ class Principal:
 
 
 ANONYMOUS: Final = Principal(None)
-# Says whether a principal is meant; asked also whether the statement denies.
-PrincipalTest = Callable[[Principal, bool], bool]
 
 
-def compile_principals(element: Any) -> PrincipalTest:
-    """The test of a `Principal` or `NotPrincipal` element. Raises BadPrincipal."""
-    if element == "*":
-        return _everybody
-    tests: list[PrincipalTest] = []
+@dataclass(frozen=True, slots=True)
+class Principals:
+    """Whom an element names, told apart by how: `plain` are access keys, names and Owner IDs,
+    `paths` (store, path) of ARNs, `roots` stores as a whole."""
+
+    everybody: bool = False
+    plain: frozenset[str] = frozenset()
+    paths: frozenset[tuple[str, str]] = frozenset()
+    ids: frozenset[str] = frozenset()
+    services: frozenset[str] = frozenset()
+    roots: frozenset[str] = frozenset()
+
+    def name(self, one: Principal, *, denies: bool) -> bool:
+        """Whether `one` is meant by a statement that `denies` or allows."""
+        if self.everybody:
+            return True
+        if one.user_id is None:
+            return bool(one.service) and one.service in self.services
+        plain = self.plain
+        if plain and (one.access_key in plain or one.name in plain or one.user_id in plain):
+            return True
+        if (one.store, one.path) in self.paths or one.user_id in self.ids:
+            return True
+        # A store as a whole: denied to all of it, but allowed to nobody whom it does not allow.
+        return denies and one.store in self.roots
+
+
+def read_principals(element: Any) -> Principals:
+    """A `Principal` or `NotPrincipal` element. Raises BadPrincipal."""
+    found: dict[str, set[Any]] = {name: set() for name in Principals.__slots__}
     for kind, names in _by_kind(element):
         for name in names:
-            tests.append(_one(kind, name))
-    if not tests:
+            if not isinstance(name, str) or not name:
+                raise BadPrincipal("Invalid principal in policy")
+            where, what = _one(kind, name)
+            found[where].add(what)
+    if not any(found.values()):
         raise BadPrincipal("Invalid principal in policy")
-    if _everybody in tests:
-        return _everybody
-    return lambda caller, denies: any(test(caller, denies) for test in tests)
-
-
-def is_everybody(test: PrincipalTest) -> bool:
-    """Whether a compiled element means everybody."""
-    return test is _everybody
+    everybody = bool(found.pop("everybody"))
+    return Principals(everybody, **{where: frozenset(names) for where, names in found.items()})
 
 
 def _by_kind(element: Any) -> list[tuple[str, list[Any]]]:
@@ -76,39 +95,25 @@ def _by_kind(element: Any) -> list[tuple[str, list[Any]]]:
     return [(kind, names if isinstance(names, list) else [names]) for kind, names in pairs]
 
 
-def _one(kind: str, name: Any) -> PrincipalTest:
-    if not isinstance(name, str) or not name:
-        raise BadPrincipal("Invalid principal in policy")
+def _one(kind: str, name: str) -> tuple[str, Any]:
+    """The field of `Principals` that a name goes to, and what stands there."""
     if kind == "CanonicalUser":
-        return lambda caller, denies: caller.user_id == name
+        return "ids", name
     if kind == "Service":
-        return lambda caller, denies: caller.service == name
+        return "services", name
     if kind != "AWS":
         raise BadPrincipal(f"Invalid principal in policy: {kind}")
     if name == "*":
-        return _everybody
+        return "everybody", name
     head = next((one for one in _HEADS if name.startswith(one)), None)
     if head is None:
-        return _plain(name)
+        # An access key, a user's name or Owner ID.
+        if set(name) & set(":*?"):
+            raise BadPrincipal(f"Invalid principal in policy: {name}")
+        return "plain", name
     store, colon, path = name.removeprefix(head).partition(":")
-    if not store or not colon:
+    if store and colon and path == "root":
+        return "roots", store
+    if not store or not path.startswith(_KINDS) or "*" in path or "?" in path:
         raise BadPrincipal(f"Invalid principal in policy: {name}")
-    if path == "root":
-        # A store as a whole: denied to all of it, but allowed to nobody whom it does not allow.
-        return lambda caller, denies: denies and caller.store == store
-    if not path.startswith(_KINDS) or "*" in path or "?" in path:
-        raise BadPrincipal(f"Invalid principal in policy: {name}")
-    return lambda caller, denies: caller.store == store and caller.path == path
-
-
-def _plain(name: str) -> PrincipalTest:
-    """An access key, a user's name or Owner ID. A store's name beside it would be an ARN."""
-    if ":" in name or "*" in name or "?" in name:
-        raise BadPrincipal(f"Invalid principal in policy: {name}")
-    return lambda caller, denies: (
-        caller.user_id is not None and name in (caller.access_key, caller.name, caller.user_id)
-    )
-
-
-def _everybody(caller: Principal, denies: bool) -> bool:
-    return True
+    return "paths", (store, path)
