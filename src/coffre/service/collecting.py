@@ -6,13 +6,15 @@ from coffre.catalog.interface import Committer, Reader
 from coffre.catalog.log import RecordCipher
 from coffre.catalog.mutations import CloseChunk, ReserveChunk
 from coffre.config import Settings
+from coffre.service.door import ask
 from coffre.service.layout import DataFolder
 from coffre.service.readers import AllRequests
+from coffre.service.snapshots import DoorNamer
 from coffre.service.zone import World, ZoneFacts, open_root_keys, origin
-from coffre.stewards.collector import OWNER, Collecting, Collector
+from coffre.stewards.collector import OWNER, RATE, Collecting, Collector
+from coffre.stewards.pace import Pace
 from coffre.stewards.shape import Steward
 from coffre.stewards.sweeper import Sweeper
-from coffre.system.clock import Clock
 from coffre.vault.drives import DriveSet, mirror_path, segment_path
 from coffre.vault.headers import BadHeader
 from coffre.vault.interface import DataLost
@@ -21,39 +23,6 @@ from coffre.vault.records import Chunk
 from coffre.vault.segments import read_header
 from coffre.vault.store import DriveChunkStore
 from coffre.vault.striped import StripedWriter
-from coffre.vault.superblock import SnapshotRef, SuperblockStore, TooFewSuperblocks
-
-_SNAPSHOTS_S = 10.0
-
-
-class KeptSnapshots:
-    """The snapshots that superblocks name, as read a moment ago."""
-
-    def __init__(self, superblocks: SuperblockStore, drives: DriveSet, clock: Clock) -> None:
-        self._superblocks = superblocks
-        self._drives = drives
-        self._clock = clock
-        self._known: tuple[SnapshotRef, ...] = ()
-        self._until = 0.0
-
-    def __call__(self) -> tuple[SnapshotRef, ...]:
-        now = self._clock.monotonic()
-        if now >= self._until:
-            self._until = now + _SNAPSHOTS_S
-            try:
-                paths = [drive.path for drive in self._drives.present()]
-                self._known = self._superblocks.load(paths).best.snapshots
-            except TooFewSuperblocks:
-                # Nothing is known to be covered then, and everything known is kept.
-                return self._known
-        return self._known
-
-    def floor(self) -> int:
-        """The last record that every one of them covers; 0 without any."""
-        return min((snapshot.sequence for snapshot in self()), default=0)
-
-    def keeps(self, name: bytes) -> bool:
-        return any(snapshot.id == name for snapshot in self())
 
 
 def collection(
@@ -67,25 +36,32 @@ def collection(
 ) -> list[Steward]:
     """The stewards of this file, for the one process that runs them."""
     root_keys = open_root_keys(folder)
+    requests = AllRequests(folder.readers.name, world.clock.monotonic)
     owner = OWNER + world.entropy.bytes(4).hex()
     striped = _striped(owner, settings, facts, world, committer, drives, root_keys)
-    snapshots = KeptSnapshots(
-        SuperblockStore(world.disk, root_keys, world.entropy), drives, world.clock
-    )
+    door = folder.socket.name
+
+    async def log_floor() -> int:
+        return int((await ask(door, "log.floor", {}))["floor"])
+
+    async def kept() -> frozenset[bytes]:
+        return frozenset((await DoorNamer(door).kept()).ids)
+
     collector = Collector(
         reader,
         committer,
         drives,
         DriveChunkStore(drives, world.disk, reader, world.clock, striped=striped),
-        AllRequests(folder.readers.name, world.clock.monotonic),
+        requests,
+        Pace(world.clock, RATE, requests.count).take,
         world.clock,
         Collecting(settings.coding, settings.inline_limit, at=settings.collect_at),
         owner=owner,
         renew=striped.renew,
         cipher=lambda chunk: log_cipher(drives, root_keys, chunk),
-        log_floor=snapshots.floor,
+        log_floor=log_floor,
     )
-    sweeper = Sweeper(reader, drives, world.clock, epoch=facts.epoch, kept=snapshots.keeps)
+    sweeper = Sweeper(reader, drives, world.clock, epoch=facts.epoch, kept=kept)
     return [collector, sweeper]
 
 

@@ -8,6 +8,7 @@ did. A slot, native order:
          0      8  when the oldest open request began (monotonic seconds); 0: none is open
          8      8  a number that rises every second while the process's event loop turns
         16      8  process id
+        24      8  how many requests are open
 
 The order of things makes this safe: a request is published before it reads the catalog, so one
 that the collector does not see yet reads rows that are newer than what the collector has done.
@@ -39,6 +40,8 @@ STALLED_LOOKS: Final = 60
 NO_REQUEST: Final = 0.0
 _OLDEST: Final = struct.Struct("@d")
 _BEAT: Final = struct.Struct("@QQ")
+_COUNT: Final = struct.Struct("@Q")
+_COUNT_AT: Final = _OLDEST.size + _BEAT.size
 
 
 class NoSlot(Exception):
@@ -91,6 +94,7 @@ class OwnRequests:
         self._beats = 0
         self._timer: asyncio.TimerHandle | None = None
         self._publish(NO_REQUEST)
+        self._count()
         self.beat()
 
     def begin(self, request: object, started: float) -> None:
@@ -98,12 +102,14 @@ class OwnRequests:
         if not self._open:
             self._publish(started)
         self._open[request] = started
+        self._count()
 
     def end(self, request: object) -> None:
         started = self._open.pop(request)
         oldest = next(iter(self._open.values()), NO_REQUEST)
         if oldest != started:
             self._publish(oldest)
+        self._count()
 
     def beat(self) -> None:
         """Show that this process's loop turns."""
@@ -119,6 +125,9 @@ class OwnRequests:
         if self._timer is not None:
             self._timer.cancel()
         self._slots.close()
+
+    def _count(self) -> None:
+        _COUNT.pack_into(self._slots.map, self._at + _COUNT_AT, len(self._open))
 
     def _publish(self, oldest: float) -> None:
         # An aligned 8-byte store: nobody sees half of it.
@@ -155,6 +164,15 @@ class AllRequests:
                 self._watch(slot)
                 found.append(oldest)
         return min(found, default=None)
+
+    def count(self) -> int:
+        """How many requests all processes have open, about: one that ended without a word counts
+        until `oldest` has noticed it."""
+        return sum(
+            _COUNT.unpack_from(self._slots.map, at + _COUNT_AT)[0]
+            for at in range(0, SLOTS * SLOT_BYTES, SLOT_BYTES)
+            if _OLDEST.unpack_from(self._slots.map, at)[0] != NO_REQUEST
+        )
 
     def close(self) -> None:
         self._slots.close()

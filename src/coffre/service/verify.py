@@ -52,6 +52,7 @@ async def verify(
     drives: DriveSet,
     world: World,
     *,
+    kept: frozenset[bytes],
     deep: bool,
     online: bool,
     pace: Callable[[int], Awaitable[object]],
@@ -63,7 +64,7 @@ async def verify(
         audited = await asyncio.to_thread(audit, db)
     finally:
         db.close()
-    looks = _Looks(catalog_reader(folder), drives, audited, online=online)
+    looks = _Looks(catalog_reader(folder), drives, audited, kept, online=online)
     await looks.at_chunks(progress)
     await looks.at_files(progress)
     checked = {
@@ -85,13 +86,15 @@ def verify_folder(
     root: Path,
     drives: Sequence[Mapping[str, Any]],
     *,
+    kept: frozenset[bytes],
     deep: bool,
     online: bool,
     rate: float | None,
     progress: Progress,
 ) -> Verdict:
-    """Verify a data folder whose drives are as `drive.list` tells. Without `online` the caller
-    holds the folder's lock. `rate`: bytes a second at most. Raises StartRefused."""
+    """Verify a data folder whose drives are as `drive.list` tells and whose snapshots are
+    `kept`. Without `online` the caller holds the folder's lock. `rate`: bytes a second at most.
+    Raises StartRefused."""
     world = real_world()
     found = DriveSet(
         world.disk,
@@ -108,7 +111,14 @@ def verify_folder(
     )
     pace = _unhurried if rate is None else Pace(world.clock, rate).take
     work = verify(
-        DataFolder(root), found, world, deep=deep, online=online, pace=pace, progress=progress
+        DataFolder(root),
+        found,
+        world,
+        kept=kept,
+        deep=deep,
+        online=online,
+        pace=pace,
+        progress=progress,
     )
     return asyncio.run(work)
 
@@ -147,12 +157,21 @@ def _verdict(findings: list[Finding], checked: dict[str, int], *, deep: bool) ->
 class _Looks:
     """Rows against files, and files against rows."""
 
-    def __init__(self, reader: Reader, drives: DriveSet, audited: Audited, *, online: bool) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        drives: DriveSet,
+        audited: Audited,
+        kept: frozenset[bytes],
+        *,
+        online: bool,
+    ) -> None:
         self.reader = reader
         self.findings: list[Finding] = []
         self.files = 0
         self._drives = drives
         self._audited = audited
+        self._kept = kept
         self._online = online
         self._epoch = max((chunk.epoch for chunk in audited.chunks), default=0)
 
@@ -201,6 +220,8 @@ class _Looks:
         parsed = parse_name(name)
         if parsed is None or parsed.temporary:
             return True
+        if parsed.chunk in self._kept:
+            return False
         chunk = self.reader.chunk(parsed.chunk)
         if chunk is None:
             with suppress(BadHeader, OSError):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from typing import Protocol
 
 from msgspec import Struct
@@ -51,6 +51,7 @@ _BLOBS_A_ROUND = 200
 _BYTES_A_ROUND = 32 * STRIPE_UNIT
 _BYTES_AT_ONCE = 8 * STRIPE_UNIT
 _PAGE = 200
+# Bytes moved a second at most.
 RATE = 64.0 * STRIPE_UNIT
 
 
@@ -63,19 +64,19 @@ class OpenRequests(Protocol):
 
 
 class Collecting(Struct, frozen=True):
-    """How it is done. `at`: the share of a chunk's bytes that must be dead; `rate`: bytes moved a
-    second at most, over time; `inline_limit`: what travels with its mutation."""
+    """How it is done. `at`: the share of a chunk's bytes that must be dead; `inline_limit`: what
+    travels with its mutation."""
 
     wanted: Geometry
     inline_limit: int
     at: float = COLLECT_AT
-    rate: float = RATE
 
 
 class Collector(Steward):
     """`store` reads chunks and appends to a striped chunk of this process, owned by `owner` (a name
     that begins with `OWNER` and is never used again); `renew` has it begin another. `cipher` opens
-    the log of a landing chunk, `log_floor` is the last record that every kept snapshot covers."""
+    the log of a landing chunk, `log_floor` is the last record that every kept snapshot covers,
+    `pace` is told of bytes that were moved and returns when more may be."""
 
     name = "collector"
 
@@ -86,31 +87,35 @@ class Collector(Steward):
         drives: DriveSet,
         store: ChunkStore,
         requests: OpenRequests,
+        pace: Callable[[int], Awaitable[object]],
         clock: Clock,
         settings: Collecting,
         *,
         owner: str,
         renew: Callable[[], None],
         cipher: Callable[[Chunk], RecordCipher],
-        log_floor: Callable[[], int],
+        log_floor: Callable[[], Awaitable[int]],
     ) -> None:
         self._reader = reader
         self._committer = committer
         self._drives = drives
         self._store = store
         self._requests = requests
+        self._pace = pace
         self._clock = clock
         self._settings = settings
         self._owner = owner
         self._renew = renew
         self._cipher = cipher
         self._log_floor = log_floor
+        self._floor = 0
         self._condemned: dict[bytes, float] = {}
         self._put_off: dict[bytes, float] = {}
         self._current: tuple[bytes, AsyncGenerator[BlobName, None]] | None = None
 
     async def round(self) -> Round:
         """Let go of what may go, then move some of one chunk."""
+        self._floor = await self._log_floor()
         chunks = self._reader.chunks()
         await self._close_left(chunks)
         freed, held = await self._let_go(chunks)
@@ -124,7 +129,7 @@ class Collector(Steward):
         if held and not freed:
             result = f"{held} chunks wait for open requests to end"
         busy = chunk is not None or freed_or_condemned
-        pause = moved / self._settings.rate if busy else _ROUND_S
+        pause = 0.0 if busy else _ROUND_S
         left = waiting + sum(one.state is ChunkState.CONDEMNED for one in chunks) - freed
         return Round(did=freed, left=left, moved_bytes=moved, result=result, again=pause)
 
@@ -173,7 +178,7 @@ class Collector(Steward):
                 continue
             last = 0
             if chunk.kind is ChunkKind.LANDING:
-                if chunk.last_sequence > self._log_floor() or not self._log_floor():
+                if not _is_covered(chunk, self._floor):
                     continue
                 # Counters say that it is dead; so must the rows that its own log names.
                 found = await self._landed(chunk)
@@ -199,13 +204,12 @@ class Collector(Steward):
         wanted = self._settings.wanted
         chunks = list(chunks)
         relay = any(one.geometry != wanted for one in chunks) and self._fits_as_wanted()
-        floor = self._log_floor()
         found = [
             chunk
             for chunk in chunks
             if chunk.state is ChunkState.SEALED and _lives(chunk) and not self._is_put_off(chunk)
             if (relay and chunk.geometry != wanted)
-            or (_dead_share(chunk) >= at and _is_covered(chunk, floor))
+            or (_dead_share(chunk) >= at and _is_covered(chunk, self._floor))
         ]
         if not found:
             return None, 0
@@ -248,11 +252,13 @@ class Collector(Steward):
             count += 1
             if batch_bytes >= _BYTES_AT_ONCE:
                 await self._move_all(batch, chunk.id)
+                await self._pace(batch_bytes)
                 batch, batch_bytes = [], 0
             if count >= _BLOBS_A_ROUND or moved >= _BYTES_A_ROUND:
                 ended = False
                 break
         await self._move_all(batch, chunk.id)
+        await self._pace(batch_bytes)
         if ended:
             # Whatever still lives in it could not be moved now: others come first.
             self._current = None
