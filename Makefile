@@ -3,8 +3,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Arguments for `coffre serve` and for pytest.
+# Arguments for `coffre serve` and for pytest; a seed for the simulator.
 ARGS ?=
+SEED ?= 1
 
 # A client of S3 reads its settings from many variables: tests must see none of the caller's.
 CLEAN := env -u AWS_CA_BUNDLE -u AWS_PROFILE -u AWS_CONFIG_FILE -u AWS_SHARED_CREDENTIALS_FILE \
@@ -14,7 +15,7 @@ CLEAN := env -u AWS_CA_BUNDLE -u AWS_PROFILE -u AWS_CONFIG_FILE -u AWS_SHARED_CR
 	PATH="$(CURDIR)/.clients/bin:$(CURDIR)/$(BIN):$$PATH" \
 	NODE_PATH="$(CURDIR)/.clients/js/node_modules"
 
-.PHONY: serve test check bench long clients lock format clean
+.PHONY: serve test check bench long sim clients lock format clean
 
 serve: $(VENV)/.runtime
 	@exec $(BIN)/coffre serve $(ARGS)
@@ -38,6 +39,10 @@ bench: $(VENV)/.dev
 # Faults and power losses by the thousand, and transfers of 5 GiB, for half an hour when somebody has them.
 long: $(VENV)/.dev
 	@$(CLEAN) COFFRE_LONG=1 $(BIN)/python -m pytest tests/fault tests/sim tests/clients/test_large_transfers.py $(ARGS)
+
+# One seed of the simulator, every step told: `make sim SEED=42`.
+sim: $(VENV)/.dev
+	@$(CLEAN) PYTHONHASHSEED=0 $(BIN)/python -m coffre.testing.simulation --trace $(SEED) $(ARGS)
 
 # The real clients that tests/clients uses (mc needs Go, the JavaScript SDK needs npm).
 clients:

@@ -16,7 +16,7 @@ from _pytest.terminal import TerminalReporter
 REQUIRE_ALL = os.environ.get("COFFRE_REQUIRE_ALL") == "1"
 # Clients read their settings from many variables, and nodes from ours: only a test's own count.
 FOREIGN = ("AWS_", "COFFRE_")
-OURS = ("COFFRE_REQUIRE_ALL", "COFFRE_LONG", "COFFRE_TEST_")
+OURS = ("COFFRE_REQUIRE_ALL", "COFFRE_LONG", "COFFRE_SIM_", "COFFRE_TEST_")
 
 for _name in list(os.environ):
     if _name.lower().endswith("_proxy") or (

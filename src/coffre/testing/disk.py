@@ -11,6 +11,9 @@ with what may be found after power was lost when just the first `at` events had 
 - A write whose sync failed is never sure again, even if a later sync succeeds.
 - Drives fail apart: `policy_by_prefix` gives each drive folder its own fate.
 
+`after` has something happen in the middle of things: power going (`PowerLost`), a drive dying.
+`lie` lets a drive's syncs do nothing; only power loss shows it.
+
 Only files can be renamed. All calls may come from any thread.
 """
 
@@ -65,6 +68,11 @@ class _Fault:
     operation: Operation
     error: int
     times: int | None
+
+
+class PowerLost(KeyboardInterrupt):
+    """Power goes in the middle of a call: raised by what `RecordingDisk.after` was given. Like the
+    operator's Ctrl-C it goes through every `except Exception`, and out of the event loop."""
 
 
 def draw_policy(prefixes: Iterable[str], choose: random.Random) -> dict[str, Fate]:
@@ -146,6 +154,8 @@ class RecordingDisk:
         self._slow: dict[str, float] = {}
         self._full: dict[str, int] = {}
         self._lost: set[str] = set()
+        self._lying: set[str] = set()
+        self._later: tuple[int, Callable[[], object]] | None = None
 
     # Disk
 
@@ -203,7 +213,8 @@ class RecordingDisk:
         self._enter("sync_dir", path)
         with self._lock:
             self._directory(path)
-            self._dir_syncs.setdefault(path, Syncs()).add(began, len(self.journal))
+            if _longest(self._lying, path) is None:
+                self._dir_syncs.setdefault(path, Syncs()).add(began, len(self.journal))
             self._record("sync_dir", path, began=began)
 
     def free_bytes(self, path: str) -> int:
@@ -234,6 +245,49 @@ class RecordingDisk:
         """The drive is gone: nothing is found by name, open files answer EIO."""
         self._lost.add(path_prefix)
 
+    def lie(self, path_prefix: str) -> None:
+        """Syncs answer that all is well and do nothing."""
+        self._lying.add(path_prefix)
+
+    def settle(self, path_prefix: str) -> None:
+        """All that was written below is on the medium by now, as it is a while after the last
+        write."""
+        with self._lock:
+            now = len(self.journal)
+            for path, inode in self._names.items():
+                if _under(path_prefix, path):
+                    syncs = (
+                        self._dir_syncs.setdefault(path, Syncs()) if inode is None else inode.syncs
+                    )
+                    syncs.add(now, now)
+            self._record("sync", path_prefix, began=now)
+
+    def after(self, events: int, action: Callable[[], object]) -> None:
+        """Do `action` right after the so many-th event (1: the next) from now on, in the middle of
+        the call that it is part of; in place of an action that still waits."""
+        self._later = len(self.journal) + events, action
+
+    def calm(self) -> None:
+        """What `after` was given, if it still waits, does not happen."""
+        self._later = None
+
+    def paths(self, path_prefix: str) -> list[str]:
+        """The files below, in order of their names."""
+        with self._lock:
+            found = (path for path, inode in self._names.items() if inode is not None)
+            return sorted(path for path in found if _under(path_prefix, path))
+
+    def put_back(self, path_prefix: str, older: RecordingDisk) -> None:
+        """Below the prefix all is as on `older`, which gives it up. Only on an image that nothing
+        was done to yet."""
+        assert not self.journal, "an image is changed before anything else is"
+        for path in [path for path in self._names if _under(path_prefix, path)]:
+            del self._names[path]
+        for path, inode in older._names.items():
+            if _under(path_prefix, path):
+                self._names[path] = inode
+        self._first_names = dict(self._names)
+
     def heal(self, path_prefix: str) -> None:
         """End the faults that were set for just this prefix. What was written is there still."""
         with self._lock:
@@ -241,6 +295,7 @@ class RecordingDisk:
             self._slow.pop(path_prefix, None)
             self._full.pop(path_prefix, None)
             self._lost.discard(path_prefix)
+            self._lying.discard(path_prefix)
 
     def corrupt(self, path: str, offset: int, mask: int) -> None:
         """Flip bits of one byte on the medium, which must be in the file. Raises ValueError."""
@@ -347,13 +402,18 @@ class RecordingDisk:
                 inode.sync_failed(len(self.journal))
             raise
         with self._lock:
-            inode.syncs.add(began, len(self.journal))
+            if _longest(self._lying, path) is None:
+                inode.syncs.add(began, len(self.journal))
             self._record("sync", path, began=began)
 
     # Records and refusals
 
     def _record(self, operation: Operation, path: str, **rest: object) -> None:
         self.journal.append(Event(len(self.journal), operation, path, **rest))  # type: ignore[arg-type]
+        if self._later is not None and len(self.journal) >= self._later[0]:
+            _, action = self._later
+            self._later = None
+            action()
 
     def _name(
         self, operation: Operation, path: str, inode: Inode | None = None, to: str = ""

@@ -1,0 +1,80 @@
+"""Faults put into the engine on purpose, to show that the simulator finds what it is for.
+
+Each replaces a piece of the engine, or lets it leave out a call, for the rest of the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from coffre.catalog import recovery
+from coffre.catalog.transaction import Call, Group, Transaction
+from coffre.stewards.sealer import Sealer
+from coffre.testing.disk import RecordingDisk, RecordingFile
+from coffre.vault.records import Chunk
+from coffre.vault.seal import remove_mirrors
+
+
+def _skip_syncs_of(ending: str) -> Callable[[], None]:
+    sync = RecordingFile.sync
+
+    def skipping(self: RecordingFile) -> None:
+        if not self._path.endswith(ending):
+            sync(self)
+
+    def put_in() -> None:
+        RecordingFile.sync = skipping  # type: ignore[method-assign]
+
+    return put_in
+
+
+def _skip_syncs_of_folders() -> None:
+    sync_dir = RecordingDisk.sync_dir
+
+    def skipping(self: RecordingDisk, path: str) -> None:
+        if "/chunks/" not in path:
+            sync_dir(self, path)
+
+    RecordingDisk.sync_dir = skipping  # type: ignore[method-assign]
+
+
+def _answer_before_the_log() -> None:
+    apply = Transaction.apply
+
+    def hasty(self: Transaction, calls: list[Call]) -> Group:
+        group = apply(self, calls)
+        for call, answers in zip(calls, group.answers, strict=True):
+            call.settle(answers)
+        return group
+
+    Transaction.apply = hasty  # type: ignore[method-assign]
+
+
+def _trust_stale_mirrors() -> None:
+    def trusting(self: Any, log: Any, chunk: bytes) -> Any:
+        return log.mirrors[chunk]
+
+    recovery._Recovery._whole = trusting  # type: ignore[method-assign]
+
+
+def _remove_mirrors_before_the_seal_is_logged() -> None:
+    seal = Sealer._seal
+
+    async def hasty(self: Sealer, chunk: Chunk) -> Any:
+        sealed = await seal(self, chunk)
+        remove_mirrors(self._drives, chunk.id)
+        return sealed
+
+    Sealer._seal = hasty  # type: ignore[method-assign]
+
+
+BUGS: dict[str, Callable[[], None]] = {
+    "mirrors are not synced": _skip_syncs_of(".mirror"),
+    "segments are not synced": _skip_syncs_of(".segment"),
+    "segments are not synced before they are renamed": _skip_syncs_of(".segment.tmp"),
+    "folders are not synced": _skip_syncs_of_folders,
+    "answered before the log": _answer_before_the_log,
+    "stale mirrors are trusted": _trust_stale_mirrors,
+    "mirrors go before the seal is logged": _remove_mirrors_before_the_seal_is_logged,
+}

@@ -1,0 +1,142 @@
+"""Seeds run one after the other in this process, or by several processes."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import hashlib
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.json import decode
+
+from coffre.testing.simulation.bugs import BUGS
+from coffre.testing.simulation.loop import without_threads
+from coffre.testing.simulation.scenario import Scenario
+
+# A seed takes a second or two; one that takes this long goes round in circles.
+MOST_SECONDS = 120
+_TAIL = 60
+
+
+class Outcome(Struct):
+    """How one seed went. `digest` is of everything that happened to the disk."""
+
+    seed: int
+    seconds: float
+    digest: str
+    failure: str = ""
+    steps: list[str] = []
+
+    def report(self) -> str:
+        """For whoever is to find the fault."""
+        return "\n".join(
+            [
+                f"seed {self.seed} failed; `make sim SEED={self.seed}` plays it again with a trace",
+                *self.steps[-_TAIL:],
+                self.failure,
+            ]
+        )
+
+
+def run_seed(seed: int, *, trace: bool = False) -> Outcome:
+    """One seed in this process. Its catalog is in a folder of memory where there is one."""
+    shm = Path("/dev/shm")  # noqa: S108
+    folder = Path(tempfile.mkdtemp(prefix="coffre-sim-", dir=shm if shm.is_dir() else None))
+    began = time.perf_counter()
+    scenario = Scenario(seed, folder, _print if trace else None)
+    failure = ""
+    try:
+        with without_threads(), _at_most(MOST_SECONDS):
+            scenario.run()
+    except Exception:
+        failure = traceback.format_exc()
+    finally:
+        shutil.rmtree(folder)
+        gc.collect()
+    seconds = round(time.perf_counter() - began, 3)
+    digest = hashlib.sha256("\n".join(scenario.steps).encode()).hexdigest()[:16]
+    return Outcome(seed, seconds, digest, failure, scenario.steps)
+
+
+def run_seeds(seeds: Sequence[int], *, processes: int = 1, bug: str = "") -> Iterator[Outcome]:
+    """Seeds in processes of their own, each of which takes its share in order."""
+    command = [sys.executable, "-m", "coffre.testing.simulation"]
+    if bug:
+        command += ["--bug", bug]
+    running = [
+        subprocess.Popen(
+            [*command, *map(str, seeds[first::processes])],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONHASHSEED": "0"},
+        )
+        for first in range(min(processes, len(seeds)))
+    ]
+    try:
+        for process in running:
+            assert process.stdout is not None
+            for line in process.stdout:
+                yield decode(line, type=Outcome)
+            process.wait()
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="simulation")
+    parser.add_argument("seeds", type=int, nargs="+")
+    parser.add_argument("--trace", action="store_true")
+    parser.add_argument("--bug", default="", choices=["", *BUGS])
+    chosen = parser.parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO if chosen.trace else logging.CRITICAL + 1,
+        format="    %(name)s: %(message)s",
+        stream=sys.stdout,
+    )
+    if chosen.bug:
+        BUGS[chosen.bug]()
+    failed = False
+    for seed in chosen.seeds:
+        outcome = run_seed(seed, trace=chosen.trace)
+        failed = failed or bool(outcome.failure)
+        if chosen.trace:
+            _print(
+                outcome.report() if outcome.failure else f"seed {seed} is well: {outcome.digest}"
+            )
+        else:
+            if not outcome.failure:
+                outcome.steps = []
+            _print(json.dumps({name: getattr(outcome, name) for name in outcome.__struct_fields__}))
+    return int(failed)
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def _at_most(seconds: int) -> Iterator[None]:
+    def over(number: int, frame: object) -> None:
+        raise TimeoutError(f"still not done after {seconds} s")
+
+    signal.signal(signal.SIGALRM, over)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)

@@ -1,0 +1,330 @@
+"""One seed: steps drawn one after the other, each followed by a look at everything promised."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+from coffre.catalog import mutations as m
+from coffre.catalog.interface import CommitterBusy, CommitUnknown
+from coffre.system.clock import ManualClock
+from coffre.system.entropy import SeededEntropy
+from coffre.testing.disk import PowerLost
+from coffre.testing.simulation.clients import (
+    DATA_KEY,
+    KEY_ID,
+    OWNER,
+    STORE,
+    UNAVAILABLE,
+    Clients,
+    Operation,
+    Wrong,
+    bucket_row,
+    observe,
+)
+from coffre.testing.simulation.faults import Faults
+from coffre.testing.simulation.machine import Machine, places
+from coffre.testing.simulation.model import Bucket
+from coffre.testing.simulation.node import ROOT, Node, Sizes, found_zone
+from coffre.testing.simulation.process import Process, Trace
+from coffre.vault.interface import StorageFull
+from coffre.vault.superblock import SuperblockNotWritten
+
+STEPS = 30
+_UNANSWERED = (CommitUnknown, CommitterBusy)
+
+
+def _stream(seed: float) -> Random:
+    return Random(seed)  # noqa: S311  (a test's dice)
+
+
+class Scenario:
+    """Everything about one seed. `steps` is the log of what happened."""
+
+    def __init__(self, seed: int, folder: Path, trace: Trace | None = None) -> None:
+        self.random = _stream(seed)
+        self.steps: list[str] = []
+        self._trace = trace
+        draw = self.random
+        sizes = Sizes(
+            landing=draw.choice((64, 128, 256)) * 1024,
+            inline_limit=draw.choice((4, 24, 70, 100)) * 1024,
+            ahead=draw.choice((0, 4096, 8192)),
+            wal=draw.choice((64, 512)) * 1024,
+        )
+        self.machine = Machine(
+            _stream(draw.random()),
+            places(racks=draw.choice((4, 4, 5))),
+            ManualClock(),
+            SeededEntropy(draw.getrandbits(64)),
+        )
+        catalog = folder / "catalog.sqlite"
+        self.process = Process(self.machine, _stream(draw.random()), catalog, sizes, self.say)
+        self.clients = Clients(_stream(draw.random()), sizes)
+        self.faults = Faults(_stream(draw.random()), self.machine, self.process)
+        self._checking = _stream(draw.random())
+
+    def say(self, what: str) -> None:
+        self.steps.append(what)
+        if self._trace is not None:
+            self._trace(what)
+
+    # The course of things
+
+    def run(self) -> None:
+        """Raises Wrong, or whatever the engine did wrong."""
+        found_zone(self.machine)
+        self.process.start()
+        self.process.do(self._found())
+        for number in range(STEPS):
+            self.say(f"step {number}, t={self.machine.clock.monotonic():.3f}")
+            self._step()
+            self._look(whole=self._checking.random() < 0.3)
+        self._end()
+
+    async def _found(self) -> None:
+        commit = self.process.node.committer.commit
+        tenant = self.clients.id()
+        await commit(m.CreateTenant(tenant, "tenant"))
+        await commit(m.CreateStore(STORE, "store", tenant, KEY_ID, ROOT.id, ROOT.wrap(DATA_KEY)))
+        for name in ("one", "two", "three"):
+            bucket = Bucket(self.clients.id(), name)
+            await commit(m.CreateBucket(bucket.id, STORE, name, OWNER, "us-east-1"))
+            self.clients.buckets.append(bucket)
+        for bucket in self.clients.buckets[1:]:
+            await commit(m.SetVersioning(bucket.id, "enabled"))
+            bucket.versioning = "enabled"
+
+    def _step(self) -> None:
+        way = self.random.random()
+        if way < 0.6:
+            self._serve()
+        elif way < 0.68:
+            seconds = self.random.choice((0.5, 5.0, 61.0, 130.0))
+            self.say(f"  {seconds} s pass")
+            self._through(lambda: self.process.do(asyncio.sleep(seconds)))
+        elif way < 0.76:
+            self.faults.heal()
+        elif way < 0.84:
+            self.faults.between()
+        elif way < 0.9:
+            self._restart()
+        else:
+            self._crash_between()
+
+    def _serve(self) -> None:
+        """Clients and stewards side by side; perhaps a fault, or the end, in the midst of it."""
+        operations = self._draw_operations()
+        work: list[Operation] = list(operations)
+        if self.random.random() < 0.45:
+            work.append(self._steward_work())
+        if self.random.random() < 0.3:
+            self.faults.during()
+        if self.random.random() < 0.35:
+            self._lose_power_soon()
+        node = self.process.node
+        self._through(lambda: self.process.do(self._all(node, work)), operations)
+        for operation in work:
+            self.say(f"  {operation}")
+
+    def _draw_operations(self) -> list[Operation]:
+        if self.random.random() < 0.04:
+            bucket = self.random.choice(self.clients.buckets[1:])
+            state = "suspended" if bucket.versioning == "enabled" else "enabled"
+            # Alone: what other changes in the bucket mean depends on it.
+            return [self.clients.set_versioning(bucket, state)]  # type: ignore[arg-type]
+        taken: set[tuple[str, bytes]] = set()
+        drawn = [self.clients.draw(taken) for _ in range(self.random.randint(1, 9))]
+        return [operation for operation in drawn if operation is not None]
+
+    def _steward_work(self) -> Operation:
+        node = self.process.node
+        if self.random.random() < 0.25:
+
+            async def seal_now(node: Node) -> None:
+                await node.sealer.seal_now()
+
+            return Operation("seal now", seal_now, steward=True)
+        steward = self.random.choice(node.stewards)
+
+        async def rounds(node: Node) -> None:
+            for _ in range(10):
+                if (await steward.round()).again:
+                    break
+
+        return Operation(f"rounds of the {steward.name}", rounds, steward=True)
+
+    async def _all(self, node: Node, work: list[Operation]) -> None:
+        await asyncio.gather(*(self._one(node, operation) for operation in work))
+
+    async def _one(self, node: Node, operation: Operation) -> None:
+        try:
+            await operation.run(node)
+        except _UNANSWERED:
+            return
+        except m.Refusal as refusal:
+            self._excuse(operation, refusal, refusal.code in UNAVAILABLE)
+            operation.refused = True
+        except (StorageFull, SuperblockNotWritten) as error:
+            self._excuse(operation, error, True)
+            operation.refused = True
+        except OSError as error:
+            self._excuse(operation, error, operation.steward)
+            operation.refused = True
+        operation.acked = True
+        if operation.change is not None and not operation.refused:
+            operation.change.apply()
+
+    def _excuse(self, operation: Operation, error: Exception, excusable: bool) -> None:
+        """Drives in trouble are a reason to refuse; else there is none."""
+        if not excusable or not self.machine.excuses:
+            raise Wrong(f"{operation.what}: {error!r} without a reason") from error
+
+    # Ends and beginnings
+
+    def _lose_power_soon(self) -> None:
+        after = self.random.choice((1, self.random.randint(1, 30), self.random.randint(1, 400)))
+
+        def end() -> None:
+            raise PowerLost
+
+        self.machine.disk.after(after, end)
+
+    def _through(
+        self, work: Callable[[], object], operations: list[Operation] | None = None
+    ) -> None:
+        """Do `work`, during which the node may come to its end; then let it run again."""
+        waiting = operations or []
+        try:
+            work()
+        except PowerLost:
+            self.process.crash(power=self.random.random() < 0.7)
+            self._come_back(waiting)
+            return
+        self.machine.disk.calm()
+        if self.process.broken:
+            error = self.process.node.committing.exception()
+            if not self.machine.excuses:
+                raise Wrong(f"the committer ended by itself: {error!r}")
+            self.say(f"  the committer ended: {error!r}")
+            self.faults.make_room()
+            self.process.crash(power=False)
+            self._come_back(waiting)
+        elif unanswered := [one.what for one in waiting if not one.acked]:
+            raise Wrong(f"never answered: {unanswered}")
+
+    def _come_back(self, operations: list[Operation]) -> None:
+        """Start, perhaps in several attempts; what was not answered is there or not."""
+        attempts = 0
+        while True:
+            if attempts < 3 and self.random.random() < 0.35:
+                self._lose_power_soon()
+            try:
+                self.process.start()
+                break
+            except PowerLost:
+                self.process.crash(power=self.random.random() < 0.7)
+                attempts += 1
+        self.machine.disk.calm()
+        for operation in operations:
+            change = operation.change
+            if operation.acked or change is None:
+                continue
+            found = observe(self.process.node, change.bucket)
+            if change.is_in(found):
+                change.apply()
+        # Versioning was set alone, so that what is found decides.
+        for bucket in self.clients.buckets:
+            bucket.versioning = bucket_row(self.process.node, bucket).versioning
+        self._look(whole=True)
+
+    def _restart(self) -> None:
+        self.say("  a clean stop")
+        if self.random.random() < 0.2:
+            self._lose_power_soon()
+        try:
+            self.process.stop()
+        except PowerLost:
+            self.process.crash(power=self.random.random() < 0.7)
+        except (m.Refusal, SuperblockNotWritten, *_UNANSWERED) as error:
+            if not self.machine.excuses:
+                raise
+            self.say(f"  not that clean: {error!r}")
+            self.faults.make_room()
+            self.process.crash(power=False)
+        else:
+            self.machine.disk.calm()
+            self.faults.while_stopped()
+        self._come_back([])
+
+    def _crash_between(self) -> None:
+        self.process.crash(power=self.random.random() < 0.7)
+        self.faults.while_stopped()
+        self._come_back([])
+
+    # Looking
+
+    def _look(self, *, whole: bool) -> None:
+        """Compare listings and counters, and with `whole` every byte."""
+        node = self.process.node
+        self.machine.noticed(node.drives)
+        self.faults.look(node.reader.chunks())
+        for bucket in self.clients.buckets:
+            found = observe(node, bucket)
+            if found != bucket.holdings:
+                raise Wrong(f"{bucket.name} holds {found}, should hold {bucket.holdings}")
+            row = bucket_row(node, bucket)
+            sizes = [len(self.clients.bodies[etag]) for etag in bucket.objects]
+            if (row.objects, row.bytes) != (len(sizes), sum(sizes)):
+                raise Wrong(
+                    f"{bucket.name} counts {row.objects} objects of {row.bytes} bytes,"
+                    f" holds {len(sizes)} of {sum(sizes)}"
+                )
+        if whole:
+            self.process.keep_catalog()
+            self._through(lambda: self.process.do(self._read_all(node)))
+
+    async def _read_all(self, node: Node) -> None:
+        for bucket in self.clients.buckets:
+            row = bucket_row(node, bucket)
+            for key in bucket.holdings.keys:
+                versions = node.reader.list_versions(
+                    row,
+                    prefix=key,
+                    delimiter=b"",
+                    after_key=b"",
+                    after_version=None,
+                    limit=1000,
+                )
+                for one in versions.versions:
+                    if one.key == key and not one.marker:
+                        version = node.reader.version(row, key, one.version_id)
+                        assert version is not None
+                        await self.clients.check_bytes(node, version, 0, version.size)
+
+    def _end(self) -> None:
+        """All drives are back, all work is done: everything is as it should be, and the log alone
+        gives the same again."""
+        self.say("the end")
+        self.faults.heal_all()
+        self.process.stop()
+        self._come_back([])
+        self.faults.heal_all()
+        for _ in range(3):
+            self._through(lambda: self.process.do(self._work_off(self.process.node)))
+            self._through(lambda: self.process.do(asyncio.sleep(61)))
+        self._look(whole=True)
+        self.process.stop()
+        self.process.lose_catalog()
+        self.say("  the catalog's file is lost")
+        self._come_back([])
+        if self.process.complaints:
+            raise Wrong(f"nobody saw: {self.process.complaints}")
+
+    async def _work_off(self, node: Node) -> None:
+        for steward in node.stewards:
+            for _ in range(200):
+                if (await steward.round()).again:
+                    break

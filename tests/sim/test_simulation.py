@@ -1,0 +1,44 @@
+"""Seeds of the simulator: a whole node on drives that fail in every way that the promise covers.
+
+Which seeds depends on the commit, so that each commit is tried on others and a failure can be had
+again. `COFFRE_SIM_SEEDS=100..200` (or `7`) chooses; `COFFRE_LONG=1` runs thousands; `make sim
+SEED=7` plays one again and tells every step.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from coffre.testing.simulation.running import run_seeds
+
+COUNT = 2500 if os.environ.get("COFFRE_LONG") else 200
+PROCESSES = os.cpu_count() or 1
+
+
+def chosen_seeds() -> list[int]:
+    chosen = os.environ.get("COFFRE_SIM_SEEDS", "")
+    if chosen:
+        start, _, end = chosen.partition("..")
+        return list(range(int(start), int(end or start) + 1))
+    found = subprocess.run(
+        ["git", "rev-parse", "HEAD"], capture_output=True, cwd=Path(__file__).parent, check=False
+    )
+    first = int(found.stdout[:8] or b"0", 16) * 1000
+    return list(range(first, first + COUNT))
+
+
+def test_nothing_acknowledged_is_lost_and_nothing_deleted_comes_back() -> None:
+    seeds = chosen_seeds()
+    print(f"seeds {seeds[0]}..{seeds[-1]}")
+    outcomes = list(run_seeds(seeds, processes=PROCESSES))
+    failed = [outcome.report() for outcome in outcomes if outcome.failure]
+    assert not failed, "\n\n".join(failed[:3])
+    assert len(outcomes) == len(seeds), "a process of the simulator ended before its time"
+
+
+def test_a_seed_decides_everything() -> None:
+    seeds = chosen_seeds()[:2]
+    first, second = ([one.digest for one in run_seeds(seeds)] for _ in range(2))
+    assert first == second
