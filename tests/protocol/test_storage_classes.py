@@ -7,7 +7,7 @@ from typing import Any
 import botocore.session
 import pytest
 
-from coffre.wire.storage_classes import ARCHIVED, KEPT
+from coffre.wire.storage_classes import KEPT
 from tests.protocol.boto_client import refused
 from tests.protocol.wire_client import WireClient
 
@@ -16,7 +16,7 @@ NAMES: list[str] = _MODEL.shape_for("StorageClass").enum
 
 
 def test_the_model_knows_every_class_that_we_name() -> None:
-    assert set(NAMES) >= KEPT | ARCHIVED
+    assert set(NAMES) >= KEPT
 
 
 @pytest.mark.parametrize("name", sorted(KEPT))
@@ -73,8 +73,7 @@ def test_another_class_is_refused_and_nothing_is_made(
         headers["x-amz-copy-source"] = f"{bucket}/source"
     method, query = ("POST", "?uploads") if call == "uploads" else ("PUT", "")
     answer = wire.send(method, f"/{bucket}/key{query}", b"", headers)
-    expected = (501, "NotImplemented") if name in ARCHIVED else (400, "InvalidStorageClass")
-    assert (answer.status, answer.code) == expected
+    assert (answer.status, answer.code) == (400, "InvalidStorageClass")
     assert wire.send("GET", f"/{bucket}/key").code == "NoSuchKey"
 
 

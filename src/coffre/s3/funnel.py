@@ -121,23 +121,28 @@ class Funnel:
         what the stream raises (after its first piece the connection then ends short, which every
         client notices)."""
         assert response.stream is not None, "the caller looked"
-        response.headers.append((b"content-length", b"%d" % response.length))
+        length = response.length
+        if length is not None:
+            response.headers.append((b"content-length", b"%d" % length))
         start = self._start(response, request_id)
         loop = asyncio.get_running_loop()
         gone = asyncio.ensure_future(_disconnect(receive))
         sent = 0
         try:
             async with asyncio.timeout(self._patience_s) as limit:
-                async for piece in _joined(response.stream):
+                stream = response.stream if length is None else _joined(response.stream)
+                async for piece in stream:
                     if not sent:
                         # Only now: what fails before the first byte can still be told.
                         await send(start)
                     sent += len(piece)
-                    more = sent < response.length
+                    more = length is None or sent < length
                     await send({"type": "http.response.body", "body": piece, "more_body": more})
                     if more and gone.done():
                         raise Disconnected(sent)
                     limit.reschedule(loop.time() + self._patience_s)
+                if length is None:
+                    await send({"type": "http.response.body", "body": b""})
         finally:
             gone.cancel()
             with suppress(asyncio.CancelledError):

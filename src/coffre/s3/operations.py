@@ -19,6 +19,7 @@ from coffre.s3 import (
     object_delete,
     object_read,
     object_restore,
+    object_select,
     object_write,
     post_object,
     versioning,
@@ -38,6 +39,7 @@ from coffre.s3.settings_table import BUCKET_SETTINGS, OBJECT_SETTINGS
 from coffre.wire.configurations import RESTORE_LIMIT
 from coffre.wire.cors import DOCUMENT_LIMIT as CORS_LIMIT
 from coffre.wire.documents import COMPLETE_LIMIT, DELETE_LIMIT
+from coffre.wire.select import REQUEST_LIMIT as SELECT_LIMIT
 
 _GET_OBJECT: Final = Need("s3:GetObject", On.OBJECT, versioned="s3:GetObjectVersion")
 _PUT_OBJECT: Final = Need("s3:PutObject", On.OBJECT)
@@ -263,6 +265,16 @@ OBJECT_TABLE: Final = (
         object_read.get_object_attributes,
         Metering.READ,
         Selector("attributes"),
+    ),
+    Operation(
+        "SelectObjectContent",
+        "POST",
+        On.OBJECT,
+        (_GET_OBJECT,),
+        object_select.select_object_content,
+        Metering.READ,
+        Selector("select"),
+        document(SELECT_LIMIT),
     ),
     Operation(
         "RestoreObject",

@@ -17,7 +17,8 @@ XML: Final[Header] = (b"content-type", b"application/xml")
 
 
 class Response:
-    """`stream`, when given, yields exactly `length` bytes; else `body` is the whole."""
+    """`stream`, when given, yields exactly `length` bytes (None: nobody knows how many, and they
+    are sent as they come); else `body` is the whole."""
 
     __slots__ = ("body", "headers", "length", "status", "stream")
 
@@ -28,7 +29,7 @@ class Response:
         body: Buffer = b"",
         *,
         stream: AsyncIterator[Buffer] | None = None,
-        length: int = 0,
+        length: int | None = 0,
     ) -> None:
         self.status = status
         self.headers: list[Header] = [] if headers is None else headers

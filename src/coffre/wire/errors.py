@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Final
 
 from coffre.wire.escape import escape
+from coffre.wire.select_errors import SELECT_ERRORS
 
 # code -> (HTTP status, default message), in order of status, then code
-CATALOGUE: Final[dict[str, tuple[int, str]]] = {
+_OF_S3: Final[dict[str, tuple[int, str]]] = {
     "PermanentRedirect": (
         301,
         "The bucket you are attempting to access must be addressed using the specified endpoint."
@@ -339,6 +340,13 @@ CATALOGUE: Final[dict[str, tuple[int, str]]] = {
     "SlowDown": (503, "Please reduce your request rate."),
     "InsufficientStorage": (507, "There is not enough free space to store the request's data."),
 }
+
+
+CATALOGUE: Final = dict(
+    sorted(
+        (*_OF_S3.items(), *SELECT_ERRORS.items()), key=lambda one: (one[1][0], one[0].casefold())
+    )
+)
 
 
 class S3Error(Exception):

@@ -1,8 +1,8 @@
 """Storage classes: which names AWS has, and what they mean here.
 
 `KEPT` are kept as the client's word and told back: all of them are stored alike, as safely as
-STANDARD, and read at once. `ARCHIVED` would have to be restored before they are read. The other
-names of AWS's model belong to other kinds of buckets and are refused as AWS refuses them.
+STANDARD, and read at once. GLACIER and DEEP_ARCHIVE would have to be restored before they are read,
+and are refused; the other names of AWS's model belong to other kinds of buckets.
 """
 
 from __future__ import annotations
@@ -18,17 +18,10 @@ KEPT: Final = frozenset(
         *("INTELLIGENT_TIERING", "GLACIER_IR"),
     }
 )
-ARCHIVED: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
 
 def check_storage_class(text: str) -> str:
-    """The class that a request names. Raises InvalidStorageClass; NotImplemented for an archive."""
-    if text in ARCHIVED:
-        raise S3Error(
-            "NotImplemented",
-            f"The storage class {text} is not implemented",
-            Header="x-amz-storage-class",
-        )
+    """The class that a request names. Raises InvalidStorageClass."""
     if text not in KEPT:
         raise S3Error("InvalidStorageClass", StorageClassRequested=text)
     return text
