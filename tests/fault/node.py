@@ -17,6 +17,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from coffre.cli.client import running
+from coffre.config import Settings
+
 COFFRE = Path(sys.executable).with_name("coffre")
 START_S = 60.0
 STOP_S = 45.0
@@ -181,6 +184,12 @@ class Node:
         said = done.stderr.decode()
         assert done.returncode == 0, f"coffre {arguments}: {done.returncode}: {said}{self.tail()}"
         return json.loads(done.stdout)
+
+    def ask(self, operation: str, **arguments: Any) -> Any:
+        """An operation of the running node, at its door."""
+        with running(Settings(data=str(self.data))) as door:
+            assert door is not None, "the node does not run"
+            return door.call(operation, arguments)
 
     def tail(self, size: int = 6000) -> str:
         """The end of the node's log, for whoever asks why."""

@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
+from coffre.vault.keys import RootKey, RootKeyFile, encode_root_keys
+
 from .client import Client
 from .conftest import LONG
 from .ledger import BUCKET
 from .node import COFFRE, Keys, Node, copy_of, tree
 
-CUTS = 30 if LONG else 5
+CUTS = 30 if LONG else 4
 PASSPHRASE = "correct horse battery staple"
 
 
@@ -83,14 +85,55 @@ def test_a_running_node_goes_on_under_a_new_root_key_and_the_old_one_goes_in_the
     code, pruned, _ = command(node, "key", "prune")
     assert code == 1
     assert pruned["removed"] == []
-    assert set(pruned["kept"][0]["named_by"]) == {"landing chunks"}
+    assert set(pruned["kept"][0]["named_by"]) == {"landing chunks", "running processes"}
     assert node.stop() == 0
+    code, pruned, _ = command(node, "key", "prune")
+    assert (code, set(pruned["kept"][0]["named_by"])) == (1, {"landing chunks"})
     # Without the older key the log before the rotation cannot be read, and a start says so.
     node.forget_catalog()
     whole = (node.data / "root.key").read_bytes()
     assert node.start().facts["owner_id"]
     assert node.stop() == 0
     assert (node.data / "root.key").read_bytes() == whole
+
+
+def test_a_rotation_that_was_cut_after_its_first_step_is_finished_by_the_next_start(
+    make_node: Callable[..., Node],
+) -> None:
+    node = make_node()
+    new = RootKey(b"n" * 32)
+    RootKeyFile(str(node.data / "root.key")).add(new)
+    node.start()
+    bodies = fill(node)
+    checked = node.command("key", "check")
+    assert checked["keys"][0]["id"] == new.id.hex()
+    assert not {"store keys", "secrets"} & set(checked["keys"][1]["named_by"])
+    node.kill()
+    assert_served(node.start(), bodies)
+
+
+def test_an_older_root_key_goes_once_snapshots_cover_its_log(
+    make_node: Callable[..., Node],
+) -> None:
+    node = make_node(seal_after="1").start()
+    bodies = fill(node)
+    (old,) = key_ids(node)
+    new = node.command("key", "rotate")["current"]
+    bodies |= {f"later {n}": bytes([n]) * 9 for n in range(3)}
+    for name in list(bodies)[-3:]:
+        assert Client(node).put(BUCKET, name, bodies[name]).status == 200
+        node.command("seal", "--now")
+        node.ask("snapshot.now")
+    assert node.stop() == 0
+    node.start()
+    pruned = node.command("key", "prune")
+    assert pruned == {"removed": [old], "kept": []}
+    assert key_ids(node) == [new]
+    assert_served(node, bodies)
+    node.kill()
+    node.forget_catalog()
+    assert_served(node.start(), bodies)
+    assert node.command("key", "check")["ok"]
 
 
 def test_a_start_names_the_root_key_that_is_lacking(make_node: Callable[..., Node]) -> None:
@@ -107,8 +150,6 @@ def test_a_start_names_the_root_key_that_is_lacking(make_node: Callable[..., Nod
     assert new in refusal.said
     assert tree(node.data) == before
     # The other way round: the new key alone, although the log names the old one.
-    from coffre.vault.keys import RootKeyFile, encode_root_keys
-
     path.write_bytes(both)
     path.write_bytes(encode_root_keys((RootKeyFile(str(path)).current,)))
     node.forget_catalog()

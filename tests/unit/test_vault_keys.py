@@ -66,22 +66,36 @@ def test_a_key_file_is_read_whole_or_not_at_all(count: int, data: st.DataObject)
 def test_a_new_key_is_written_with_and_older_ones_still_open(tmp_path: Path) -> None:
     path = str(tmp_path / "root.key")
     old = create_root_key(path, SeededEntropy(1))
-    file, elsewhere = RootKeyFile(path), RootKeyFile(path)
+    file, elsewhere, another = RootKeyFile(path), RootKeyFile(path), RootKeyFile(path)
     new = RootKey(b"n" * 32)
     file.add(new)
     assert file.current == new
     assert file.by_id(old.id) == old
     assert stat.S_IMODE((tmp_path / "root.key").stat().st_mode) == 0o600
-    # Another process, which read the file before: it finds the new key when something names it.
-    assert elsewhere.current == old
+    # Another process, which read the file before: it finds the new key when something names it,
+    # and when it writes.
+    assert elsewhere.all() == (old,)
     assert elsewhere.by_id(new.id) == new
-    assert elsewhere.current == new
+    assert another.current == new
     file.remove(old.id)
     assert RootKeyFile(path).all() == (new,)
     with pytest.raises(UnknownRootKey, match=old.id.hex()):
         file.by_id(old.id)
     with pytest.raises(ValueError, match="current"):
         file.remove(new.id)
+
+
+def test_a_file_that_was_put_in_the_place_of_another_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "root.key"
+    own = create_root_key(str(path), SeededEntropy(1))
+    file = RootKeyFile(str(path))
+    for content in (encode_root_keys((RootKey(b"x" * 32),)), b"", b"rubbish"):
+        path.write_bytes(content)
+        assert file.current == own
+        with pytest.raises(UnknownRootKey):
+            file.by_id(RootKey(b"x" * 32).id)
+    path.unlink()
+    assert file.current == own
 
 
 @pytest.mark.parametrize("seed", range(20))

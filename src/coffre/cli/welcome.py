@@ -28,7 +28,9 @@ def keep(facts: Mapping[str, Any]) -> str:
 def labels(facts: Mapping[str, Any]) -> str:
     """That racks and nodes are names alone, where they are; else nothing."""
     words = facts.get("labels_only")
-    return f"Labels only: {words}.\nFine for a trial; `coffre doctor` says more.\n\n" if words else ""
+    if not words:
+        return ""
+    return f"Labels only: {words}.\nFine for a trial; `coffre doctor` says more.\n\n"
 
 
 def first_start(facts: Mapping[str, Any], *, kept: bool) -> str:

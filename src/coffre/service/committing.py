@@ -51,7 +51,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     node.snapshots.take = snapshot
     running = asyncio.ensure_future(engine.run())
     keeping = asyncio.ensure_future(node.keep_drives())
-    await node.keys.resume()
+    await node.keys.resume(beside_others=bool(boot.live_owners))
     await close_left_chunks(
         node.reader, engine.committer, lambda owner: owner not in boot.live_owners
     )

@@ -9,8 +9,9 @@ A rotation is made of steps each of which may be the last one before a crash:
 3. Store keys and secrets are wrapped anew, in groups, through the log. Those that a crash left are
    wrapped by the next committer, before it takes anything else.
 
-No data is encrypted again. An older key goes with `prune`, once nothing names it. Workers read
-`root.key` again when they meet the id of a key that they do not know.
+No data is encrypted again. The other processes read `root.key` again when they write with the
+current key or meet the id of one that they do not know. An older key goes with `prune`, once
+nothing names it and the node was started since the rotation.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from coffre.service.key_files import last_backup
 from coffre.service.layout import DataFolder, StartRefused
 from coffre.system.clock import Clock
 from coffre.system.entropy import Entropy
+from coffre.vault.archive import find_archive
 from coffre.vault.drives import DriveSet
 from coffre.vault.keys import KEY_BYTES, RootKey, RootKeyFile, WrongKey
 from coffre.vault.records import Chunk, ChunkKind
@@ -119,6 +121,8 @@ class KeyKeeper:
         self._clock = clock
         self._entropy = entropy
         self._turn = asyncio.Lock()
+        # Root keys that other processes of the node may still take for the current one.
+        self._held: set[bytes] = set()
 
     @property
     def operations(self) -> Mapping[str, Callable[..., Awaitable[Any]]]:
@@ -157,6 +161,8 @@ class KeyKeeper:
         async with self._turn:
             key = RootKey(self._entropy.bytes(KEY_BYTES))
             await asyncio.to_thread(self._root_keys.add, key)
+            if self._held:  # Else this process is alone.
+                self._held.add(key.id)
             log.info("root key %s is the current one", key.id.hex())
             try:
                 await self._committer.close_all()
@@ -167,8 +173,11 @@ class KeyKeeper:
                 ) from error
             return {"current": key.id.hex(), "wrapped_anew": await self._wrap_anew()}
 
-    async def resume(self) -> None:
-        """Wrap anew what a rotation that was cut left under older keys."""
+    async def resume(self, *, beside_others: bool) -> None:
+        """In a node that begins to serve: wrap anew what a rotation that was cut left under older
+        keys. `beside_others`: processes run that were started before this one."""
+        current, *older = (key.id for key in self._root_keys.all())
+        self._held = {current, *(older if beside_others else ())}
         async with self._turn:
             try:
                 count = await self._wrap_anew()
@@ -189,6 +198,8 @@ class KeyKeeper:
             kept: list[dict[str, Any]] = []
             for key in self._root_keys.all()[1:]:
                 by = named.get(key.id, Counter()) + named.get(None, Counter())
+                by["running processes"] += key.id in self._held
+                by += Counter()  # Without what is zero.
                 if by:
                     kept.append({"id": key.id.hex(), "named_by": dict(by)})
                 else:
@@ -248,6 +259,9 @@ class KeyKeeper:
             if chunk.kind is ChunkKind.LANDING and not covered:
                 header = header_of(self._drives, chunk)
                 named[None if header is None else header.key_id]["landing chunks"] += 1
+        for snapshot in self._committer.zone.snapshots:
+            archive = find_archive(self._drives, snapshot)
+            named[None if archive is None else archive.header.key_id]["snapshots"] += 1
         return named
 
 

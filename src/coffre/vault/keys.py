@@ -130,8 +130,9 @@ class RootKeys(Protocol):
 
 
 class RootKeyFile:
-    """The root keys of a `root.key`, read when it is made, and again when one is asked for that it
-    did not hold: another process may have added it."""
+    """The root keys of a `root.key`. It is read again when the current key is asked for, and for
+    one that it did not hold: another process may have added it. What came in the place of all that
+    was known is not believed: a file that was put there by mistake must not be written with."""
 
     def __init__(self, path: str, disk: Disk | None = None) -> None:
         """Raises FileNotFoundError, or WrongKey when the file was altered."""
@@ -141,6 +142,7 @@ class RootKeyFile:
 
     @property
     def current(self) -> RootKey:
+        self._look_again()
         return self._keys[0]
 
     def all(self) -> tuple[RootKey, ...]:
@@ -151,14 +153,17 @@ class RootKeyFile:
         """Raises UnknownRootKey."""
         found = _named(self._keys, key_id)
         if found is None:
-            with suppress(OSError, WrongKey):
-                keys = _parse(self.path, _read(self._disk, self.path))
-                found = _named(keys, key_id)
-                if found is not None:
-                    self._keys = keys
+            self._look_again()
+            found = _named(self._keys, key_id)
         if found is None:
             raise UnknownRootKey(key_id)
         return found
+
+    def _look_again(self) -> None:
+        with suppress(OSError, WrongKey):
+            keys = _parse(self.path, _read(self._disk, self.path))
+            if self._keys[0] in keys:
+                self._keys = keys
 
     def add(self, key: RootKey) -> None:
         """Make `key` the current one: in the file, synced, before this returns. Raises OSError."""
