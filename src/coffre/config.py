@@ -31,6 +31,7 @@ MIB: Final = 1024 * KIB
 # 0 asks for any free port: the ready line says which.
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0)]
+Rate = Annotated[int, Meta(ge=64 * KIB)]
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 HostName = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
 
@@ -70,6 +71,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     collect_at: Annotated[float, Meta(ge=0.05, le=1)] = 0.3
     sync_deadline: Seconds = 2.0
     read_deadline: Seconds = 2.0
+    repair_rate: Rate = 64 * MIB
+    scrub_rate: Rate = 256 * MIB
+    scrub_days: Annotated[float, Meta(gt=0)] = 30.0
 
     snapshot_every: Seconds = 3600.0
     snapshots_kept: Annotated[int, Meta(ge=2, le=8)] = 3

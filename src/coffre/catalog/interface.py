@@ -198,6 +198,13 @@ class Reader(Protocol):
         """Blobs that are a part each, of finished objects, open uploads and orphans, by name."""
         ...
 
+    def current_manifests(
+        self, bucket: Bucket, *, after: bytes, limit: int
+    ) -> list[tuple[bytes, bytes, Blob | None]]:
+        """Current objects by sort key, those > `after`: sort key, manifest id, and the manifest's
+        own blob (None: it has parts)."""
+        ...
+
 
 class Committer(Protocol):
     """The one writer. What `commit` returned survives everything the vault promises."""

@@ -147,6 +147,12 @@ BLOB_OF_PART = "SELECT blob FROM parts WHERE manifest_id = ? AND number = ?"
 WHOLE_BLOBS = (
     "SELECT id, 0, blob FROM manifests WHERE id > ? AND blob IS NOT NULL ORDER BY id LIMIT ?"
 )
+CURRENT_MANIFESTS = (
+    "SELECT versions.sort_key, versions.manifest_id, manifests.blob"
+    " FROM versions JOIN manifests ON manifests.id = versions.manifest_id"
+    " WHERE versions.bucket_id = ? AND versions.sort_key > ? AND versions.latest = 1"
+    " AND versions.marker = 0 ORDER BY versions.sort_key LIMIT ?"
+)
 PART_BLOBS = (
     "SELECT manifest_id, number, blob FROM parts WHERE (manifest_id, number) > (?, ?)"
     " ORDER BY manifest_id, number LIMIT ?"

@@ -334,6 +334,15 @@ class SqliteReader(SearchReader):
     def part_blobs(self, *, after: BlobName, limit: int) -> list[tuple[BlobName, Blob]]:
         return _blobs(self._all(q.PART_BLOBS, *after, limit))
 
+    def current_manifests(
+        self, bucket: Bucket, *, after: bytes, limit: int
+    ) -> list[tuple[bytes, bytes, Blob | None]]:
+        rows = self._all(q.CURRENT_MANIFESTS, bucket.id, after, limit)
+        return [
+            (key, manifest, None if blob is None else unpack_blob(blob))
+            for key, manifest, blob in rows
+        ]
+
     def _null_version(self, bucket: Bucket, sort_key: bytes) -> Version | None:
         with self._db:
             row = self._one(q.CURRENT_VERSION, bucket.id, sort_key)

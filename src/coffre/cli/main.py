@@ -47,6 +47,7 @@ for _command in (
     administer.seal,
     verify.verify,
     stewards.steward,
+    stewards.repair,
     keys.key,
     completion,
 ):

@@ -24,7 +24,13 @@ _LABEL_LIMIT = 128
 GRACE_LIMIT_S = 30 * 24 * 3600
 
 # Operations that the stewards' process answers.
-OF_STEWARDS = ("steward.pause", "steward.resume", "steward.run")
+OF_STEWARDS = (
+    "steward.pause",
+    "steward.resume",
+    "steward.run",
+    "repair.start",
+    "repair.status",
+)
 
 Answer = dict[str, Any] | list[dict[str, Any]]
 
@@ -76,7 +82,18 @@ class Administration:
 
     async def status(self) -> Answer:
         """The node as it stands."""
-        return {"version": __version__, **self._node.status()}
+        return {
+            "version": __version__,
+            **self._node.status(),
+            "below_target": await self._below_target(),
+        }
+
+    async def _below_target(self) -> Any:
+        """What the repairer counts; None while nobody does."""
+        try:
+            return (await self._node.ask_stewards("repair.status", {}))["below_target"]
+        except NoStewards:
+            return None
 
     async def create_store(self, name: str) -> Answer:
         """An object store with its own data key, and its initial user's keys."""

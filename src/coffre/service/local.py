@@ -10,9 +10,11 @@ import contextlib
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import apsw
-from msgspec import Struct
+
+from coffre.stewards.damage import Finding
 
 log = logging.getLogger("coffre.local")
 
@@ -23,20 +25,10 @@ _TABLES = (
     "CREATE TABLE progress (name TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL)"
     " STRICT, WITHOUT ROWID",
     "CREATE TABLE findings (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, found_by TEXT NOT NULL,"
-    " drive TEXT NOT NULL, file TEXT NOT NULL, what TEXT NOT NULL, outcome TEXT NOT NULL) STRICT",
+    " drive TEXT NOT NULL, file TEXT NOT NULL, what TEXT NOT NULL) STRICT",
+    "CREATE TABLE damaged (chunk BLOB NOT NULL, member INTEGER NOT NULL, drive BLOB NOT NULL,"
+    " PRIMARY KEY (chunk, member, drive)) STRICT, WITHOUT ROWID",
 )
-
-
-class Finding(Struct, frozen=True):
-    """Something bad that was found: when, by whom, on which drive (hex id), in which file (its
-    name), what it is, and what became of it."""
-
-    at_ms: int
-    found_by: str
-    drive: str
-    file: str
-    what: str
-    outcome: str = ""
 
 
 class LocalStore:
@@ -82,20 +74,29 @@ class LocalStore:
             "INSERT OR REPLACE INTO progress (name, value) VALUES (?, ?)", (name, value)
         ).fetchall()
 
+    def damaged(self) -> list[tuple[bytes, int, bytes]]:
+        """Members of chunks that are known to be bad: chunk, index, drive."""
+        rows: list[Any] = self._db.execute("SELECT chunk, member, drive FROM damaged").fetchall()
+        return [(chunk, member, drive) for chunk, member, drive in rows]
+
+    def add_damaged(self, chunk: bytes, index: int, drive: bytes) -> None:
+        self._db.execute(
+            "INSERT OR IGNORE INTO damaged (chunk, member, drive) VALUES (?, ?, ?)",
+            (chunk, index, drive),
+        ).fetchall()
+
+    def remove_damaged(self, chunk: bytes, index: int, drive: bytes) -> None:
+        self._db.execute(
+            "DELETE FROM damaged WHERE chunk = ? AND member = ? AND drive = ?",
+            (chunk, index, drive),
+        ).fetchall()
+
     def add_finding(self, finding: Finding) -> None:
         """Keep a finding; the oldest go when there are too many."""
         with self._db:
             self._db.execute(
-                "INSERT INTO findings (at_ms, found_by, drive, file, what, outcome)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    finding.at_ms,
-                    finding.found_by,
-                    finding.drive,
-                    finding.file,
-                    finding.what,
-                    finding.outcome,
-                ),
+                "INSERT INTO findings (at_ms, found_by, drive, file, what) VALUES (?, ?, ?, ?, ?)",
+                (finding.at_ms, finding.found_by, finding.drive, finding.file, finding.what),
             ).fetchall()
             self._db.execute(
                 "DELETE FROM findings WHERE id <= (SELECT max(id) FROM findings) - ?",
@@ -105,8 +106,7 @@ class LocalStore:
     def findings(self, limit: int) -> list[Finding]:
         """The last findings, the newest first."""
         rows = self._db.execute(
-            "SELECT at_ms, found_by, drive, file, what, outcome FROM findings"
-            " ORDER BY id DESC LIMIT ?",
+            "SELECT at_ms, found_by, drive, file, what FROM findings ORDER BY id DESC LIMIT ?",
             (limit,),
         )
         return [Finding(*row) for row in rows]

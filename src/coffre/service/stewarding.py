@@ -21,6 +21,7 @@ from coffre.service.collecting import collection
 from coffre.service.door import open_door
 from coffre.service.layout import DataFolder, FolderLock
 from coffre.service.local import LocalStore
+from coffre.service.repairing import Repairing
 from coffre.service.snapshots import DoorNamer, snapshotter
 from coffre.service.zone import World, ZoneFacts, catalog_reader, drive_set, real_world
 from coffre.stewards.reaper import Reaper
@@ -49,7 +50,9 @@ class Means:
     local: LocalStore
 
 
-def stewards(means: Means, sealer: Sealer, snapshotter: Snapshotter) -> list[Steward]:
+def stewards(
+    means: Means, sealer: Sealer, snapshotter: Snapshotter, repairing: Repairing
+) -> list[Steward]:
     """Every steward of a zone, in the order in which they are listed."""
     return [
         sealer,
@@ -64,6 +67,7 @@ def stewards(means: Means, sealer: Sealer, snapshotter: Snapshotter) -> list[Ste
             means.drives,
         ),
         snapshotter,
+        *repairing.stewards,
     ]
 
 
@@ -95,21 +99,34 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
         means.drives,
         DoorNamer(folder.socket.name),
     )
-    runner = Runner(stewards(means, sealer, snapshots), world.clock, means.local)
-    door = await open_door(folder.steward_socket.name, _calls(runner, sealer, snapshots))
+    repairing = Repairing(
+        settings,
+        facts,
+        folder,
+        world,
+        means.reader,
+        means.committer,
+        means.drives,
+        means.local,
+        sealer.seal_now,
+    )
+    runner = Runner(stewards(means, sealer, snapshots, repairing), world.clock, means.local)
+    door = await open_door(folder.steward_socket.name, _calls(runner, sealer, snapshots, repairing))
+    await repairing.start(runner)
     runner.start()
     ready({})
     async with following(means.drives, folder):
         await stop.wait()
     door.close()
     await runner.stop()
+    repairing.close()
     means.committer.close()
     means.local.close()
     lock.release()
 
 
 def _calls(
-    runner: Runner, sealer: Sealer, snapshots: Snapshotter
+    runner: Runner, sealer: Sealer, snapshots: Snapshotter, repairing: Repairing
 ) -> Callable[[str, dict[str, Any]], Awaitable[Any]]:
     """The operations of the stewards' socket."""
 
@@ -136,6 +153,7 @@ def _calls(
 
     operations: dict[str, Operation] = {
         "seal.now": seal_now,
+        **repairing.operations,
         "snapshot.now": snapshot_now,
         "steward.list": list_all,
         "steward.pause": pause,

@@ -21,6 +21,7 @@ from coffre.service.admission import Admission
 from coffre.service.board import following
 from coffre.service.child import Boot
 from coffre.service.layout import DataFolder
+from coffre.service.notices import Teller
 from coffre.service.readers import OwnRequests
 from coffre.service.s3service import s3_gateway
 from coffre.service.serving import serve_http
@@ -35,7 +36,7 @@ from coffre.service.zone import (
     real_world,
 )
 from coffre.vault.blobs import FramedVault
-from coffre.vault.drives import DriveSet
+from coffre.vault.drives import Drive, DriveSet
 from coffre.vault.keys import RootKeys
 from coffre.vault.records import Chunk, Extent
 from coffre.vault.store import DriveChunkStore
@@ -63,12 +64,14 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     )
     drives = drive_set(facts, world)
     striped = _striped(boot.owner, settings, facts, root_keys, drives, committer, world)
+    notices = Teller(folder.notices.name, world.clock)
     chunks = DriveChunkStore(
         drives,
         world.disk,
         reader,
         world.clock,
         striped=striped,
+        notice=notices,
         read_deadline=settings.read_deadline,
     )
 
@@ -103,12 +106,26 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
         _unless_away(close_left_chunks(reader, committer, boot.gone_owner.__eq__))
     )
     async with following(drives, folder):
+        _heed_changes(drives, striped)
         await serve_http(gateway, socket.socket(fileno=boot.listen_fd), settings, stop)
     closing.cancel()
     await _unless_away(striped.drain())
     committer.close()
     chunks.close()
+    notices.close()
     requests.close()
+
+
+def _heed_changes(drives: DriveSet, striped: StripedWriter) -> None:
+    """Let the writer hear of drives that change, on this loop, beside whoever hears already."""
+    before, loop = drives.changed, asyncio.get_running_loop()
+
+    def changed(drive: Drive) -> None:
+        if before is not None:
+            before(drive)
+        loop.call_soon_threadsafe(striped.heed)
+
+    drives.changed = changed
 
 
 async def _unless_away(closing: Awaitable[None]) -> None:

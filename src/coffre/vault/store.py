@@ -28,7 +28,7 @@ from coffre.vault.drives import Drive, DriveSet, mirror_path, segment_path
 from coffre.vault.erasure import decode
 from coffre.vault.headers import HEADER_BYTES
 from coffre.vault.interface import DataLost, Placement, StorageFull
-from coffre.vault.records import Chunk, Extent
+from coffre.vault.records import BLOCK_BYTES, Chunk, Extent
 from coffre.vault.segments import find_sealed
 from coffre.vault.striped import StripedWriter
 
@@ -307,6 +307,8 @@ class DriveChunkStore:
             for segment, pieces in (await self._segments(chunk, batch)).items():
                 have[segment] = b"".join(pieces)
         if len(have) < chunk.k:
+            if low // BLOCK_BYTES != (high - 1) // BLOCK_BYTES:
+                return {run.segment: await self._by_blocks(chunk, run) for run in missing}
             raise DataLost(
                 f"chunk {chunk.id.hex()}: {len(have)} segments of {chunk.k}+{chunk.m} can be read"
             )
@@ -316,6 +318,19 @@ class DriveChunkStore:
             run.segment: [memoryview(unit)[run.position - low :][: run.length]]
             for run, unit in zip(missing, units, strict=True)
         }
+
+    async def _by_blocks(self, chunk: Chunk, run: Run) -> _Pieces:
+        """A run block by block: where each of many segments has a bad block, but not the same.
+        Raises DataLost."""
+        pieces: list[Buffer] = []
+        at, end = run.position, run.position + run.length
+        while at < end:
+            stop = min(end, (at // BLOCK_BYTES + 1) * BLOCK_BYTES)
+            part = Run(run.segment, at, stop - at)
+            whole = await self._segment(chunk, part)
+            pieces += whole or (await self._decoded(chunk, [part], [], {}))[run.segment]
+            at = stop
+        return pieces
 
     # Files
 

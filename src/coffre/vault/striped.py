@@ -43,6 +43,8 @@ SYNC_DEADLINE = 2.0
 STALL_DEADLINE = 30.0
 # How long a chunk that is full stays open after the last of its holders is gone.
 LINGER = 60.0
+# The same, of one that stands on a drive which takes nothing any more: it is to be repaired soon.
+HURRIED_LINGER = 3.0
 # Appends that are encoded and written at a time: one copies into the page cache while another is
 # coded. With more the threads only fight for the interpreter (measured: 8 make 4 appends a third
 # slower than 2 do).
@@ -163,6 +165,18 @@ class StripedWriter:
         if self._current is not None:
             self._retire(self._current)
 
+    def heed(self) -> None:
+        """Drives changed: what stands on one that takes nothing any more (it is gone, or is to be
+        emptied) gets no more rows, and is closed soon, so that it can be repaired or moved."""
+        if self._current is not None and self._is_hurried(self._current):
+            self._retire(self._current)
+        if self._timer is not None and any(map(self._is_hurried, self._retired)):
+            self._timer.cancel()
+            self._timer = self._next_sweep()
+
+    def _is_hurried(self, open_chunk: _OpenChunk) -> bool:
+        return not self._drives.take(open_chunk.chunk.members)
+
     async def _append(self, data: memoryview, holder: object) -> list[Extent]:
         """Rows in one chunk. Every turn of the loop after the first has a drive less."""
         while True:
@@ -261,8 +275,12 @@ class StripedWriter:
             self._current = None
         self._retired.append(open_chunk)
         if self._timer is None:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._linger, self._sweep)
+            self._timer = self._next_sweep()
+
+    def _next_sweep(self) -> asyncio.TimerHandle:
+        hurried = any(map(self._is_hurried, self._retired))
+        linger = min(self._linger, HURRIED_LINGER) if hurried else self._linger
+        return asyncio.get_running_loop().call_later(linger, self._sweep)
 
     def _sweep(self) -> None:
         """Close what was unused at this sweep and the one before."""
@@ -274,8 +292,7 @@ class StripedWriter:
                 unused.append(open_chunk)
         if unused and (self._closing is None or self._closing.done()):
             self._closing = asyncio.create_task(self._close_all(unused))
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._linger, self._sweep) if self._retired else None
+        self._timer = self._next_sweep() if self._retired else None
 
     async def _close_all(self, unused: Sequence[_OpenChunk]) -> None:
         """What cannot be closed now (no committer) is tried again at the next sweep."""

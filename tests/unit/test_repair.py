@@ -1,0 +1,488 @@
+"""The stewards that keep data whole, on a recorded zone: what they repair, in which order, and what
+they say of it."""
+
+from __future__ import annotations
+
+import errno
+import random
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from coffre.catalog.mutations import CloseChunk, Done, Mutation, ReplaceMember, Result
+from coffre.catalog.records import BlobName
+from coffre.service.local import LocalStore
+from coffre.stewards.checker import Checker
+from coffre.stewards.damage import Damage, Place
+from coffre.stewards.pace import Pace
+from coffre.stewards.read_repair import MIRROR, Notice, ReadRepair
+from coffre.stewards.repairer import NO_PLACE, Repairer
+from coffre.stewards.scrubber import Scrubber
+from coffre.stewards.survey import survey
+from coffre.system.entropy import SeededEntropy
+from coffre.testing.disk import RecordingDisk
+from coffre.testing.vault import DriveZone
+from coffre.vault.blocks import physical
+from coffre.vault.drives import Drive, DriveState, segment_path
+from coffre.vault.inspection import missing_segments
+from coffre.vault.records import Chunk, ChunkKind, ChunkState, Extent
+from coffre.vault.superblock import superblock_path
+
+BODY = SeededEntropy(5).bytes(400_000)
+DAY_S = 86_400.0
+
+
+class Rows:
+    """A zone's rows as reader and committer: what the repair stewards need of either."""
+
+    def __init__(self, zone: DriveZone) -> None:
+        self._zone = zone
+        self.committed: list[Mutation] = []
+        self.fails: Exception | None = None
+
+    def chunk(self, chunk_id: bytes) -> Chunk | None:
+        return self._zone.rows.get(chunk_id)
+
+    def chunks(self) -> list[Chunk]:
+        return [self._zone.rows[one] for one in sorted(self._zone.rows)]
+
+    async def snapshot(self) -> list[Chunk]:
+        return self.chunks()
+
+    def striped_blobs(self, chunk_id: bytes, *, after: BlobName, limit: int) -> list[BlobName]:
+        return []
+
+    async def commit(self, mutation: Mutation, body: object = ()) -> Result:
+        if self.fails is not None:
+            raise self.fails
+        self.committed.append(mutation)
+        if isinstance(mutation, ReplaceMember):
+            members = list(self._zone.rows[mutation.id].members)
+            members[mutation.index] = mutation.new
+            self._zone._set(mutation.id, members=tuple(members))
+        return Done()
+
+
+class House:
+    """A zone with its repair stewards; `seals` counts what was asked to be sealed."""
+
+    def __init__(self, local: LocalStore, racks: int) -> None:
+        self.disk = RecordingDisk(["/z"])
+        self.zone = DriveZone(self.disk, "/z", racks=racks)
+        self.rows = Rows(self.zone)
+        self.local = local
+        self.reports: list[tuple[bytes, str]] = []
+        self.admitted: list[bytes] = []
+        self.bad_superblocks: set[str] = set()
+        self.seals = 0
+        self.extents: list[Extent] = []
+        self.restart()
+        for drive in self.zone.drives.all():
+            self.disk.open(superblock_path(drive.path), "create").close()
+
+    def restart(self) -> None:
+        """The stewards of another process."""
+        zone, clock = self.zone, self.zone.clock
+        self.damage = Damage(self.local, clock)
+        pace = Pace(clock, 1 << 40)
+        reader = self.rows
+        self.repairer = Repairer(
+            reader,  # type: ignore[arg-type]
+            reader,  # type: ignore[arg-type]
+            zone.drives,
+            self.damage,
+            pace,
+            clock,
+            self.local,
+            snapshot=reader.snapshot,
+            seal_now=self._seal,
+            report=self._report,
+        )
+        self.scrubber = Scrubber(
+            reader,  # type: ignore[arg-type]
+            zone.drives,
+            self.damage,
+            pace,
+            clock,
+            self.local,
+            every_s=30 * DAY_S,
+            snapshot=reader.snapshot,
+            superblock_is_whole=lambda path: path not in self.bad_superblocks,
+            seal_now=self._seal,
+            report=self._report,
+        )
+        self.checker = Checker(
+            reader,  # type: ignore[arg-type]
+            zone.drives,
+            self.damage,
+            pace,
+            epoch=1,
+            snapshot=reader.snapshot,
+            admit=self._admit,
+            report=self._report,
+        )
+        self.read_repair = ReadRepair(
+            reader,  # type: ignore[arg-type]
+            zone.drives,
+            self.damage,
+            pace,
+            seal_now=self._seal,
+            report=self._report,
+        )
+
+    async def fill(self, chunks: int) -> House:
+        """So many sealed chunks with a body each."""
+        for _ in range(chunks):
+            self.extents += await self.zone.land(BODY)
+            await self.zone.seal(self.zone.close_landing())
+        return self
+
+    async def repair(self) -> None:
+        """Rounds until there is nothing to do."""
+        for _ in range(200):
+            if (await self.repairer.round()).again:
+                return
+        raise AssertionError("the repairer never rests")
+
+    async def scrub(self) -> None:
+        self.scrubber.hasten()
+        while (await self.scrubber.round()).again == 0.0:
+            pass
+
+    async def reads_whole(self) -> bool:
+        store = self.zone.new_store()
+        try:
+            return all([await store.read(e, 0, e.length) == BODY for e in self.extents])
+        finally:
+            store.close()
+
+    def flip(self, chunk: Chunk, index: int, block: int = 0) -> None:
+        drive = self.drive(chunk.members[index])
+        self.disk.corrupt(segment_path(drive, chunk.id, index), physical(block * 16384) + 9, 4)
+
+    def drive(self, drive_id: bytes) -> Drive:
+        drive = self.zone.drives.by_id(drive_id)
+        assert drive is not None
+        return drive
+
+    def take_away(self, drive: Drive) -> None:
+        self.disk.lose(drive.path)
+        self.zone.drives.mark(drive.id, DriveState.MISSING)
+
+    def bring_back(self, drive: Drive) -> None:
+        self.disk.heal(drive.path)
+        self.zone.drives.mark(drive.id, DriveState.CHECKING)
+
+    def below(self) -> int:
+        return len(survey(self.rows.chunks(), self.zone.drives, self.damage).below)
+
+    def all_there(self) -> bool:
+        """Every member of every chunk has its file, and no drive two of one chunk."""
+        chunks = self.rows.chunks()
+        unique = all(len(set(chunk.members)) == len(chunk.members) for chunk in chunks)
+        return unique and not any(missing_segments(self.zone.drives, chunk) for chunk in chunks)
+
+    async def _seal(self) -> int:
+        self.seals += 1
+        for chunk in self.rows.chunks():
+            if chunk.kind is ChunkKind.LANDING and chunk.state is ChunkState.OPEN:
+                await self.zone.seal(self.zone.close_landing())
+        return self.seals
+
+    async def _report(self, drive_id: bytes, reason: str) -> None:
+        self.reports.append((drive_id, reason))
+        self.zone.drives.fail(drive_id, reason)
+
+    async def _admit(self, drive_id: bytes) -> None:
+        self.admitted.append(drive_id)
+        self.zone.drives.mark(drive_id, DriveState.PRESENT)
+
+
+@pytest.fixture
+def make_house(tmp_path_factory: pytest.TempPathFactory) -> Iterable[Callable[..., House]]:
+    made: list[LocalStore] = []
+
+    def make(racks: int = 5) -> House:
+        made.append(LocalStore(tmp_path_factory.mktemp("local") / "local.db"))
+        return House(made[-1], racks)
+
+    yield make
+    for local in made:
+        local.close()
+
+
+async def test_what_a_lost_drive_held_stands_elsewhere_and_a_recount_says_so(
+    make_house: Callable[..., House],
+) -> None:
+    house = await make_house().fill(6)
+    gone = house.drive(house.rows.chunks()[0].members[0])
+    house.take_away(gone)
+    assert house.below() >= 1
+    await house.repair()
+    assert house.below() == 0
+    assert house.repairer.recounted.clean
+    assert house.all_there()
+    assert all(gone.id not in chunk.members for chunk in house.rows.chunks())
+    for chunk in house.rows.chunks():
+        racks = [house.drive(one).rack for one in chunk.members]
+        assert max(racks.count(rack) for rack in racks) <= 4
+    assert await house.reads_whole()
+
+
+async def test_the_most_endangered_chunks_come_first_and_drains_last(
+    make_house: Callable[..., House],
+) -> None:
+    house = await make_house(6).fill(8)
+    chunks = house.rows.chunks()
+    for drive in house.zone.drives.all()[:3]:
+        house.take_away(drive)
+    house.zone.drives.intend(house.zone.drives.all()[-1].id, "drain")
+    look = survey(chunks, house.zone.drives, house.damage)
+    spares = [job.spare for job in look.jobs if job.why != "drain"]
+    assert spares == sorted(spares)
+    assert len(set(spares)) > 1
+    whys = [job.why == "drain" for job in look.jobs]
+    assert whys == sorted(whys)
+    assert any(whys)
+    assert look.below == {job.chunk.id for job in look.jobs if job.why != "drain"}
+
+
+async def test_without_a_place_it_says_so_and_does_not_try_hot(
+    make_house: Callable[..., House],
+) -> None:
+    house = await make_house(4).fill(3)
+    gone = house.zone.drives.all()[0]
+    house.take_away(gone)
+    await house.repair()
+    assert house.below() == 3
+    assert [one.reason for one in house.repairer.stuck] == [NO_PLACE] * 3
+    assert not house.repairer.recounted.clean
+    done = await house.repairer.round()
+    assert (done.did, done.again > 0) == (0, True)
+    # The drive is replaced by an empty one: everything is made anew on it.
+    house.bring_back(gone)
+    for chunk in house.rows.chunks():
+        at = chunk.members.index(gone.id)
+        house.disk.unlink(segment_path(gone, chunk.id, at))
+    for _ in range(9):
+        await house.checker.round()
+    assert house.admitted == [gone.id]
+    await house.repair()
+    assert house.below() == 0
+    assert house.repairer.recounted.clean
+    assert house.all_there()
+    assert await house.reads_whole()
+
+
+async def test_a_drained_drive_is_emptied_and_its_files_go(
+    make_house: Callable[..., House],
+) -> None:
+    house = await make_house().fill(5)
+    drained = house.drive(house.rows.chunks()[0].members[0])
+    house.zone.drives.intend(drained.id, "drain")
+    await house.repair()
+    assert all(drained.id not in chunk.members for chunk in house.rows.chunks())
+    assert not [n for n in house.disk._names if n.startswith(drained.path) and ".segment" in n]
+    assert house.below() == 0
+    assert house.all_there()
+    assert await house.reads_whole()
+
+
+async def test_a_target_that_fails_is_reported_and_another_takes_the_segment(
+    make_house: Callable[..., House],
+) -> None:
+    house = await make_house().fill(1)
+    (chunk,) = house.rows.chunks()
+    house.take_away(house.drive(chunk.members[2]))
+    spare = [d for d in house.zone.drives.present() if d.id not in chunk.members]
+    for drive in spare[:-1]:
+        house.disk.fail(drive.path, "sync", errno.EIO)
+    await house.repair()
+    assert house.below() == 0
+    assert await house.reads_whole()
+
+
+async def test_a_commit_that_is_not_known_is_made_again(make_house: Callable[..., House]) -> None:
+    house = await make_house().fill(2)
+    gone = house.drive(house.rows.chunks()[0].members[0])
+    house.take_away(gone)
+    house.rows.fails = OSError("the committer is away")
+    with pytest.raises(OSError):
+        await house.repair()
+    house.rows.fails = None
+    house.restart()
+    await house.repair()
+    assert house.below() == 0
+    assert house.all_there()
+
+
+async def test_a_recount_finds_a_file_that_nobody_missed(make_house: Callable[..., House]) -> None:
+    house = await make_house().fill(2)
+    chunk = house.rows.chunks()[1]
+    drive = house.drive(chunk.members[9])
+    house.disk.unlink(segment_path(drive, chunk.id, 9))
+    await house.repair()
+    assert house.below() == 0, "rows alone do not tell"
+    house.repairer.hasten()
+    await house.repair()
+    assert house.repairer.answered == house.repairer.asked
+    assert house.repairer.recounted.clean
+    assert house.all_there()
+    assert [one.what for one in house.local.findings(9)] == ["the file is missing"]
+
+
+async def test_an_unsealed_chunk_that_lost_a_mirror_is_sealed_at_once(
+    make_house: Callable[..., House],
+) -> None:
+    house = make_house()
+    house.extents += await house.zone.land(BODY)
+    (chunk,) = house.rows.chunks()
+    house.take_away(house.drive(chunk.members[0]))
+    await house.repair()
+    assert house.seals == 1
+    assert CloseChunk(chunk.id) in house.rows.committed
+    assert house.below() == 0
+    assert await house.reads_whole()
+
+
+async def test_a_scrub_finds_rot_and_it_is_repaired(make_house: Callable[..., House]) -> None:
+    house = await make_house().fill(4)
+    chosen = random.Random(3)
+    for chunk in house.rows.chunks():
+        for index in chosen.sample(range(16), 4):
+            house.flip(chunk, index)
+    await house.scrub()
+    assert house.scrubber.current.found == 16
+    assert house.below() == 4
+    await house.repair()
+    assert house.below() == 0
+    await house.scrub()
+    assert house.scrubber.current.found == 0
+    assert len(house.local.findings(100)) == 16
+    assert await house.reads_whole()
+
+
+async def test_a_scrub_goes_on_where_it_was_after_a_restart(
+    make_house: Callable[..., House],
+) -> None:
+    house = await make_house().fill(5)
+    done = [await house.scrubber.round() for _ in range(2)]
+    assert done[0].again == pytest.approx(30 * DAY_S / 5)
+    assert (house.scrubber.current.chunks, done[1].left) == (2, 3)
+    house.restart()
+    await house.scrubber.round()
+    assert house.scrubber.current.chunks == 3
+    house.zone.clock.advance(31 * DAY_S)
+    while not house.scrubber.current.ended_ms:
+        await house.scrubber.round()
+    assert house.scrubber.current.chunks == 5
+    await house.scrubber.round()
+    assert (house.scrubber.current.chunks, house.scrubber.current.ended_ms) == (1, 0)
+
+
+async def test_damage_is_known_after_a_restart(make_house: Callable[..., House]) -> None:
+    house = await make_house().fill(1)
+    (chunk,) = house.rows.chunks()
+    house.flip(chunk, 3)
+    await house.scrub()
+    house.restart()
+    assert Place(chunk.id, 3, chunk.members[3]) in house.damage
+    await house.repair()
+    assert len(house.damage) == 0
+    house.restart()
+    assert len(house.damage) == 0
+
+
+async def test_a_mirror_that_rotted_and_a_bad_superblock_are_found_by_a_scrub(
+    make_house: Callable[..., House],
+) -> None:
+    house = make_house()
+    house.extents += await house.zone.land(BODY)
+    await house.zone.land(BODY)
+    (chunk,) = house.rows.chunks()
+    drive = house.drive(chunk.members[1])
+    path = f"{drive.path}/chunks/{chunk.id[-1]:02x}/{chunk.id.hex()}.mirror"
+    house.disk.corrupt(path, 4096 + 1000, 1)
+    house.bad_superblocks.add(drive.path)
+    await house.scrub()
+    assert house.scrubber.current.found >= 1
+    assert house.seals >= 1
+    assert await house.reads_whole()
+
+
+async def test_a_drive_that_is_back_is_checked_before_it_is_trusted(
+    make_house: Callable[..., House],
+) -> None:
+    house = await make_house().fill(6)
+    gone = next(d for d in house.zone.drives.all() if _held(house, d) >= 4)
+    held = [c for c in house.rows.chunks() if gone.id in c.members]
+    house.take_away(gone)
+    # Two chunks move away meanwhile; of those that stay one is bad.
+    spare = {c.id: _free_drive(house, c) for c in held[:2]}
+    for chunk in held[:2]:
+        members = [spare[chunk.id] if one == gone.id else one for one in chunk.members]
+        house.zone._set(chunk.id, members=tuple(members))
+    house.bring_back(gone)
+    bad = held[2]
+    house.flip(bad, bad.members.index(gone.id))
+    while not house.admitted:
+        await house.checker.round()
+    assert house.damage.places() == [Place(bad.id, bad.members.index(gone.id), gone.id)]
+    stale = [n for n in house.disk._names if n.startswith(gone.path) and ".segment" in n]
+    assert len(stale) == len(held) - 2
+
+
+def _held(house: House, drive: Drive) -> int:
+    return sum(drive.id in chunk.members for chunk in house.rows.chunks())
+
+
+def _free_drive(house: House, chunk: Chunk) -> bytes:
+    return next(d.id for d in house.zone.drives.present() if d.id not in chunk.members)
+
+
+async def test_a_drive_being_checked_is_waited_for_unless_nothing_is_spare(
+    make_house: Callable[..., House],
+) -> None:
+    house = await make_house().fill(2)
+    back = house.drive(house.rows.chunks()[0].members[0])
+    house.zone.drives.mark(back.id, DriveState.CHECKING)
+    await house.repair()
+    assert not house.rows.committed
+    assert house.below() >= 1
+    while not house.admitted:
+        await house.checker.round()
+    await house.repair()
+    assert not house.rows.committed
+    assert house.below() == 0
+
+
+async def test_a_notice_of_a_read_is_looked_at_before_it_is_believed(
+    make_house: Callable[..., House],
+) -> None:
+    house = await make_house().fill(2)
+    good, bad = house.rows.chunks()
+    house.flip(bad, 4)
+    for chunk in (good, bad):
+        house.read_repair.receive(Notice(chunk.id, 4, chunk.members[4]))
+        house.read_repair.receive(Notice(chunk.id, MIRROR, chunk.members[4]))
+    house.read_repair.receive(Notice(b"?" * 16, 4, bad.members[4]))
+    while (await house.read_repair.round()).again == 0.0:
+        pass
+    assert house.damage.places() == [Place(bad.id, 4, bad.members[4])]
+    await house.repair()
+    assert not house.damage.places()
+    await house.scrub()
+    assert house.scrubber.current.found == 0
+
+
+async def test_a_drive_that_cannot_be_read_is_reported_not_its_files(
+    make_house: Callable[..., House],
+) -> None:
+    house = await make_house().fill(1)
+    (chunk,) = house.rows.chunks()
+    drive = house.drive(chunk.members[4])
+    house.disk.fail(drive.path, "read", errno.EIO)
+    house.read_repair.receive(Notice(chunk.id, 4, drive.id))
+    await house.read_repair.round()
+    assert [one for one, _ in house.reports] == [drive.id]
+    assert not house.damage.places()
