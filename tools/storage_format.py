@@ -24,8 +24,12 @@ is refused, never guessed at.
 | `drives/rXnYdZ/superblock` | what the zone is and where its log stands, on every drive |
 | `drives/rXnYdZ/chunks/XX/<chunk>.mirror` | an open landing chunk: the log and small bodies |
 | `drives/rXnYdZ/chunks/XX/<chunk>.<index>.segment` | a segment of a sealed or striped chunk |
+| `drives/rXnYdZ/snapshots/<id>.<index>.segment` | a segment of a snapshot of the catalog |
+| `drives/rXnYdZ/follower/catalog.sqlite` | on one drive: the follower's copy of the catalog; `differs` beside it says that it is not to be used |
+| `catalog.sqlite.set-aside` | the catalog that a rebuild took the place of |
+| `catalog.sqlite.new`, `snapshot.tmp` | a rebuild, a snapshot under way; left over by a crash, they count for nothing |
 | `*.tmp` | a file on its way to its name; left over by a crash, it counts for nothing |
-| `coffre.sock`, `committer.sock`, `steward.sock` | sockets of a running node (mode 0600) |
+| `coffre.sock`, `committer.sock`, `steward.sock`, `follower.sock` | sockets of a running node (mode 0600) |
 | `generation` | shared memory of a running node: rises when a right may have changed |
 | `node.lock`, `committer.lock` | held while a node runs |
 
@@ -43,6 +47,7 @@ SECTIONS = (
     ("Keys", "coffre.vault.keys"),
     ("Addresses", "coffre.vault.records"),
     ("Catalog", "coffre.catalog.schema"),
+    ("Snapshot", "coffre.vault.archive"),
 )
 
 

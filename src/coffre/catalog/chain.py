@@ -61,14 +61,19 @@ class MirrorSource:
         self._header = header
         self.cipher = RecordCipher(roots.by_id(header.key_id), header.chunk)
 
-    def records(self, seen: dict[ScannedHead, FoundRecord]) -> list[FoundRecord]:
-        """The records of its valid prefix. Raises OSError, GroupTooNew, RecordTooNew.
+    def records(
+        self, seen: dict[ScannedHead, FoundRecord], start: int = 0
+    ) -> list[FoundRecord]:
+        """The records of its valid prefix, from the group at `start`. Raises OSError, GroupTooNew,
+        RecordTooNew.
 
         `seen`: what other mirrors of the chunk were found to hold, added to. The same group in the
         same place need not be opened again.
         """
         found: list[FoundRecord] = []
-        for group in scan(self._disk, self._path, self._header, verify_blobs=False):
+        for group in scan(
+            self._disk, self._path, self._header, start=start, verify_blobs=False
+        ):
             head = group.header
             record = seen.get((group.offset, head))
             if record is None:
@@ -100,11 +105,11 @@ class SealedSource:
         self._extent = Extent(chunk.id, 0, chunk.length)
         self.cipher = RecordCipher(root, chunk.id)
 
-    async def records(self) -> list[FoundRecord]:
-        """All its records. Raises DataLost; RecordDamaged and GroupTooNew, RecordTooNew."""
+    async def records(self, start: int = 0) -> list[FoundRecord]:
+        """Its records, from the group at `start`. Raises DataLost, RecordDamaged, GroupTooNew,
+        RecordTooNew."""
         chunk, length = self._extent.chunk, self._extent.length
         found: list[FoundRecord] = []
-        start = 0
         while start + GROUP_HEADER_BYTES <= length:
             head = decode_group_header(await self.read(start, GROUP_HEADER_BYTES), chunk)
             if head is None:

@@ -272,7 +272,20 @@ async def roll(
     missing: Sequence[FoundRecord],
     progress: Progress = _nobody_looks,
 ) -> None:
-    """Replay records into the rows at `path`. Raises ReplayStopped, RecordDamaged, DataLost."""
+    """Replay records into the rows at `path`, which then are a committer's. Raises ReplayStopped,
+    RecordDamaged, DataLost."""
+    await replay_found(db, path, missing, progress)
+    with immediate(db):
+        write_position(db, replace(read_position(db), last_order=highest_order(db)))
+
+
+async def replay_found(
+    db: apsw.Connection,
+    path: str,
+    missing: Sequence[FoundRecord],
+    progress: Progress = _nobody_looks,
+) -> None:
+    """Replay records into rows that only follow. Raises as `roll` does."""
     for first in range(0, len(missing), _BATCH):
         records = [await fetch(one) for one in missing[first : first + _BATCH]]
         with immediate(db):
@@ -280,8 +293,6 @@ async def roll(
                 replay(db, record, position)
         _keep_wal_short(db, path)
         progress(min(first + _BATCH, len(missing)), len(missing))
-    with immediate(db):
-        write_position(db, replace(read_position(db), last_order=highest_order(db)))
 
 
 def _keep_wal_short(db: apsw.Connection, path: str) -> None:

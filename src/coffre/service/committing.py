@@ -49,6 +49,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     node.seal = seal
     node.stewards = ask_stewards
     node.snapshots.take = snapshot
+    node.snapshots.follower = lambda operation: ask(folder.follower_socket.name, operation, {})
     running = asyncio.ensure_future(engine.run())
     keeping = asyncio.ensure_future(node.keep_drives())
     await node.keys.resume(beside_others=bool(boot.live_owners))

@@ -18,6 +18,7 @@ from coffre.catalog.interface import CommitUnknown
 from coffre.catalog.log_state import LogSettings
 from coffre.catalog.log_writer import LogWriter
 from coffre.catalog.migrating import migrate
+from coffre.catalog.rebuilding import Rebuild
 from coffre.catalog.recovery import Recovered, RecoveryRefused, Way, recover
 from coffre.catalog.schema import SchemaMismatch
 from coffre.catalog.stamp import HybridClock
@@ -33,6 +34,7 @@ from coffre.service.drives import (
     refuse_foreign,
     refuse_less,
 )
+from coffre.service.follower_place import follower_files
 from coffre.service.keys import KeyKeeper, refuse_unknown_keys
 from coffre.service.layout import DataFolder, StartRefused
 from coffre.service.monitor import Monitor
@@ -179,11 +181,17 @@ class Engine:
         self.committer.stop()
 
 
-async def open_engine(settings: Settings, world: World, *, accept_less: bool = False) -> Engine:
+async def open_engine(
+    settings: Settings,
+    world: World,
+    *,
+    accept_less: bool = False,
+    wanted: Rebuild | None = None,
+) -> Engine:
     """Find the zone's drives, recover, and make the committer. Raises StartRefused.
 
     The caller holds the data folder's lock. `accept_less`: a changed geometry may promise what the
-    drives cannot keep.
+    drives cannot keep. `wanted`: the catalog is made again in this way.
     """
     folder = DataFolder(Path(settings.data))
     root_keys = open_root_keys(folder)
@@ -209,6 +217,8 @@ async def open_engine(settings: Settings, world: World, *, accept_less: bool = F
             superblocks=superblocks,
             roots=root_keys,
             clock=world.clock,
+            followers=follower_files(settings.follower_path, drives),
+            wanted=wanted,
         )
     except RecoveryRefused as refused:
         raise StartRefused(str(refused)) from refused
@@ -221,6 +231,7 @@ async def open_engine(settings: Settings, world: World, *, accept_less: bool = F
         rebuilt=recovered.way is Way.REBUILT,
         recovery={
             "way": recovered.way.value,
+            "source": recovered.source.value,
             "records": recovered.replayed,
             "seconds": round(recovered.seconds, 3),
         },

@@ -55,6 +55,11 @@ class DataFolder:
         return self.root / "steward.sock"
 
     @property
+    def follower_socket(self) -> Path:
+        """Where the follower is asked how it stands."""
+        return self.root / "follower.sock"
+
+    @property
     def local(self) -> Path:
         """What is remembered outside of the log (`service.local`)."""
         return self.root / "local.db"

@@ -25,7 +25,13 @@ log = logging.getLogger("coffre.process")
 Role = Callable[[Boot, Callable[[dict[str, object]], None], asyncio.Event], Awaitable[None]]
 
 
-_ROLES = {"committer": "committing", "worker": "working", "steward": "stewarding"}
+_ROLES = {
+    "committer": "committing",
+    "worker": "working",
+    "steward": "stewarding",
+    "follower": "following",
+}
+_LOWEST = 19
 
 
 def _role(name: str) -> Role:
@@ -61,6 +67,8 @@ def main() -> None:
     boot = msgspec.json.decode(sys.stdin.buffer.read(), type=Boot)
     no_core_dumps()
     die_with_parent(boot.parent)
+    if boot.role == "follower":
+        os.nice(_LOWEST)  # Before the imports that its role needs: they are work too.
     os.setpgid(0, 0)  # a Ctrl-C at the terminal reaches the supervisor alone, which then drains us
     configure_logging(str(boot.settings.get("log_level", "info")), process=boot.owner or boot.role)
     try:

@@ -20,6 +20,7 @@ from coffre.service.layout import DataFolder
 from coffre.service.zone import World, ZoneFacts, open_root_keys, origin
 from coffre.stewards.snapshotter import Namer, Snapshotter
 from coffre.vault.drives import DriveSet
+from coffre.vault.interface import DataLost
 from coffre.vault.superblock import (
     SnapshotRef,
     Superblock,
@@ -45,17 +46,20 @@ class NamingCommitter(Protocol):
 
 class SnapshotDesk:
     """The committing process's part: a `Namer`, and the operations at its door. `take` is how a
-    snapshot is taken now."""
+    snapshot is taken now, `follower` how the follower is asked."""
 
     def __init__(self, committer: NamingCommitter) -> None:
         self._committer = committer
         self.take: TakeNow | None = None
+        self.follower: Callable[[str], Awaitable[Any]] | None = None
         self.operations: dict[str, Callable[..., Awaitable[Any]]] = {
             "log.floor": self._floor,
             "snapshot.kept": self._kept,
             "snapshot.name": self._name,
             "snapshot.list": self._list,
             "snapshot.now": self._now,
+            "follower.status": partial(self._ask_follower, "follower.status"),
+            "follower.compare": partial(self._ask_follower, "follower.compare"),
         }
 
     async def kept(self) -> KeptSnapshots:
@@ -82,6 +86,14 @@ class SnapshotDesk:
     async def _list(self) -> list[dict[str, Any]]:
         """Every snapshot that counts, the oldest first."""
         return [shown(ref) for ref in self._committer.kept_snapshots.snapshots]
+
+    async def _ask_follower(self, operation: str) -> Any:
+        if self.follower is None:
+            raise Invalid("Unavailable", "no follower runs: start the node with `follower` on")
+        try:
+            return await self.follower(operation)
+        except OSError as error:
+            raise Invalid("Unavailable", f"no follower answers ({error}): see the log") from error
 
     async def _now(self) -> dict[str, Any]:
         if self.take is None:
@@ -149,8 +161,16 @@ def snapshotter(
 
 
 async def _source(folder: DataFolder, at_least: int) -> str:
-    """The catalog itself."""
-    return str(folder.catalog)
+    """The follower's file if it is there and far enough, else the catalog itself: to copy that one
+    keeps its WAL from beginning anew. Raises DataLost where the two are known to differ."""
+    try:
+        follower = await ask(folder.follower_socket.name, "follower.status", {})
+    except OSError:
+        return str(folder.catalog)
+    if follower["differs"]:
+        raise DataLost(f"catalog and follower are not the same: {follower['differs']}")
+    far_enough = follower["record"] >= max(1, at_least)
+    return str(follower["path"]) if far_enough else str(folder.catalog)
 
 
 def position_of(path: str) -> LogPosition:

@@ -23,6 +23,7 @@ from coffre.service.journal import configure_logging
 from coffre.service.layout import FORMAT, DataFolder, FolderLock, StartRefused
 from coffre.service.machine import no_core_dumps
 from coffre.service.memory import serve_memory
+from coffre.service.snapshots import snapshotter
 from coffre.service.supervisor import Supervisor, listen
 from coffre.service.zone import catalog_reader, real_world
 from coffre.stewards.sealer import Sealer
@@ -102,6 +103,15 @@ class OfflineNode:
         node.seal = Sealer(
             node.reader, engine.committer, node.drives, self._settings.coding
         ).seal_now
+        node.snapshots.take = snapshotter(
+            self._settings,
+            node.facts,
+            DataFolder(Path(self._settings.data)),
+            real_world(),
+            node.reader,
+            node.drives,
+            node.snapshots,
+        ).take_now
         return await with_engine(engine, lambda: Administration(node).call(operation, arguments))
 
 

@@ -1,4 +1,4 @@
-"""The supervisor: starts the committer, the steward and the workers, and starts each again.
+"""The supervisor: starts committer, steward, workers and follower, and starts each again.
 
 It holds the folder's lock and the listening sockets, serves nothing itself, never touches data. A
 committer that rebuilt the catalog file has the workers replaced: they would keep reading the file
@@ -87,11 +87,18 @@ class Supervisor:
         for name in ("committer", "steward", *self._workers):
             task = asyncio.create_task(self._keep(name))
             self._keepers.add(task)
+        if self._settings.follower:
+            # Nobody waits for it: a node serves without.
+            self._keepers.add(asyncio.create_task(self._keep_follower()))
         return facts
 
     async def stop(self) -> None:
         """Drain the workers, then stop the steward, then the committer, which ends clean."""
         self._stopping.set()
+        for child in self._children.values():
+            if child.role == "follower":
+                # At its priority a farewell could take long, and it has nothing to lose.
+                child.signal(signal.SIGKILL)
         for roles in (("worker",), ("steward",), ("committer",)):
             await self._end([c for c in self._children.values() if c.role in roles])
         for task in self._keepers:
@@ -143,6 +150,10 @@ class Supervisor:
                 await asyncio.sleep(backoff)
             if not await self._again(name, child.role):
                 return
+
+    async def _keep_follower(self) -> None:
+        if await self._again("follower", "follower"):
+            await self._keep("follower")
 
     async def _again(self, name: str, role: str) -> bool:
         pause = _FIRST_BACKOFF_S

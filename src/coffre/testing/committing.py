@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +84,7 @@ class Node:
         settings: LogSettings | None = None,
         limits: Limits | None = None,
         superblock_deadline: float = 2.0,
+        followers: Sequence[str] = (),
     ) -> Node:
         """Recover and run. Raises what recovery raises, TooFewSuperblocks."""
         drives = DriveSet(disk, all_drives(root))
@@ -98,6 +100,7 @@ class Node:
             superblocks=superblocks,
             roots=ROOT,
             clock=clock,
+            followers=followers,
         )
         writer = LogWriter(
             recovered.start,
@@ -161,6 +164,7 @@ class RecordedZone:
         self.catalog = str(folder / "catalog.sqlite")
         self.settings = LogSettings(capacity=64 * 1024, ahead=4096, sync_deadline=1.0)
         self.limits = Limits()
+        self.followers: list[str] = []
         self.nodes: list[Node] = []
         initialize(self.disk, "/drives", self.entropy)
 
@@ -173,6 +177,7 @@ class RecordedZone:
             self.entropy,
             settings=self.settings,
             limits=self.limits,
+            followers=self.followers,
         )
         self.nodes.append(node)
         return node
