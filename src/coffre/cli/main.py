@@ -11,7 +11,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from coffre import __version__
-from coffre.cli import administer, drives, keys, node, stewards, verify
+from coffre.cli import administer, doctor, drives, keys, node, rebuild, stewards, verify
 from coffre.cli.complaint import INTERNAL, INTERRUPTED, Complaint
 from coffre.cli.invocation import Invocation, shared
 
@@ -45,10 +45,14 @@ for _command in (
     drives.drive,
     drives.node,
     administer.seal,
+    rebuild.snapshot,
+    rebuild.follower,
+    rebuild.rebuild,
     verify.verify,
     stewards.steward,
     stewards.repair,
     keys.key,
+    doctor.doctor,
     completion,
 ):
     root.add_command(_command)
