@@ -70,7 +70,7 @@ def written(times: int = 1) -> RecordingDisk:
     disk = RecordingDisk(PATHS)
     store = store_on(disk)
     for _ in range(times):
-        assert store.write(ZONE, DRIVES) == []
+        assert store.write(ZONE, DRIVES) == {}
     return disk
 
 
@@ -198,8 +198,8 @@ def test_a_change_counts_on_n_minus_m_drives() -> None:
     store = store_on(disk)
     for path in PATHS[:4]:
         disk.lose(path)
-    assert store.write(ZONE, DRIVES) == [drive.id for drive in DRIVES[:4]]
-    assert store.write(ZONE, DRIVES[4:]) == []
+    assert list(store.write(ZONE, DRIVES)) == [drive.id for drive in DRIVES[:4]]
+    assert store.write(ZONE, DRIVES[4:]) == {}
     disk.lose(PATHS[4])
     with pytest.raises(SuperblockNotWritten) as caught:
         store.write(ZONE, DRIVES[4:])
@@ -244,8 +244,8 @@ def test_a_failed_sync_is_followed_by_a_new_file_not_by_a_second_sync() -> None:
     disk = written(times=2)
     store = store_on(disk)
     disk.fail("/d1", "sync", errno.EIO, times=1)
-    assert store.write(ZONE, DRIVES) == [DRIVES[0].id]
-    assert store.write(ZONE, DRIVES) == []
+    assert list(store.write(ZONE, DRIVES)) == [DRIVES[0].id]
+    assert store.write(ZONE, DRIVES) == {}
     renamed = [event.to for event in disk.journal if event.operation == "rename"]
     assert renamed.count(superblock_path("/d1")) == 2
     assert renamed.count(superblock_path("/d2")) == 1
@@ -274,16 +274,16 @@ def test_a_stuck_drive_fails_and_is_left_alone_until_it_answers() -> None:
     disk = RecordingDisk(PATHS, wait=lambda _: release.wait())
     store = store_on(disk, deadline=0.1)
     disk.slow("/d1", 9)
-    assert store.write(ZONE, DRIVES) == [DRIVES[0].id]
+    assert list(store.write(ZONE, DRIVES)) == [DRIVES[0].id]
     before = len([event for event in disk.journal if event.path.startswith("/d1/")])
-    assert store.write(ZONE, DRIVES) == [DRIVES[0].id]
+    assert list(store.write(ZONE, DRIVES)) == [DRIVES[0].id]
     assert len([event for event in disk.journal if event.path.startswith("/d1/")]) == before
     disk.heal("/d1")
     stuck = [thread for thread in threading.enumerate() if thread.name == "superblock"]
     release.set()
     for thread in stuck:
         thread.join()
-    assert store.write(ZONE, DRIVES) == []
+    assert store.write(ZONE, DRIVES) == {}
     assert store_on(disk).load(PATHS).best.generation == 3
 
 
@@ -301,7 +301,7 @@ def test_too_much_for_a_slot_is_said_before_anything_is_written() -> None:
         store_on(disk).write(structs.replace(ZONE, log=many), DRIVES)
     assert disk.journal == []
     fits = structs.replace(LOG, sealed=LOG.sealed * 64)
-    assert store_on(disk).write(structs.replace(ZONE, log=fits), DRIVES) == []
+    assert store_on(disk).write(structs.replace(ZONE, log=fits), DRIVES) == {}
 
 
 def test_a_member_that_is_no_longer_listed_keeps_its_id() -> None:
@@ -376,4 +376,4 @@ def test_a_promise_of_more_counts_as_the_old_one_did() -> None:
     store = store_on(RecordingDisk(PATHS))
     with pytest.raises(SuperblockNotWritten):
         store.write(ZONE, DRIVES[:14], before=narrow)
-    assert store.write(ZONE, DRIVES[:15], before=narrow) == []
+    assert store.write(ZONE, DRIVES[:15], before=narrow) == {}

@@ -158,8 +158,8 @@ async def recover(
         _refuse_too_few(superblock, drives)
         started = recovery.mend(superblock, log)
         failed = superblocks.write(started, drives.reachable())
-        for drive in failed:
-            drives.fail(drive, "its superblock could not be written")
+        for drive, why in failed.items():
+            drives.fail(drive, f"its superblock could not be written: {why}")
         recovery.remove_stale(started)
         remove_mirrors(
             drives, [ref for ref in superblock.log.unsealed if not log.length(ref.chunk)]

@@ -77,6 +77,6 @@ class ZoneWriter:
             self.zone = zone
             self._doubtful.clear()
             del self._discarded[: len(discarded)]
-            for drive in failed:
-                self._drives.fail(drive, "its superblock could not be written")
+            for drive, why in failed.items():
+                self._drives.fail(drive, f"its superblock could not be written: {why}")
             remove_mirrors(self._drives, discarded)

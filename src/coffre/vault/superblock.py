@@ -288,11 +288,11 @@ class SuperblockStore:
 
     def write(
         self, superblock: Superblock, drives: Sequence[Drive], *, before: Superblock | None = None
-    ) -> list[bytes]:
+    ) -> dict[bytes, str]:
         """Write the next generation to all of `drives`, which are those that can be reached.
 
-        Returns the ids of those that failed or were late: they cannot be counted on until a later
-        write reaches them. Raises SuperblockNotWritten when fewer than n-m of the zone's n drives
+        Returns why, by id, for those that failed or were late: they cannot be counted on until a
+        later write reaches them. Raises SuperblockNotWritten when fewer than n-m of the zone's n drives
         have it, SuperblockTooLarge (nothing is written). Where drives or geometry change, the n-m
         drives of the zone as it was `before` must have it too: else a start that finds only drives
         of then could miss it.
@@ -318,7 +318,7 @@ class SuperblockStore:
             needed = max(1, len(zone.counted) - zone.geometry.m)
             if len(written & zone.counted) < needed:
                 raise SuperblockNotWritten(len(written & zone.counted), needed, failed)
-        return list(failed)
+        return failed
 
     def _outcome(self, path: str, stuck: set[str]) -> str:
         """Why the write to a drive folder failed; empty if it did not."""
