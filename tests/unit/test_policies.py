@@ -304,11 +304,11 @@ def test_a_role_is_what_it_says_and_a_denial_still_beats_it(
     assert not any(decide(ANN, one, denied).allowed for one in allowed)
 
 
-def test_a_restricted_bucket_lets_a_public_policy_allow_nobody_else() -> None:
+def test_a_restricted_bucket_lets_a_public_policy_allow_no_stranger() -> None:
     rules = policy(statement())
     shut = Resource("b", OWNER.user_id, b"k", policy=rules, restricted=True)
-    assert not decide(ANN, "s3:GetObject", shut).allowed
-    assert decide(OWNER, "s3:GetObject", shut).allowed
+    assert not decide(ANONYMOUS, "s3:GetObject", shut).allowed
+    assert decide(ANN, "s3:GetObject", shut).allowed
 
 
 def test_an_explanation_names_the_statement_that_decided() -> None:

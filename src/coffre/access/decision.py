@@ -35,7 +35,7 @@ class Resource:
     """What is asked for: the service (no bucket), a bucket, or an object in it.
 
     `control` may be left out where the principal owns the bucket: it changes nothing then.
-    `restricted`: the policy is public, and the bucket lets only its own store use such a policy.
+    `restricted`: the policy is public, and the bucket lets only users of its store use such a one.
     `role` is the principal's role on the bucket.
     """
 
@@ -136,16 +136,14 @@ def explain(
     allowed: Explanation | None = None
     if resource.policy is not None or identity is not NOBODYS:
         asked = Asked(principal, permission, resource.path, facts)
-        judged = _by_policies(asked, resource, identity, owns)
+        judged = _by_policies(asked, resource, identity)
         if judged is not None and judged.decision is not Decision.ALLOW:
             return judged
         allowed = judged
     return allowed or _otherwise(principal, permission, resource, owns)
 
 
-def _by_policies(
-    asked: Asked, resource: Resource, identity: Identity, owns: bool
-) -> Explanation | None:
+def _by_policies(asked: Asked, resource: Resource, identity: Identity) -> Explanation | None:
     """What the policies say; None when they neither deny nor allow."""
     own = {_BUCKET_POLICY: resource.policy} if resource.policy is not None else {}
     bounds = {**(identity.boundary or {}), **(identity.session or {})}
@@ -156,7 +154,8 @@ def _by_policies(
             continue
         if not statement.allows:
             return Explanation(Decision.DENY, name, statement)
-        shut = name == _BUCKET_POLICY and resource.restricted and not owns
+        signed = asked.principal.user_id is not None
+        shut = name == _BUCKET_POLICY and resource.restricted and not signed
         if allowed is None and name not in bounds and not shut:
             allowed = Explanation(Decision.ALLOW, name, statement)
     for bound, refusal in ((identity.boundary, _BOUNDARY), (identity.session, _SESSION)):
