@@ -5,6 +5,10 @@ Log, superblock and secrets keys are *derived* (HKDF-SHA-256); store keys are ra
 key which a customer brings with every request and which is not kept. A key id is computed from the
 key, so it never changes and a wrong or mistyped key is noticed before anything is opened with it.
 
+`derive(purpose, context)` is HKDF-SHA-256 (RFC 5869) without salt, 32 bytes long, with the info
+"coffre ", purpose, NUL, context. A key id is 8 bytes of HKDF-SHA-256 with the info "coffre key id".
+What wraps is derived for "wrap".
+
 What is derived from a root key or wrapped by it names that key's id. A zone writes with its current
 root key and keeps older ones as long as something names them. File `root.key` (mode 0600, replaced
 as a whole) is ASCII:
