@@ -128,6 +128,7 @@ class Scene:
 
     async def pass_time(self, seconds: float) -> None:
         """Between two things that are done, not during one: its deadline would be over."""
+        await self.node.committer.commit(m.PutBucketDocument(BUCKET, "any", b"x"))
         while (spare := self.node.writer._making_spare) is not None:
             await asyncio.wait((spare,))
         self.zone.clock.advance(seconds)
