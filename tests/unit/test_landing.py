@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import random
 import threading
 from collections.abc import Sequence
@@ -29,13 +30,13 @@ from coffre.vault.landing import (
     MembersFailed,
     MembersFull,
     ScannedGroup,
-    copy_prefix,
     decode_group_header,
     frame_group,
     offset_of_first_blob,
     scan,
 )
 from coffre.vault.records import CHUNK_BYTES, ChunkKind
+from coffre.vault.remirror import copy_prefix
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "landing-1.bin"
 CHUNK = bytes(range(16))
@@ -99,7 +100,7 @@ def copy(disk: Disk, header: ChunkHeader, targets: list[int], length: int) -> No
     """Mirror the first drive's prefix to the drives at `targets`."""
     drives = drive_set(disk)
     there = drives.all()
-    copy_prefix(drives, header, there[0], [there[target] for target in targets], length)
+    copy_prefix(drives, header, [there[0]], [there[target] for target in targets], length)
 
 
 async def append_all(landing: Landing) -> list[int]:
@@ -451,6 +452,30 @@ async def test_a_valid_prefix_is_mirrored_to_a_new_member_durably() -> None:
         file = image.open(mirror_path(DRIVES[3], CHUNK), "read")
         assert decode_header(file.pread(HEADER_BYTES, 0)) == structs.replace(header, index=1)
         assert file.size() == HEADER_BYTES + ends[1]
+
+
+async def test_a_group_that_rotted_at_the_source_is_taken_from_another_mirror() -> None:
+    disk = recording()
+    landing = await landing_on(disk)
+    ends = await append_all(landing)
+    landing.close()
+    disk.corrupt(mirror_path(DRIVES[0], CHUNK), HEADER_BYTES + GROUP_HEADER_BYTES, 1)
+    drives = drive_set(disk)
+    # The second drive lacks the end, as a mirror does whose last write was cut: it is a target too.
+    there = drives.all()
+    disk.open(mirror_path(there[1], CHUNK), "edit").truncate(HEADER_BYTES + ends[1])
+    copy_prefix(drives, HEADER, there[:2], [there[1]], ends[-1])
+    assert [group.end for group in scanned(disk, there[1])] == ends
+
+
+async def test_the_threads_of_a_chunk_that_nobody_has_any_more_end() -> None:
+    landing = await landing_on(recording())
+    threads = [thread for thread in threading.enumerate() if thread.name == "landing"][-3:]
+    del landing
+    gc.collect()
+    for thread in threads:
+        await asyncio.to_thread(thread.join, 30)
+        assert not thread.is_alive()
 
 
 async def test_an_earlier_attempts_file_is_replaced() -> None:

@@ -60,8 +60,9 @@ from coffre.vault.drives import Drive, DriveSet, mirror_path
 from coffre.vault.headers import HEADER_BYTES, BadHeader, ChunkHeader
 from coffre.vault.interface import DataLost, StorageFull
 from coffre.vault.keys import RootKeys, UnknownRootKey
-from coffre.vault.landing import GroupTooNew, MembersFailed, copy_prefix
+from coffre.vault.landing import GroupTooNew, MembersFailed
 from coffre.vault.records import ChunkState
+from coffre.vault.remirror import copy_prefix
 from coffre.vault.segments import find_sealed, read_header
 from coffre.vault.superblock import (
     LandingRef,
@@ -290,8 +291,9 @@ class _Recovery:
         if targets:
             ids = tuple(drive.id for drive in (*members, *targets))
             header = replace(whole[0].header, members=ids)
+            sources = [*members, *(mirror.drive for mirror in mirrors if mirror not in whole)]
             try:
-                copy_prefix(self._drives, header, whole[0].drive, targets, length)
+                copy_prefix(self._drives, header, sources, targets, length)
             except MembersFailed as error:
                 for drive_id, reason in error.reasons.items():
                     self._drives.fail(drive_id, reason)

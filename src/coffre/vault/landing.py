@@ -41,6 +41,7 @@ from functools import partial
 from os.path import dirname
 from queue import SimpleQueue
 from threading import Lock, Thread
+from weakref import finalize
 
 from msgspec import Struct, structs
 from xxhash import xxh3_64_digest, xxh3_64_intdigest, xxh3_128
@@ -48,7 +49,7 @@ from xxhash import xxh3_64_digest, xxh3_64_intdigest, xxh3_128
 from coffre.system.buffer import Buffer
 from coffre.system.clock import Clock
 from coffre.system.disk import Disk, File
-from coffre.vault.drives import Drive, DriveSet, ensure_chunk_dir, mirror_path, temporary_path
+from coffre.vault.drives import Drive, DriveSet, ensure_chunk_dir, mirror_path
 from coffre.vault.headers import HEADER_BYTES, ChunkHeader
 from coffre.vault.interface import StorageFull
 from coffre.vault.records import CHUNK_BYTES
@@ -169,26 +170,32 @@ def _seed(chunk: bytes, epoch: int) -> int:
 
 class _Lane:
     """A thread that does one member's work in order; a daemon, for a stuck drive must not hold up
-    the process's exit."""
+    the process's exit. It ends when the lane is closed, or when nobody has it any more."""
 
     def __init__(self, drive: Drive) -> None:
         self.drive = drive
         self.file: File | None = None
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        Thread(target=self._run, daemon=True, name="landing").start()
+        Thread(target=_work_off, args=(self._tasks,), daemon=True, name="landing").start()
+        finalize(self, self._tasks.put, None)
 
     def put(self, task: Callable[[], None]) -> None:
         self._tasks.put(task)
 
     def close(self) -> None:
         """Close the file once what runs is over, and end."""
+        self._tasks.put(self._let_go)
         self._tasks.put(None)
 
-    def _run(self) -> None:
-        while (task := self._tasks.get()) is not None:
-            task()
+    def _let_go(self) -> None:
         if self.file is not None:
             self.file.close()
+
+
+def _work_off(tasks: SimpleQueue[Callable[[], None] | None]) -> None:
+    while (task := tasks.get()) is not None:
+        task()
+        del task  # It may be what keeps its lane.
 
 
 class _Round:
@@ -408,55 +415,3 @@ def _blobs_are_whole(file: File, chunk: bytes, group: ScannedGroup) -> bool:
     for at in range(start, end, _PIECE):
         checksum.update(file.pread(min(_PIECE, end - at), at))
     return checksum.digest() == group.header.blobs_checksum
-
-
-def copy_prefix(
-    drives: DriveSet, header: ChunkHeader, source: Drive, targets: Sequence[Drive], length: int
-) -> None:
-    """Give each of `targets` a mirror with the first `length` bytes that `source` holds, under
-    `header` (whose members name the targets). File and name are synced; a file left by an earlier
-    attempt is replaced. Blocks.
-
-    Raises OSError when the source fails; MembersFailed for targets that fail, after the others
-    are done.
-    """
-    disk, path = drives.disk, partial(mirror_path, chunk_id=header.chunk)
-    reasons: dict[bytes, str] = {}
-    files: dict[bytes, File] = {}
-
-    def begin(target: Drive) -> None:
-        ensure_chunk_dir(disk, target, header.chunk)
-        temporary = temporary_path(path(target))
-        if disk.exists(temporary):
-            disk.unlink(temporary)
-        files[target.id] = disk.open(temporary, "create")
-        own = structs.replace(header, index=header.members.index(target.id))
-        files[target.id].pwritev([own.encode()], 0)
-
-    def finish(target: Drive) -> None:
-        files[target.id].sync()
-        disk.rename(temporary_path(path(target)), path(target))
-        disk.sync_dir(dirname(path(target)))
-
-    def each(step: Callable[[Drive], object]) -> None:
-        for target in targets:
-            if target.id not in reasons:
-                try:
-                    step(target)
-                except OSError as error:
-                    reasons[target.id] = str(error)
-
-    original = disk.open(path(source), "read")
-    try:
-        if original.size() < HEADER_BYTES + length:
-            raise OSError(errno.EIO, "the mirror ends before its prefix does", path(source))
-        each(begin)
-        for at in range(HEADER_BYTES, HEADER_BYTES + length, _PIECE):
-            piece = original.pread(min(_PIECE, HEADER_BYTES + length - at), at)
-            each(lambda target, piece=piece, at=at: files[target.id].pwritev([piece], at))  # type: ignore[misc]
-        each(finish)
-    finally:
-        for file in (original, *files.values()):
-            file.close()
-    if reasons:
-        raise MembersFailed(reasons)
