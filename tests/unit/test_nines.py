@@ -6,6 +6,8 @@ import heapq
 import itertools
 import math
 import random
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -139,3 +141,12 @@ def test_the_default_geometry_is_ten_nines_and_more(capsys: pytest.CaptureFixtur
     assert nines(1e-10) == pytest.approx(10, abs=1e-6)
     assert nines(0) == math.inf
     assert mirrored_losses(3, 0.02, 1.0) < 1e-16
+
+
+def test_what_the_page_shows_is_what_the_script_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "durability.md").read_text()
+    shown = re.findall(r"^\$ python -m tools\.nines (.*)\n((?:.+\n)+?)```", page, re.M)
+    assert len(shown) >= 3
+    for arguments, printed in shown:
+        main(arguments.split())
+        assert capsys.readouterr().out == printed
