@@ -6,24 +6,22 @@ be cut anywhere.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import apsw
-from msgspec import Struct
-from msgspec.msgpack import Decoder
 from msgspec.structs import replace
 
 from coffre.catalog.apply_objects import Row, Rules, Slot, bucket_rules
 from coffre.catalog.apply_stores import delete_bucket
 from coffre.catalog.apply_uploads import abort_upload
 from coffre.catalog.ecs_mutations import EmptyBucket
+from coffre.catalog.emptying import EMPTY_BUCKET, Emptying, unpack_emptying
 from coffre.catalog.mutations import AbortUpload, DeleteBucket, Reaped, Refusal
 from coffre.catalog.packing import pack
 from coffre.catalog.records import Trait
 from coffre.catalog.stamp import Stamp
 from coffre.catalog.tally import Tally
 
-EMPTY_BUCKET: Final = "empty-bucket"
 ROWS_A_GROUP: Final = 200
 
 _ROW: Final = (
@@ -37,23 +35,6 @@ _OLDER: Final = _ROW + (
 _UPLOADS: Final = "SELECT id FROM uploads WHERE bucket_id = ? ORDER BY sort_key, ord LIMIT ?"
 _DOCUMENT: Final = "SELECT document FROM bucket_documents WHERE bucket_id = ? AND kind = ?"
 _PUT_DOCUMENT: Final = "UPDATE bucket_documents SET document = ? WHERE bucket_id = ? AND kind = ?"
-
-
-class Emptying(Struct, frozen=True):
-    """How far the emptying of a bucket is. `after` is the last version that had to stay: sort key,
-    order and zone. `objects` of `size` bytes were in the bucket when it began."""
-
-    created_ms: int
-    updated_ms: int
-    objects: int
-    size: int
-    state: Literal["PENDING", "IN_PROGRESS", "FAILED"] = "PENDING"
-    deleted: int = 0
-    retained: int = 0
-    after: tuple[bytes, int, int] | None = None
-
-
-unpack_emptying: Final = Decoder(Emptying).decode
 
 
 def empty_bucket(db: apsw.Connection, mutation: EmptyBucket, stamp: Stamp, tally: Tally) -> Reaped:

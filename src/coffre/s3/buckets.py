@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from coffre.catalog.mutations import CreateBucket, DeleteBucket, Refusal
-from coffre.s3 import acls, control, parameters, tagging
+from coffre.s3 import acls, control, ecs_buckets, parameters, tagging
 from coffre.s3.context import Context
 from coffre.s3.response import Response, xml
 from coffre.s3.settings import DEFAULT_REGION
@@ -22,7 +22,7 @@ _KIND = "list-buckets"
 async def list_buckets(context: Context) -> Response:
     """ListBuckets: the signer's own, by name; paged by AWS's token or by ECS's marker."""
     query = context.head.query
-    by_marker = "marker" in query or "max-keys" in query or "limit" in query
+    by_marker = context.ecs and ("marker" in query or "max-keys" in query or "limit" in query)
     most, after = _by_marker(context) if by_marker else _by_token(context)
     prefix = query.get("prefix", "")
     region = query.get("bucket-region")
@@ -52,7 +52,8 @@ async def list_buckets(context: Context) -> Response:
 def _by_marker(context: Context) -> tuple[int, str]:
     head = context.head
     name = "max-keys" if "max-keys" in head.query else "limit"
-    return parameters.count(head, name, context.limits.page), head.query.get("marker", "")
+    marker = parameters.raw(head, "marker") or b""
+    return parameters.count(head, name, context.limits.page), marker.decode(errors="replace")
 
 
 def _by_token(context: Context) -> tuple[int, str]:
@@ -78,8 +79,16 @@ async def create_bucket(context: Context) -> Response:
         documents[control.OWNERSHIP] = render_ownership(rule)
     if tags:
         documents[tagging.KIND] = render_tagging(tags)
+    asked = ecs_buckets.of_new_bucket(context)
     mutation = CreateBucket(
-        context.new_id(), context.store.id, name, context.owner_id, region, documents
+        context.new_id(),
+        context.store.id,
+        name,
+        context.owner_id,
+        region,
+        documents | asked.documents,
+        asked.traits,
+        asked.retention_s,
     )
     try:
         await context.committer.commit(mutation)
@@ -123,14 +132,16 @@ def _check_location(constraint: str | None, region: str) -> None:
 async def head_bucket(context: Context) -> Response:
     """HeadBucket."""
     check_expected_owner(context.head, context.bucket)
-    region = context.bucket.region.encode()
-    return Response(200, [(b"x-amz-bucket-region", region)])
+    told = (b"x-amz-bucket-region", context.bucket.region.encode())
+    return Response(200, [told, *ecs_buckets.headers_of(context.bucket)])
 
 
 async def delete_bucket(context: Context) -> Response:
     """DeleteBucket; it must be empty."""
     refuse_unbuilt(context.head)
     check_expected_owner(context.head, context.bucket)
+    if ecs_buckets.wants_emptying(context):
+        return await ecs_buckets.start_emptying(context)
     await context.committer.commit(DeleteBucket(context.bucket.id))
     return Response(204)
 

@@ -10,6 +10,7 @@ from coffre.catalog.interface import CommitUnknown
 from coffre.catalog.mutations import Mutation, Result
 from coffre.catalog.records import Checksum, Manifest
 from coffre.s3.context import Context
+from coffre.s3.ecs_pieces import placed
 from coffre.system.buffer import Buffer
 from coffre.vault.interface import BlobWriter, Staged
 from coffre.wire.checksums import Algorithm, Declared, Running, check
@@ -41,7 +42,8 @@ def read_content(
     blob = manifest.blob
     if blob is not None:
         return context.vault.read(blob, data_key or context.data_key(blob.key_id), start, end)
-    return _read_parts(context, manifest, start, end, data_key)
+    read = _read_pieces if manifest.pieces else _read_parts
+    return read(context, manifest, start, end, data_key)
 
 
 async def whole_content(
@@ -52,7 +54,19 @@ async def whole_content(
     if blob is not None:
         key = data_key or context.data_key(blob.key_id)
         return await context.vault.read_whole(blob, key, start, end)
-    return b"".join([piece async for piece in _read_parts(context, manifest, start, end, data_key)])
+    return b"".join([some async for some in read_content(context, manifest, start, end, data_key)])
+
+
+async def _read_pieces(
+    context: Context, manifest: Manifest, start: int, end: int, data_key: bytes | None
+) -> AsyncIterator[Buffer]:
+    for piece, at in placed(manifest.pieces, start, end):
+        source = context.reader.manifest(piece.manifest_id)
+        if source is None:
+            raise S3Error("InternalError", f"The bytes from {at} on were replaced meanwhile")
+        last = piece.start + piece.size
+        async for some in read_content(context, source, piece.start, last, data_key):
+            yield some
 
 
 async def _read_parts(
@@ -98,12 +112,28 @@ class new_blob:  # noqa: N801  (a context manager, used like a function)
 
 def incoming(context: Context, limit: int) -> BodyDecoder:
     """The decoder for a body of at most `limit` bytes. Raises EntityTooLarge when its length says
-    that it is larger, MissingContentLength when nothing says its length (but in the ECS dialect).
+    that it is larger, MissingContentLength when nothing says its length.
+
+    In the `ecs` dialect a body in HTTP's own chunks needs no length, and a length that is missing,
+    blank or no number is InvalidContentLength.
     """
-    decoder = context.body.decoder(require_length=context.store.dialect == "aws")
+    decoder = _ecs_decoder(context) if context.ecs else context.body.decoder()
     if decoder.expected is not None and decoder.expected > limit:
         raise too_large(decoder.expected, limit)
     return decoder
+
+
+def _ecs_decoder(context: Context) -> BodyDecoder:
+    head = context.head
+    if b"content-length" not in head.by_name and b"transfer-encoding" not in head.by_name:
+        raise S3Error("InvalidContentLength")
+    try:
+        return context.body.decoder(require_length=False)
+    except S3Error as error:
+        about = error.fields.get("ArgumentName", "")
+        if error.code == "MissingContentLength" or about.endswith("content-length"):
+            raise S3Error("InvalidContentLength") from error
+        raise
 
 
 async def take_body(

@@ -76,6 +76,11 @@ class Context:
         return origin if self._virtual else f"{origin}/{self.named_bucket}"
 
     @property
+    def ecs(self) -> bool:
+        """Whether the store speaks the `ecs` dialect."""
+        return self.store.dialect == "ecs"
+
+    @property
     def reader(self) -> Reader:
         return self.services.reader
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from coffre.access.decision import ANONYMOUS, SERVICE, Principal, decide
 from coffre.catalog.interface import Reader
 from coffre.catalog.records import Bucket, Store
-from coffre.s3 import cors, parameters
+from coffre.s3 import cors, ecs_rules, parameters
 from coffre.s3.authenticate import authenticate, authenticate_form, with_hoisted
 from coffre.s3.body import Receive, RequestBody
 from coffre.s3.context import Context
@@ -36,6 +36,7 @@ from coffre.wire.request import RequestHead
 from coffre.wire.target import Target, resolve
 
 _ROUTER = Router(TABLE)
+_NO_STORE = Store(b"", "", b"", b"", 0)
 
 
 class _Exchange:
@@ -179,10 +180,13 @@ class Gateway:
         elif operation.entry is Entry.NOBODY:
             principal = ANONYMOUS
             store = cors.store_of_preflight(services, sent_head, target, claim)
+        elif operation.entry is Entry.OPEN:
+            principal, store = ANONYMOUS, _NO_STORE
         else:
             principal, store, verified = authenticate(services, claim, sent_head, target, now_ms)
         exchange.principal = principal
         exchange.store = store.name
+        ecs_rules.check_store(store, operation, head)
         services.zone(operation.name, head.client, target.bucket)
         bucket = None
         if target.bucket is not None and not operation.creates_bucket:
@@ -190,6 +194,7 @@ class Gateway:
             if bucket is None:
                 raise S3Error("NoSuchBucket", BucketName=target.bucket)
             exchange.bucket = bucket
+            ecs_rules.check_bucket(bucket, operation)
         seen: Seen = {}
         _authorize(operation, services.reader, principal, head, bucket, target.key, seen)
         charged = bucket is not None and is_charged(services.reader, principal, head, bucket)

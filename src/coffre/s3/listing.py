@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from coffre.catalog.records import Listed, Listing
-from coffre.s3 import parameters
+from coffre.s3 import ecs_rules, parameters
 from coffre.s3.context import Context
 from coffre.s3.response import Response, xml
 from coffre.s3.unbuilt import check_expected_owner
@@ -49,6 +49,7 @@ def _page(context: Context, after: bytes, *, with_owner: bool) -> tuple[ObjectPa
     prefix = parameters.raw(head, "prefix") or b""
     delimiter = parameters.raw(head, "delimiter") or b""
     encoding = parameters.encoding_type(head)
+    ecs_rules.check_listing(bucket, prefix, delimiter, after)
     found = _NOTHING
     if most:
         found = context.reader.list_current(

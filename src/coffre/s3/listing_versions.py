@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from coffre.catalog.records import Bucket, ListedVersion, VersionListing
-from coffre.s3 import parameters
+from coffre.s3 import ecs_rules, parameters
 from coffre.s3.context import Context
 from coffre.s3.parameters import show_version_id, stored_version_id
 from coffre.s3.response import Response, xml
@@ -26,6 +26,7 @@ async def list_object_versions(context: Context) -> Response:
     key_marker = parameters.raw(head, "key-marker") or b""
     version_marker = head.query.get("version-id-marker")
     after = _after_version(key_marker, version_marker)
+    ecs_rules.check_listing(bucket, prefix, delimiter, key_marker)
     found = _NOTHING
     if most:
         found = context.reader.list_versions(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from coffre.catalog.mutations import AbortUpload, CreateUpload, PutPart
 from coffre.catalog.records import Part, Upload
-from coffre.s3 import parameters
+from coffre.s3 import ecs_retention, parameters
 from coffre.s3.acls import of_new_object
 from coffre.s3.content import commit, incoming, new_blob, take_body
 from coffre.s3.context import Context
@@ -58,6 +58,7 @@ async def create_multipart_upload(context: Context) -> Response:
         tags=parameters.tags(head),
         encryption=protection.kept,
         acl=acl,
+        ecs=ecs_retention.of_new_object(context),
     )
     await context.committer.commit(mutation)
     told: list[Header] = [*protection.headers]

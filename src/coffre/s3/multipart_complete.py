@@ -73,6 +73,7 @@ async def complete_multipart_upload(context: Context) -> Response:
             tags=upload.tags,
             encryption=upload.encryption,
             acl=upload.acl,
+            ecs=upload.ecs,
         ),
         condition=condition_of(context),
     )
@@ -111,7 +112,7 @@ def _answer(context: Context, done: Written, encrypted: tuple[Header, ...]) -> R
         f"{context.bucket_url}/{quote_from_bytes(key, safe='/')}",
         bucket,
         key,
-        done.etag,
+        "00" if context.ecs else done.etag,
         versions.checksum_values(done.checksum),
         None if done.checksum is None else done.checksum.type,
     )

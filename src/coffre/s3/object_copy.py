@@ -16,7 +16,7 @@ from coffre.catalog.mutations import (
     Written,
 )
 from coffre.catalog.records import Bucket, Checksum, Upload, Version
-from coffre.s3 import parameters, versions
+from coffre.s3 import ecs_buckets, ecs_retention, parameters, versions
 from coffre.s3.acls import of_new_object
 from coffre.s3.content import DEFAULT_ALGORITHM, checksum_of, commit, copy_bytes, new_blob
 from coffre.s3.context import Context
@@ -55,15 +55,18 @@ async def copy_object(context: Context) -> Response:
             "The specified copy source is larger than the maximum allowable size for a copy "
             f"source: {context.limits.copy_bytes}",
         )
+    kept = metadata.read(head) if remeta else version.metadata
+    ecs_buckets.check_copied_types(context, source_bucket, kept)
     owner_id, acl = of_new_object(context)
     facts = ObjectFacts(
         etag=version.etag,
         owner_id=owner_id,
-        metadata=metadata.read(head) if remeta else version.metadata,
+        metadata=kept,
         storage_class=storage_class,
         checksum=version.checksum,
         tags=parameters.tags(head) if retag else _kept_tags(context, source_bucket, version),
         acl=acl,
+        ecs=ecs_retention.of_new_object(context),
     )
     opened = open_protected(context, version.encryption, source=True)
     protection = protect(context)

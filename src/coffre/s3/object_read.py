@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from coffre.catalog.records import Checksum, PartIndex, Version
-from coffre.s3 import parameters, versions
+from coffre.s3 import ecs_read, parameters, versions
 from coffre.s3.content import read_content, whole_content
 from coffre.s3.context import Context
 from coffre.s3.encryption import open_protected
@@ -34,6 +34,9 @@ async def get_object(context: Context) -> Response:
     if start == end:
         response.headers.append((b"content-length", b"0"))
         return response
+    ranges = ecs_read.several_ranges(context, version) if context.ecs else []
+    if ranges:
+        return ecs_read.multipart(context, version, response.headers, ranges, data_key)
     manifest = versions.manifest(version)
     if end - start <= WHOLE_BYTES:
         response.body = await whole_content(context, manifest, start, end, data_key)

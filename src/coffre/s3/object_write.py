@@ -9,8 +9,8 @@ from coffre.catalog.mutations import (
     WriteCondition,
     Written,
 )
-from coffre.catalog.records import Bucket
-from coffre.s3 import parameters, versions
+from coffre.catalog.records import Bucket, Trait
+from coffre.s3 import ecs_headers, ecs_retention, parameters, versions
 from coffre.s3.acls import of_new_object
 from coffre.s3.content import commit, incoming, new_blob, take_body, too_small
 from coffre.s3.context import Context
@@ -69,6 +69,7 @@ async def write_object(
                 tags=tags,
                 encryption=protection.kept,
                 acl=acl,
+                ecs=ecs_retention.of_new_object(context),
             ),
             condition=condition,
         )
@@ -91,6 +92,8 @@ def condition_of(context: Context) -> WriteCondition:
         raise S3Error("PreconditionFailed", Condition="If-None-Match")
     if asked.if_match is not None:
         if current is None or not stands:
+            if context.ecs:
+                raise S3Error("PreconditionFailed", Condition="If-Match")
             raise S3Error("NoSuchKey", Key=context.key.decode())
         if asked.if_match not in ("*", current.etag):
             raise S3Error("PreconditionFailed", Condition="If-Match")
@@ -104,8 +107,11 @@ def written(result: Result) -> Written:
 
 def headers_of(bucket: Bucket, done: Written, encrypted: tuple[Header, ...]) -> list[Header]:
     """Headers of an answer that tells of a new version; `encrypted` tell with what it is."""
-    return [
+    told: list[Header] = [
         (b"etag", b'"%s"' % done.etag.encode()),
         *encrypted,
         *versions.version_header(bucket, done.version_id),
     ]
+    if bucket.traits & Trait.ECS:
+        told.append(ecs_headers.modified(done.modified_ms))
+    return told

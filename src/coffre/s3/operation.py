@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from coffre.wire.names import Dialect
+
 if TYPE_CHECKING:
     from coffre.s3.context import Context
     from coffre.s3.response import Response
@@ -35,11 +37,12 @@ class Metering(StrEnum):
 
 class Entry(StrEnum):
     """What says who sends a request: signed, its headers or its query; form, the fields in its
-    body; nobody, nothing (a browser's preflight)."""
+    body; nobody, nothing (a browser's preflight); open, nothing, and it is about no store."""
 
     SIGNED = "signed"
     FORM = "form"
     NOBODY = "nobody"
+    OPEN = "open"
 
 
 class BodyKind(StrEnum):
@@ -95,7 +98,8 @@ PLAIN = Selector()
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A row of the table. `name` is AWS's, and what audit, metering and metrics call it."""
+    """A row of the table. `name` is AWS's, and what audit, metering and metrics call it. `dialect`:
+    only stores of that one have it."""
 
     name: str
     method: str
@@ -107,3 +111,4 @@ class Operation:
     body: Body = NO_BODY
     creates_bucket: bool = False
     entry: Entry = Entry.SIGNED
+    dialect: Dialect | None = None

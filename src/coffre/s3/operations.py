@@ -11,6 +11,7 @@ from typing import Final
 from coffre.s3 import (
     buckets,
     cors,
+    ecs_update,
     listing,
     listing_versions,
     multipart,
@@ -20,10 +21,10 @@ from coffre.s3 import (
     object_read,
     object_restore,
     object_select,
-    object_write,
     post_object,
     versioning,
 )
+from coffre.s3.ecs_table import ECS_TABLE
 from coffre.s3.operation import (
     STREAM,
     Entry,
@@ -221,7 +222,7 @@ OBJECT_TABLE: Final = (
         "PUT",
         On.OBJECT,
         (_PUT_OBJECT, _TAG_OBJECT),
-        object_write.put_object,
+        ecs_update.put_object,
         Metering.WRITE,
         body=STREAM,
     ),
@@ -367,5 +368,6 @@ TABLE: Final = (
     *BUCKET_SETTINGS,
     *OBJECT_TABLE,
     *OBJECT_SETTINGS,
+    *ECS_TABLE,
     *REFUSED,
 )

@@ -49,6 +49,8 @@ def _sub_resource(head: RequestHead, target: On) -> str:
     named = [name for name in head.query if name in NAMES]
     if "list-type" in named and (target is not On.BUCKET or len(named) > 1):
         named.remove("list-type")
+    if "query" in named and "attributes" in named:
+        named.remove("attributes")  # which attributes a search tells of
     if len(named) > 1:
         raise S3Error(
             "InvalidArgument",

@@ -50,8 +50,11 @@ KNOWN: Final[dict[tuple[On, str], frozenset[str]]] = {
     (On.BUCKET, "delete"): frozenset({"POST"}),
     **{
         (On.BUCKET, name): _GP
-        for name in ("isstaleallowed", "searchmetadata", "query", "empty-bucket-status")
+        for name in ("isstaleallowed",)
     },
+    (On.BUCKET, "searchmetadata"): frozenset({"GET", "DELETE"}),
+    (On.BUCKET, "query"): _G,
+    (On.BUCKET, "empty-bucket-status"): _G,
     (On.BUCKET, "enable-object-lock"): frozenset({"PUT"}),
     (On.OBJECT, "acl"): _GP,
     (On.OBJECT, "annotation"): _GPD,
@@ -69,6 +72,7 @@ KNOWN: Final[dict[tuple[On, str], frozenset[str]]] = {
     (On.OBJECT, "retentionUpdate"): frozenset({"PUT"}),
     (On.SERVICE, "endpoint"): _G,
     (On.SERVICE, "ping"): _G,
+    (On.SERVICE, "searchmetadata"): _G,
 }
 
 NAMES: Final = frozenset(name for _, name in KNOWN if name and "&" not in name)

@@ -34,7 +34,6 @@ _ORDINARY: Final = frozenset(
         *(b"content-type", b"host", b"user-agent", b"x-amz-content-sha256", b"x-amz-date"),
     }
 )
-_UNBUILT_FAMILIES: Final = (b"x-emc-",)
 
 
 def refuse_unbuilt(head: RequestHead) -> None:
@@ -42,7 +41,7 @@ def refuse_unbuilt(head: RequestHead) -> None:
     if _ORDINARY.issuperset(head.by_name):
         return
     for name, values in head.by_name.items():
-        if not name.startswith((b"x-amz-", b"x-emc-")):
+        if not name.startswith(b"x-amz-"):
             continue
         value = values[0].strip()
         harmless = _UNBUILT.get(name)
@@ -51,8 +50,6 @@ def refuse_unbuilt(head: RequestHead) -> None:
                 raise _not_built(name)
         elif name == _ENCRYPTION:
             _check_encryption(value)
-        elif name.startswith(_UNBUILT_FAMILIES):
-            raise _not_built(name)
 
 
 def refuse_partial_write(head: RequestHead) -> None:

@@ -83,6 +83,7 @@ _OF_S3: Final[dict[str, tuple[int, str]]] = {
         400,
         "Only the last chunk is allowed to have a size less than 8192 bytes",
     ),
+    "InvalidContentLength": (400, "invalid content-length"),
     "InvalidDigest": (400, "The Content-MD5 you specified was invalid."),
     "InvalidEncryptionAlgorithmError": (
         400,
