@@ -157,6 +157,43 @@ def test_room_on_two_drives_alone_is_no_room_for_what_must_survive_two_drives(
         _refused_for_space(client.put(BUCKET, "large", bytes(_LARGE)))
 
 
+def test_space_returns_after_deletion(
+    make_node: Callable[..., Node], chance: random.Random
+) -> None:
+    node = make_node(drive_reserve=str(4 * MIB), seal_after="1")
+    aside = node.data / "aside"
+    (node.data / "drives").rename(aside)
+    with volume(node.data / "drives") as space:
+        shutil.copytree(aside, node.data / "drives", dirs_exist_ok=True)
+        space.leave(200 * MIB)
+        client = Client(node.start())
+        kept = [f"full/{turn}" for turn in range(200)]
+        filled = next(
+            turn
+            for turn, key in enumerate(kept)
+            if client.put(BUCKET, key, chance.randbytes(_LARGE)).status != 200
+        )
+        assert filled > 10
+        for key in kept[:filled]:
+            assert client.delete(BUCKET, key).status == 204
+        # What a worker has open is closed a while after its last use, or when it is gone.
+        node.kill()
+        client = Client(node.start())
+        body = chance.randbytes(_LARGE)
+        keys = iter(range(1000))
+        taken: list[int] = []
+
+        def as_much_again() -> bool:
+            key = next(keys)
+            if client.put(BUCKET, f"again/{key}", body).status == 200:
+                taken.append(key)
+            return len(taken) > filled // 2
+
+        wait_until(as_much_again, "space returns", 90.0)
+        assert value_of(client.get(BUCKET, f"again/{taken[0]}").body) == value_of(body)
+        node.kill()
+
+
 def _some_objects(node: Node, chance: random.Random) -> Ledger:
     ledger = Ledger()
     client = Client(node)

@@ -16,7 +16,7 @@ from .client import Client
 from .conftest import LONG
 from .ledger import BUCKET, Ledger, check
 from .load import Load
-from .node import Node, tree
+from .node import Node, tree, wait_until
 
 ROUNDS = 30 if LONG else 3
 PAIRS = 20 if LONG else 1
@@ -84,8 +84,15 @@ def _lose_under_load(node: Node, gone: list[Path], ledger: Ledger, seed: int) ->
         node.start()
         load.goes_on(50)
     check(node, ledger)
-    assert {drive["state"] for drive in node.command("drive", "list")} == {"present"}
+    _all_are_trusted_again(node)
     assert node.stop() == 0, node.tail()
+
+
+def _all_are_trusted_again(node: Node) -> None:
+    def states() -> set[str]:
+        return {drive["state"] for drive in node.command("drive", "list")}
+
+    wait_until(lambda: states() == {"present"}, "what is back was checked", 60.0)
 
 
 def _reads(node: Node, ledger: Ledger) -> None:
@@ -125,6 +132,7 @@ def test_after_sealing_any_four_drives_and_the_catalog_may_go(
             check(node, ledger)
             assert node.stop() == 0, node.tail()
         node.start()
+        _all_are_trusted_again(node)
 
 
 def test_a_write_after_sealing_is_safe_from_two_drives_again(

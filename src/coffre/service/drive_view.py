@@ -7,6 +7,8 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from msgspec import structs
+
 from coffre.system.clock import Clock
 from coffre.vault.archive import find_archive
 from coffre.vault.blocks import payload_bytes, relaid
@@ -67,7 +69,24 @@ class DriveView:
 
     def left(self) -> Left:
         """What chunks need of each drive now."""
-        return Left(self._chunks(), self._zone(), self._drives)
+        return Left(self._as_they_are(), self._zone(), self._drives)
+
+    def _as_they_are(self) -> list[Chunk]:
+        """All chunks; of those just sealed the rows hear with the next group."""
+        sealed = {ref.chunk: ref for ref in self._zone().log.sealed}
+        return [
+            chunk
+            if (ref := sealed.get(chunk.id)) is None
+            else structs.replace(
+                chunk,
+                state=ChunkState.SEALED,
+                k=ref.k,
+                m=ref.m,
+                members=ref.members,
+                length=ref.length,
+            )
+            for chunk in self._chunks()
+        ]
 
     def rows(self) -> list[dict[str, Any]]:
         """Every drive. `left_bytes` and `left_chunks`: what still needs it; of one that is being
@@ -121,7 +140,7 @@ class DriveView:
         """Chunks by how they are kept and how many of their members are away: what each group may
         still lose. A mirrored chunk waits to be sealed."""
         groups: defaultdict[tuple[str, int, int], list[int]] = defaultdict(list)
-        for chunk in self._chunks():
+        for chunk in self._as_they_are():
             if chunk.state is ChunkState.CONDEMNED:
                 continue
             there = sum(self._drives.member(member) is not None for member in chunk.members)
