@@ -83,6 +83,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     bucket_limit: Annotated[int, Meta(ge=1)] = 999
     allow_v2: bool = True
     sse_c_over_http: bool = False
+    kms_url: Annotated[str, Meta(pattern=r"^(https?://[^/]+(/.*)?)?$")] = ""
+    kms_token_file: str = ""
+    kms_mount: Annotated[str, Meta(min_length=1)] = "transit"
 
     header_timeout: Seconds = 15.0
     body_timeout: Seconds = 60.0

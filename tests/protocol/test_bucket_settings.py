@@ -78,7 +78,6 @@ def by_default(algorithm: str, more: str = "") -> str:
 
 AES = by_default("AES256")
 BAD = [
-    ("encryption", rule(by_default("aws:kms")), 501, "NotImplemented"),
     ("encryption", rule(by_default("aws:kms:dsse")), 501, "NotImplemented"),
     ("encryption", rule(by_default("ROT13")), 400, "MalformedXML"),
     ("encryption", rule(""), 400, "MalformedXML"),

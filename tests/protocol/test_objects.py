@@ -144,9 +144,9 @@ def test_response_headers_can_be_overridden(s3: Any, bucket: str) -> None:
     ("headers", "status", "code"),
     [
         ({"x-amz-server-side-encryption": "AES256"}, 200, ""),
-        ({"x-amz-server-side-encryption": "aws:kms"}, 501, "NotImplemented"),
+        ({"x-amz-server-side-encryption": "aws:kms"}, 200, ""),
         ({"x-amz-server-side-encryption": "rot13"}, 400, "InvalidArgument"),
-        ({"x-amz-server-side-encryption-aws-kms-key-id": "k"}, 501, "NotImplemented"),
+        ({"x-amz-server-side-encryption-aws-kms-key-id": "k"}, 400, "InvalidArgument"),
         ({"x-amz-object-lock-mode": "COMPLIANCE"}, 501, "NotImplemented"),
         ({"x-amz-object-lock-legal-hold": "ON"}, 501, "NotImplemented"),
         ({"x-amz-object-lock-legal-hold": "OFF"}, 200, ""),

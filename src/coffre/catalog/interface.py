@@ -11,6 +11,7 @@ from coffre.catalog.records import (
     Bucket,
     Identity,
     Key,
+    KmsKey,
     Listing,
     Manifest,
     Part,
@@ -51,6 +52,14 @@ class Reader(Protocol):
 
     def store_keys(self, *, after: bytes, limit: int) -> list[StoreKey]:
         """Of every store, by id, those behind `after`."""
+        ...
+
+    def kms_key(self, store_id: bytes, key_id: str) -> KmsKey | None: ...
+
+    def kms_key_by_alias(self, store_id: bytes, alias: str) -> KmsKey | None: ...
+
+    def kms_keys(self, store_id: bytes) -> list[KmsKey]:
+        """A store's keys of the key service, by alias."""
         ...
 
     def user(self, user_id: str) -> User | None: ...

@@ -78,8 +78,20 @@ _S3 = Migration(
         " (bucket_id, number, value, sort_key, ord, zone) WHERE latest = 1",
         "CREATE INDEX search_old ON search_values"
         " (bucket_id, number, value, sort_key, ord, zone) WHERE latest = 0",
+        # Keys of the key service; `versions` is a packed tuple of `records.KmsVersion`.
+        """CREATE TABLE kms_keys (
+            store_id BLOB NOT NULL,
+            id TEXT NOT NULL,
+            alias TEXT NOT NULL,
+            backend TEXT NOT NULL,
+            enabled INTEGER NOT NULL,
+            created_ms INTEGER NOT NULL,
+            versions BLOB NOT NULL,
+            PRIMARY KEY (store_id, id)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE UNIQUE INDEX kms_keys_by_alias ON kms_keys (store_id, alias)",
     ),
-    ("search_values",),
+    ("search_values", "kms_keys"),
 )
 
 MIGRATIONS: tuple[Migration, ...] = (_COLLECTION, _S3)

@@ -22,6 +22,7 @@ from coffre.catalog.ecs_mutations import (
     SetStore,
     SetTraits,
 )
+from coffre.catalog.kms_mutations import CreateKmsKey, RotateKmsKey, SetKmsKey
 from coffre.catalog.records import (
     Checksum,
     EcsFacts,
@@ -409,6 +410,9 @@ Mutation = (
     | CreateUser
     | RotateKey
     | RewrapKeys
+    | CreateKmsKey
+    | RotateKmsKey
+    | SetKmsKey
     | CreateBucket
     | SetTraits
     | DeleteBucket

@@ -8,6 +8,7 @@ from coffre.catalog.records import (
     Checksum,
     EcsFacts,
     Encryption,
+    KmsVersion,
     PartIndex,
     Piece,
     SearchKey,
@@ -19,6 +20,7 @@ pack = msgspec.msgpack.Encoder().encode
 
 unpack_blob = msgspec.msgpack.Decoder(Blob).decode
 unpack_secrets = msgspec.msgpack.Decoder(tuple[Secret, ...]).decode
+unpack_kms_versions = msgspec.msgpack.Decoder(tuple[KmsVersion, ...]).decode
 unpack_members = msgspec.msgpack.Decoder(tuple[bytes, ...]).decode
 _checksum = msgspec.msgpack.Decoder(Checksum).decode
 _encryption = msgspec.msgpack.Decoder(Encryption).decode

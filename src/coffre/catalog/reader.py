@@ -12,6 +12,7 @@ import apsw
 
 from coffre.catalog import queries as q
 from coffre.catalog.key_order import decode_key, encode_key, next_key
+from coffre.catalog.kms_reads import KmsReads
 from coffre.catalog.packing import (
     unpack_blob,
     unpack_checksum,
@@ -56,7 +57,7 @@ _STATES = {state.value: state for state in ChunkState}
 _AFTER_ALL_NAMES = "\U0010ffff"
 
 
-class SqliteReader(SearchReader):
+class SqliteReader(SearchReader, KmsReads):
     """Reads over `db`, one thread at a time."""
 
     def __init__(self, db: apsw.Connection) -> None:

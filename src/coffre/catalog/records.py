@@ -130,13 +130,49 @@ class Checksum(Struct, frozen=True, array_like=True):
     type: Literal["FULL_OBJECT", "COMPOSITE"] = "FULL_OBJECT"
 
 
+class KmsEncryption(Struct, frozen=True, array_like=True):
+    """The data key of an object under a key of the key service (SSE-KMS): sealed by it, bound to
+    `context` (JSON in one form). `key_id` is the key's id, `bucket_key` what the client said."""
+
+    key_id: str
+    sealed: bytes
+    context: str
+    bucket_key: bool = False
+
+
 class Encryption(Struct, frozen=True, array_like=True):
-    """What is kept of the key that a customer brings with every request (SSE-C), in place of the
+    """With what an object is encrypted beside the store's key.
+
+    What is kept of the key that a customer brings with every request (SSE-C), in place of the
     key: a random salt, and what salt and key prove each other by. The blobs' keys are then wrapped
-    by a key derived from both, not by the store's."""
+    by a key derived from both, not by the store's. Under a key of the key service (`kms`) they are
+    wrapped by the data key that it sealed; salt and proof are empty."""
 
     salt: bytes
     proof: bytes
+    kms: KmsEncryption | None = None
+
+
+class KmsVersion(Struct, frozen=True, array_like=True):
+    """One version of a key: its secret wrapped by the store key `key_id` (both empty: it lies in
+    somebody else's key service)."""
+
+    key_id: bytes = b""
+    wrapped: bytes = b""
+    created_ms: int = 0
+
+
+class KmsKey(Struct, frozen=True):
+    """A key of a store's key service, its versions the oldest first. `backend` says where its
+    secret lies."""
+
+    store_id: bytes
+    id: str
+    alias: str
+    backend: str
+    enabled: bool
+    created_ms: int
+    versions: tuple[KmsVersion, ...]
 
 
 class EcsFacts(Struct, frozen=True, array_like=True):

@@ -11,7 +11,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from coffre import __version__
-from coffre.cli import administer, doctor, drives, keys, node, rebuild, stewards, verify
+from coffre.cli import administer, doctor, drives, keys, kms, node, rebuild, stewards, verify
 from coffre.cli.complaint import INTERNAL, INTERRUPTED, Complaint
 from coffre.cli.invocation import Invocation, shared
 
@@ -52,6 +52,7 @@ for _command in (
     stewards.steward,
     stewards.repair,
     keys.key,
+    kms.kms,
     doctor.doctor,
     completion,
 ):

@@ -14,7 +14,7 @@ from coffre.catalog.interface import Reader
 from coffre.catalog.records import Bucket, Version
 from coffre.wire import acl, bucket_settings
 from coffre.wire.acl import Acl
-from coffre.wire.bucket_settings import Ownership, PublicAccessBlock
+from coffre.wire.bucket_settings import BucketEncryption, Ownership, PublicAccessBlock
 
 Seen = dict[tuple[bytes, bytes, bytes | None], Version | None]
 """Versions by bucket, key and the version id that was asked for."""
@@ -24,6 +24,7 @@ ENCRYPTION: Final = "encryption"
 OWNERSHIP: Final = "ownership"
 PUBLIC_ACCESS_BLOCK: Final = "public-access-block"
 _NO_BLOCK: Final = PublicAccessBlock()
+_NO_ENCRYPTION: Final = BucketEncryption()
 _ownership: Final = lru_cache(maxsize=64)(bucket_settings.parse_ownership)
 _encryption: Final = lru_cache(maxsize=64)(bucket_settings.parse_encryption)
 _block: Final = lru_cache(maxsize=64)(bucket_settings.parse_public_access_block)
@@ -41,10 +42,10 @@ def public_access_block(reader: Reader, bucket: Bucket) -> PublicAccessBlock:
     return _NO_BLOCK if found is None else _block(found)
 
 
-def blocks_customer_keys(reader: Reader, bucket: Bucket) -> bool:
-    """Whether nothing may be put into the bucket under a customer's own key."""
+def bucket_encryption(reader: Reader, bucket: Bucket) -> BucketEncryption:
+    """With what new objects are encrypted where they say nothing; AES256 where nobody said."""
     found = reader.bucket_document(bucket.id, ENCRYPTION)
-    return found is not None and _encryption(found).blocks_customer_keys
+    return _NO_ENCRYPTION if found is None else _encryption(found)
 
 
 def bucket_acl(reader: Reader, bucket: Bucket) -> Acl:

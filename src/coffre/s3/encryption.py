@@ -1,4 +1,8 @@
-"""With what an object is encrypted: the store's key, or one that its customer brings (SSE-C).
+"""With what an object is encrypted: the store's key, a named one of the key service (SSE-KMS), or
+one that its customer brings (SSE-C).
+
+Under a key of the key service an object has a data key of its own, sealed by that key and kept
+beside the object; it wraps the keys of the object's blobs.
 
 A customer's key is never kept. A random salt and the key make two more by HKDF: one wraps the keys
 of the object's blobs, the other is kept beside the salt as the proof by which the right key is
@@ -12,14 +16,17 @@ from hmac import compare_digest
 from ipaddress import ip_address
 from typing import Final
 
-from coffre.catalog.records import Encryption, Upload
+from coffre.catalog.records import Encryption, KmsEncryption, Upload
 from coffre.s3.content import Taken
 from coffre.s3.context import Context
-from coffre.s3.control import blocks_customer_keys
+from coffre.s3.control import bucket_encryption
 from coffre.s3.response import ENCRYPTED, Header
 from coffre.vault.keys import derive_customer_keys
+from coffre.wire.bucket_settings import BucketEncryption
 from coffre.wire.customer_key import CustomerKey, read_customer_key
 from coffre.wire.errors import S3Error
+from coffre.wire.kms import KMS, EncryptionAsked, full_context, read_encryption
+from coffre.wire.kms import headers as kms_headers
 
 _SALT_BYTES: Final = 32
 
@@ -38,8 +45,8 @@ class Protection:
         self.headers = headers
 
     def etag(self, taken: Taken) -> str:
-        """The MD5 of what was taken in, which must not become known of what only a customer can
-        read: then 32 digits that depend on it and on the key."""
+        """The MD5 of what was taken in, which must not become known of what only the holder of a
+        key can read: then 32 digits that depend on it and on the key."""
         if self.data_key is None:
             return taken.etag
         said = taken.staged.blob.id + taken.md5
@@ -49,33 +56,53 @@ class Protection:
 BY_STORE: Final = Protection(None, None, (ENCRYPTED,))
 
 
-def protect(context: Context) -> Protection:
-    """For a new object or upload, as the request wants it. AccessDenied where the bucket takes no
-    customers' keys."""
-    brought = _brought(context)
+async def protect(context: Context) -> Protection:
+    """For a new object or upload, as the request or else the bucket wants it. AccessDenied where
+    the bucket takes no customers' keys; KMS.NotFoundException, KMS.DisabledException."""
+    asked, brought = read_encryption(context.head), _brought(context)
+    default = bucket_encryption(context.reader, context.bucket)
     if brought is None:
-        return BY_STORE
-    if blocks_customer_keys(context.reader, context.bucket):
+        if (asked.algorithm or default.algorithm) != KMS:
+            return BY_STORE
+        return await _by_key_service(context, asked, default)
+    if default.blocks_customer_keys:
         raise S3Error("AccessDenied")
     salt = context.services.entropy.bytes(_SALT_BYTES)
     data_key, proof = derive_customer_keys(brought.key, salt)
     return Protection(data_key, Encryption(salt, proof), brought.headers())
 
 
-def open_protected(
-    context: Context, kept: Encryption | None, *, source: bool = False
+async def _by_key_service(
+    context: Context, asked: EncryptionAsked, default: BucketEncryption
 ) -> Protection:
-    """For an object that is to be read (or, `source`, copied).
+    service, store = context.services.keys, context.store
+    name = asked.key if asked.algorithm else default.kms_key or None
+    key = await service.usable(store, name)
+    bound = full_context(asked.context, context.bucket.name, context.key)
+    data_key, sealed = await service.new_data_key(store, key, bound)
+    bucket_key = default.bucket_key if asked.bucket_key is None else asked.bucket_key
+    kept = Encryption(b"", b"", KmsEncryption(key.id, sealed, bound, bucket_key))
+    arn = service.arn(store, key.id)
+    told = kms_headers(arn, bucket_key=bucket_key, sent_context=asked.sent_context)
+    return Protection(data_key, kept, told)
 
-    InvalidRequest where a key is missing or too many, AccessDenied for another than the object's.
+
+async def open_protected(
+    context: Context, kept: Encryption | None, *, source: bool = False, read: bool = True
+) -> Protection:
+    """For an object that is to be read (or, `source`, copied); without its data key where only its
+    headers are (`read` False) and the key service would have to be asked.
+
+    InvalidRequest where a key is missing or too many, AccessDenied for another than the object's;
+    KMS.NotFoundException, KMS.DisabledException.
     """
     brought = _brought(context, source=source)
-    if kept is None:
-        if brought is None:
-            return BY_STORE
-        raise S3Error(
-            "InvalidRequest", "The encryption parameters are not applicable to this object."
-        )
+    if kept is None or kept.kms is not None:
+        if brought is not None:
+            raise S3Error(
+                "InvalidRequest", "The encryption parameters are not applicable to this object."
+            )
+        return BY_STORE if kept is None else await _open_sealed(context, kept, read=read)
     if brought is None:
         raise S3Error(
             "InvalidRequest",
@@ -88,17 +115,17 @@ def open_protected(
     return opened
 
 
-def protect_part(context: Context, upload: Upload) -> Protection:
+async def protect_part(context: Context, upload: Upload) -> Protection:
     """For a part: every one comes with the key of its upload. InvalidRequest otherwise."""
     brought, kept = _brought(context), upload.encryption
-    if kept is None:
-        if brought is None:
-            return BY_STORE
-        raise S3Error(
-            "InvalidRequest",
-            "The multipart upload initiate did not request encryption. Please resend the request "
-            "without sending encryption parameters.",
-        )
+    if kept is None or kept.kms is not None:
+        if brought is not None:
+            raise S3Error(
+                "InvalidRequest",
+                "The multipart upload initiate did not request encryption. Please resend the "
+                "request without sending encryption parameters.",
+            )
+        return BY_STORE if kept is None else await _open_sealed(context, kept)
     if brought is None:
         raise S3Error(
             "InvalidRequest",
@@ -108,11 +135,30 @@ def protect_part(context: Context, upload: Upload) -> Protection:
     return _same(brought, kept)
 
 
-def check_completion(context: Context, upload: Upload) -> Protection:
+async def check_completion(context: Context, upload: Upload) -> Protection:
     """For the end of an upload, where the key may be left out. Raises as `protect_part`."""
-    if upload.encryption is None or _brought(context) is not None:
-        return protect_part(context, upload)
-    return Protection(None, upload.encryption, ())
+    kept = upload.encryption
+    if kept is not None and _brought(context) is None:
+        return Protection(None, kept, told_of(context, kept))
+    return await protect_part(context, upload)
+
+
+def told_of(context: Context, kept: Encryption | None) -> tuple[Header, ...]:
+    """What an answer tells of an object's encryption that needs no key to be known."""
+    if kept is None:
+        return (ENCRYPTED,)
+    if kept.kms is None:
+        return ()
+    arn = context.services.keys.arn(context.store, kept.kms.key_id)
+    return kms_headers(arn, bucket_key=kept.kms.bucket_key)
+
+
+async def _open_sealed(context: Context, kept: Encryption, *, read: bool = True) -> Protection:
+    assert kept.kms is not None, "the caller looked"
+    data_key = None
+    if read:
+        data_key = await context.services.keys.open(context.store, kept.kms)
+    return Protection(data_key, kept, told_of(context, kept))
 
 
 def _same(brought: CustomerKey, kept: Encryption) -> Protection:

@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 from coffre.catalog.interface import CommitterBusy, CommitUnknown
 from coffre.catalog.mutations import Refusal
 from coffre.s3.body import Receive
+from coffre.s3.key_service import KeyServiceAway
 from coffre.s3.response import WHOLE_BYTES, XML, Header, Response
 from coffre.system.buffer import Buffer
 from coffre.system.entropy import Entropy
@@ -62,6 +63,9 @@ def as_error(failure: Exception, request_id: str) -> S3Error:
                 "ServiceUnavailable",
                 "Too many drives that hold this object are away; it can be read once they return.",
             )
+        case KeyServiceAway():
+            log.error("request %s met no key service: %s", request_id, str(failure))
+            return S3Error("ServiceUnavailable", "The key service does not answer.")
         case StorageFull():
             log.error("request %s met full storage: %s", request_id, str(failure))
             return S3Error("InsufficientStorage")

@@ -43,7 +43,7 @@ async def create_multipart_upload(context: Context) -> Response:
             "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm "
             "header.",
         )
-    protection = protect(context)
+    protection = await protect(context)
     owner_id, acl = of_new_object(context)
     mutation = CreateUpload(
         id=context.new_id(),
@@ -78,7 +78,7 @@ async def upload_part(context: Context) -> Response:
     number, upload = find_upload(context)
     stated = declared(head)
     check_part_algorithm(upload, stated)
-    protection = protect_part(context, upload)
+    protection = await protect_part(context, upload)
     limit = context.limits.part_bytes
     decoder = incoming(context, limit)
     async with new_blob(context, decoder.expected, protection.data_key) as writer:

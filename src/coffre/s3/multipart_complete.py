@@ -17,10 +17,10 @@ from coffre.catalog.records import Checksum, Part, PartIndex, Upload
 from coffre.s3 import versions
 from coffre.s3.content import too_large
 from coffre.s3.context import Context
-from coffre.s3.encryption import check_completion
+from coffre.s3.encryption import check_completion, told_of
 from coffre.s3.object_write import condition_of, written
 from coffre.s3.parameters import MAX_PART_NUMBER, object_size, show_upload_id, upload_id
-from coffre.s3.response import ENCRYPTED, Header, Response, xml
+from coffre.s3.response import Header, Response, xml
 from coffre.s3.unbuilt import check_expected_owner, refuse_unbuilt
 from coffre.s3.uploads import algorithm_of, named_upload, no_such_upload
 from coffre.wire.checksums import (
@@ -47,7 +47,7 @@ async def complete_multipart_upload(context: Context) -> Response:
     listed = parse_complete(await context.body.document(COMPLETE_LIMIT, about_body))
     if upload is None:
         return _answer(context, *await _repeat(context, listed))
-    protection = check_completion(context, upload)
+    protection = await check_completion(context, upload)
     parts = _choose(context, upload, listed)
     size = sum(part.size for part in parts)
     if size > context.limits.object_bytes:
@@ -103,7 +103,7 @@ async def _repeat(
         facts=ObjectFacts(etag=found.etag, owner_id=found.owner_id),
     )
     done = written(await context.committer.commit(mutation))
-    return done, () if found.encryption is not None else (ENCRYPTED,)
+    return done, told_of(context, found.encryption)
 
 
 def _answer(context: Context, done: Written, encrypted: tuple[Header, ...]) -> Response:

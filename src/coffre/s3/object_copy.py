@@ -68,8 +68,8 @@ async def copy_object(context: Context) -> Response:
         acl=acl,
         ecs=ecs_retention.of_new_object(context),
     )
-    opened = open_protected(context, version.encryption, source=True)
-    protection = protect(context)
+    opened = await open_protected(context, version.encryption, source=True)
+    protection = await protect(context)
     if opened.kept is None and protection.kept is None:
         done = await _share(context, version, facts, wanted)
     else:
@@ -200,7 +200,7 @@ async def upload_part_copy(context: Context) -> Response:
             "The specified copy source is larger than the maximum allowable size for a copy "
             f"source: {context.limits.part_bytes}",
         )
-    protection = protect_part(context, upload)
+    protection = await protect_part(context, upload)
     written_part = await _copy_part(context, upload, number, version, (start, end), protection)
     body = render_copy(*written_part, part=True)
     return xml(body, *protection.headers, *_source_version(source_bucket, version))
@@ -217,10 +217,10 @@ async def _copy_part(
     """ETag, instant and checksum of the part that bytes `extent` of the source make."""
     start, end = extent
     manifest = versions.manifest(version)
-    source_key = open_protected(context, version.encryption, source=True).data_key
+    opened = await open_protected(context, version.encryption, source=True)
     async with new_blob(context, end - start, protection.data_key) as writer:
         taken = await copy_bytes(
-            context, writer, manifest, start, end, algorithm_of(upload), source_key
+            context, writer, manifest, start, end, algorithm_of(upload), opened.data_key
         )
         etag = protection.etag(taken)
         mutation = PutPart(

@@ -20,6 +20,7 @@ from coffre.wire.documents import (
     render_attributes,
 )
 from coffre.wire.errors import S3Error
+from coffre.wire.kms import refuse_encryption
 from coffre.wire.metadata import OVERRIDES, headers, overrides
 from coffre.wire.ranges import resolve
 
@@ -30,7 +31,7 @@ _CONDITIONS: Final = frozenset(
 
 async def get_object(context: Context) -> Response:
     """GetObject."""
-    version, response, start, end, data_key = _look(context)
+    version, response, start, end, data_key = await _look(context)
     if start == end:
         response.headers.append((b"content-length", b"0"))
         return response
@@ -48,19 +49,22 @@ async def get_object(context: Context) -> Response:
 
 async def head_object(context: Context) -> Response:
     """HeadObject: GetObject's headers without its body."""
-    _, response, start, end, _ = _look(context)
+    _, response, start, end, _ = await _look(context, read=False)
     response.headers.append((b"content-length", b"%d" % (end - start)))
     return response
 
 
-def _look(context: Context) -> tuple[Version, Response, int, int, bytes | None]:
+async def _look(
+    context: Context, *, read: bool = True
+) -> tuple[Version, Response, int, int, bytes | None]:
     """The version, the answer's status and headers, the bytes start..end that it is about, and
-    the key for them if it is not the store's."""
+    the key for them if it is not the store's (and they are to be `read`)."""
     head, bucket = context.head, context.bucket
     refuse_unbuilt(head)
+    refuse_encryption(head)
     check_expected_owner(head, bucket)
     version = versions.find(context, bucket, context.key, parameters.version_id(head))
-    protection = open_protected(context, version.encryption)
+    protection = await open_protected(context, version.encryption, read=read)
     if not _CONDITIONS.isdisjoint(head.by_name):
         check_read(read_conditions(head), version.etag, version.modified_ms)
     told = versions.describe(context, version, protection.headers)
@@ -136,7 +140,7 @@ async def get_object_attributes(context: Context) -> Response:
     check_expected_owner(head, bucket)
     asked = parameters.attributes(head)
     version = versions.find(context, bucket, context.key, parameters.version_id(head))
-    open_protected(context, version.encryption)
+    await open_protected(context, version.encryption, read=False)
     if not _CONDITIONS.isdisjoint(head.by_name):
         check_read(read_conditions(head), version.etag, version.modified_ms)
     checksum = version.checksum if "Checksum" in asked else None

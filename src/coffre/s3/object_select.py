@@ -32,7 +32,7 @@ async def select_object_content(context: Context) -> Response:
     request = parse_select(await context.body.document(REQUEST_LIMIT))
     parse_sql(request.expression)
     version = versions.find(context, bucket, context.key, None)
-    data_key = open_protected(context, version.encryption).data_key
+    data_key = (await open_protected(context, version.encryption)).data_key
     manifest, size = versions.manifest(version), version.size
     job, start = _range(request, size, context.now_ms)
     if job.partial and request.csv is not None and request.csv.header != "NONE":

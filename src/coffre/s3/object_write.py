@@ -49,7 +49,7 @@ async def write_object(
     storage_class = parameters.storage_class(head)
     kept, tags = metadata.read(head), parameters.tags(head)
     owner_id, acl = of_new_object(context)
-    condition, protection = condition_of(context), protect(context)
+    condition, protection = condition_of(context), await protect(context)
     decoder, stated = incoming(context, limit), declared(head)
     async with new_blob(context, decoder.expected, protection.data_key) as writer:
         taken = await take_body(context, writer, decoder, stated, limit)

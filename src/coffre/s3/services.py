@@ -9,6 +9,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from coffre.catalog.interface import Committer, Reader
+from coffre.s3.key_service import KeyService
 from coffre.s3.keyring import Keyring
 from coffre.s3.settings import Settings
 from coffre.system.clock import Clock
@@ -79,6 +80,7 @@ class Services:
     committer: Committer
     vault: Vault
     keyring: Keyring
+    keys: KeyService
     clock: Clock
     entropy: Entropy
     settings: Settings

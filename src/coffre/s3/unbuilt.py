@@ -11,13 +11,8 @@ from coffre.catalog.records import Bucket
 from coffre.wire.errors import S3Error
 from coffre.wire.request import RequestHead
 
-_ENCRYPTION: Final = b"x-amz-server-side-encryption"
-
 # header -> the values that change nothing here
 _UNBUILT: Final[dict[bytes, frozenset[bytes]]] = {
-    b"x-amz-server-side-encryption-aws-kms-key-id": frozenset(),
-    b"x-amz-server-side-encryption-context": frozenset(),
-    b"x-amz-server-side-encryption-bucket-key-enabled": frozenset({b"false"}),
     b"x-amz-object-lock-mode": frozenset(),
     b"x-amz-object-lock-retain-until-date": frozenset(),
     b"x-amz-object-lock-legal-hold": frozenset({b"OFF"}),
@@ -48,8 +43,6 @@ def refuse_unbuilt(head: RequestHead) -> None:
         if harmless is not None:
             if value not in harmless:
                 raise _not_built(name)
-        elif name == _ENCRYPTION:
-            _check_encryption(value)
 
 
 def refuse_partial_write(head: RequestHead) -> None:
@@ -64,18 +57,6 @@ def check_expected_owner(head: RequestHead, bucket: Bucket, *, source: bool = Fa
     name = b"x-amz-source-expected-bucket-owner" if source else b"x-amz-expected-bucket-owner"
     if name in head.by_name and head.header(name) != bucket.owner_id:
         raise S3Error("AccessDenied")
-
-
-def _check_encryption(value: bytes) -> None:
-    if value.startswith(b"aws:"):
-        raise _not_built(_ENCRYPTION)
-    if value != b"AES256":
-        raise S3Error(
-            "InvalidArgument",
-            "The encryption method specified is not supported",
-            ArgumentName=_ENCRYPTION.decode(),
-            ArgumentValue=value.decode("latin-1"),
-        )
 
 
 def _not_built(name: bytes) -> S3Error:

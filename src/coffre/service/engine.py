@@ -23,6 +23,7 @@ from coffre.catalog.recovery import Recovered, RecoveryRefused, Way, recover
 from coffre.catalog.schema import SchemaMismatch
 from coffre.catalog.stamp import HybridClock
 from coffre.config import Settings
+from coffre.service.kms_administration import kms_operations
 from coffre.service.administration import Invalid
 from coffre.service.drive_changes import DriveChanges
 from coffre.service.drive_keeper import DriveKeeper
@@ -115,6 +116,7 @@ class DrivesNode(Node):
             **self.changes.operations,
             **self.keys.operations,
             **self.snapshots.operations,
+            **kms_operations(settings, self.reader, committer, root_keys, world.entropy),
         }
 
     def status(self) -> dict[str, Any]:

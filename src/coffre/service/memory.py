@@ -10,6 +10,7 @@ from typing import Any
 from coffre.catalog.memory import MemoryCatalog
 from coffre.catalog.mutations import CountDead
 from coffre.config import Settings
+from coffre.service.kms_administration import kms_operations
 from coffre.service.administration import Administration
 from coffre.service.announcement import announcement
 from coffre.service.first import populate
@@ -51,6 +52,9 @@ class MemoryNode(Node):
             ZONE,
             count_dead=count_dead,
             inline_limit=settings.inline_limit,
+        )
+        self.operations = kms_operations(
+            settings, catalog, catalog, self.root_keys, self.entropy
         )
 
     def status(self) -> dict[str, Any]:

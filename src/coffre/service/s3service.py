@@ -9,6 +9,7 @@ from coffre.s3.keyring import Keyring
 from coffre.s3.services import UNWATCHED, Gate, OpenRequests, Services, open_gate
 from coffre.s3.settings import Patience
 from coffre.s3.settings import Settings as S3Settings
+from coffre.service.key_services import key_service
 from coffre.system.clock import Clock
 from coffre.system.entropy import Entropy
 from coffre.vault.interface import Vault
@@ -29,12 +30,14 @@ def s3_gateway(
     requests: OpenRequests = UNWATCHED,
 ) -> Gateway:
     """The ASGI application of the S3 port."""
+    keyring = Keyring(root_keys)
     return Gateway(
         Services(
             reader=reader,
             committer=committer,
             vault=vault,
-            keyring=Keyring(root_keys),
+            keyring=keyring,
+            keys=key_service(settings, reader, committer, keyring, entropy),
             clock=clock,
             entropy=entropy,
             settings=S3Settings(

@@ -32,6 +32,7 @@ from coffre.catalog.mutations import (
     Result,
 )
 from coffre.s3.gateway import Gateway
+from coffre.s3.key_service import BUILT_IN, BuiltInKeys, KeyService
 from coffre.s3.keyring import Keyring
 from coffre.s3.services import Event, Services
 from coffre.s3.settings import Settings
@@ -73,6 +74,7 @@ class MemoryEngine:
         self.chunks = MemoryChunkStore(self.settings.zone)
         self.catalog = MemoryCatalog(self.clock, self.entropy, self.settings.zone, self.chunks.land)
         self._root_key = RootKey(self.entropy.bytes(KEY_BYTES))
+        keyring = Keyring(self._root_key)
         self.services = Services(
             reader=self.catalog,
             committer=self.catalog,
@@ -83,7 +85,14 @@ class MemoryEngine:
                 self.settings.zone,
                 count_dead=self._count_dead,
             ),
-            keyring=Keyring(self._root_key),
+            keyring=keyring,
+            keys=KeyService(
+                self.catalog,
+                self.catalog,
+                self.entropy,
+                {BUILT_IN: BuiltInKeys(self.catalog, keyring, self.entropy)},
+                region=self.settings.region,
+            ),
             clock=self.clock,
             entropy=self.entropy,
             settings=self.settings,

@@ -13,6 +13,7 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from coffre.wire.errors import S3Error
+from coffre.wire.kms import AES256, KMS
 from coffre.wire.xml import (
     boolean,
     document,
@@ -20,6 +21,7 @@ from coffre.wire.xml import (
     flag,
     leaves,
     malformed,
+    optional,
     parse,
     tag,
 )
@@ -82,33 +84,40 @@ def render_public_access_block(kept: PublicAccessBlock) -> bytes:
     return document("PublicAccessBlockConfiguration", *flags)
 
 
+_KEY_NAME_LIMIT: Final = 2048
 _ENCRYPTION: Final = "ServerSideEncryptionConfiguration"
 _RULE: Final = ("ApplyServerSideEncryptionByDefault", "BucketKeyEnabled", "BlockedEncryptionTypes")
 
 
 @dataclass(frozen=True, slots=True)
 class BucketEncryption:
-    """AES256, which every bucket has. A bucket key means nothing there and is only told back;
+    """With what new objects are encrypted that say nothing: AES256, or aws:kms with a key by any
+    of its names (`kms_key`; empty: the store's own). A bucket key is only told back;
     `blocks_customer_keys`: no object may be put with a key that its customer brings."""
 
     bucket_key: bool = False
     blocks_customer_keys: bool = False
+    algorithm: str = AES256
+    kms_key: str = ""
 
 
 def parse_encryption(body: bytes) -> BucketEncryption:
     """ServerSideEncryptionConfiguration: exactly one rule. Raises beside MalformedXML:
-    NotImplemented (aws:kms), InvalidArgument (a key for AES256)."""
+    NotImplemented (aws:kms:dsse), InvalidArgument (a key for AES256)."""
     rule = _only(parse(body, _ENCRYPTION), "Rule")
     parts = _by_name(rule, _RULE)
     default, blocked = parts.get(_RULE[0]), parts.get(_RULE[2])
+    algorithm, kms_key = AES256, ""
     if default is not None:
-        _check_default(leaves(default, ("SSEAlgorithm", "KMSMasterKeyID")))
+        algorithm, kms_key = _default(leaves(default, ("SSEAlgorithm", "KMSMasterKeyID")))
     elif blocked is None:
         raise malformed()
     key = parts.get(_RULE[1])
     return BucketEncryption(
         key is not None and boolean(key.text or ""),
         blocked is not None and _blocked(blocked),
+        algorithm,
+        kms_key,
     )
 
 
@@ -119,23 +128,28 @@ def _blocked(parent: Element) -> bool:
     return types == {"SSE-C"}
 
 
-def _check_default(found: dict[str, str]) -> None:
-    algorithm = found.get("SSEAlgorithm", "")
-    if algorithm in ("aws:kms", "aws:kms:dsse"):
-        raise S3Error("NotImplemented", "Encryption with keys of a key service is not implemented")
-    if algorithm != "AES256":
+def _default(found: dict[str, str]) -> tuple[str, str]:
+    algorithm, key = found.get("SSEAlgorithm", ""), found.get("KMSMasterKeyID", "").strip()
+    if algorithm == "aws:kms:dsse":
+        raise S3Error("NotImplemented", "Encryption in two layers is not implemented")
+    if algorithm not in (AES256, KMS) or len(key) > _KEY_NAME_LIMIT:
         raise malformed()
-    if found.get("KMSMasterKeyID"):
+    if key and algorithm == AES256:
         raise S3Error(
             "InvalidArgument",
             "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms",
             ArgumentName="ApplyServerSideEncryptionByDefault",
             ArgumentValue="KMSMasterKeyID",
         )
+    return algorithm, key
 
 
 def render_encryption(kept: BucketEncryption) -> bytes:
-    default = element(_RULE[0], tag("SSEAlgorithm", "AES256"))
+    default = element(
+        _RULE[0],
+        tag("SSEAlgorithm", kept.algorithm),
+        optional("KMSMasterKeyID", kept.kms_key or None),
+    )
     blocked = ""
     if kept.blocks_customer_keys:
         blocked = element(_RULE[2], tag("EncryptionType", "SSE-C"))
