@@ -6,10 +6,11 @@ import random
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from .client import Client
 from .ledger import BUCKET, Ledger, check, value_of
-from .node import Node
+from .node import Node, wait_until
 
 _FLIPS = 40
 
@@ -83,6 +84,72 @@ def test_a_flipped_byte_in_the_catalog_is_found_and_the_log_brings_it_back(
         node.start()
         check(node, ledger)
         node.kill()
+
+
+def test_a_scrub_finds_flipped_bytes_and_they_are_repaired(
+    make_node: Callable[..., Node], chance: random.Random
+) -> None:
+    node = make_node().start()
+    ledger = _objects(node, chance)
+    node.command("seal", "--now")
+    node.stop()
+    node.start()  # What striped chunks are open are closed now.
+    before = _flip_some_segments(node, chance)
+    node.command("steward", "run", "scrubber")
+    _await_whole(node, before)
+    found = {one["file"] for one in _repair_status(node)["findings"]}
+    assert found <= {path.name for path in before}
+    assert found
+    check(node, ledger)
+
+
+def test_a_read_that_meets_flipped_bytes_has_them_repaired(
+    make_node: Callable[..., Node], chance: random.Random
+) -> None:
+    node = make_node().start()
+    ledger = _objects(node, chance)
+    node.command("seal", "--now")
+    node.stop()
+    node.start()
+    before = _flip_some_segments(node, chance)
+    # A striped chunk's first row is an object's: its data segments are read, all of them.
+    read = [path for path in before if _is_striped(path) and int(path.name.split(".")[1]) < 12]
+    assert read
+    check(node, ledger)
+    _await_whole(node, {path: before[path] for path in read})
+    assert {one["found_by"] for one in _repair_status(node)["findings"]} & {"a read"}
+    check(node, ledger)
+
+
+def _flip_some_segments(node: Node, chance: random.Random) -> dict[Path, bytes]:
+    """One byte in each of up to four segments of every chunk; what the files were before."""
+    before: dict[Path, bytes] = {}
+    for segments in _files_by_chunk(node, "*.segment"):
+        for path in chance.sample(segments, 4):
+            before[path] = path.read_bytes()
+            with path.open("r+b") as file:
+                file.seek(4096 + 40)
+                file.write(bytes([before[path][4096 + 40] ^ 0xFF]))
+    return before
+
+
+def _is_striped(segment: Path) -> bool:
+    return segment.read_bytes()[10] == 2
+
+
+def _await_whole(node: Node, before: dict[Path, bytes]) -> None:
+    """Every file is again what it was, or has moved."""
+
+    def whole() -> bool:
+        return all(not p.exists() or p.read_bytes()[4096:] == b[4096:] for p, b in before.items())
+
+    wait_until(whole, "what rotted is made anew", patience=60.0)
+
+
+def _repair_status(node: Node) -> dict[str, Any]:
+    answer: dict[str, Any] = node.command("repair")
+    assert answer["clean"], answer
+    return answer
 
 
 def _objects(node: Node, chance: random.Random) -> Ledger:

@@ -323,3 +323,18 @@ async def test_geometry_follows_the_drives_that_are_there(tmp_path: Path) -> Non
     extents = await zone.store.append_rows([content(100_000)])
     assert zone.rows[extents[0].chunk].geometry == Geometry(8, 4)
     assert await read_all(zone, extents) == content(100_000)
+
+
+async def test_bad_blocks_in_more_segments_than_may_be_lost_are_gone_round_block_by_block(
+    tmp_path: Path,
+) -> None:
+    """Each of ten segments has another block that is bad: every block is whole in fifteen."""
+    zone = DriveZone(LocalDisk(), str(tmp_path))
+    body = content(12 * 12 * 16384)
+    extents = await zone.store.append_rows([body])
+    (chunk,) = zone.rows.values()
+    for block, index in enumerate(range(0, 10)):
+        with segment_file(zone, chunk, index).open("r+b") as file:
+            file.seek(physical(block * 16384) + 3)
+            file.write(b"rot")
+    assert await read_all(zone, extents) == body

@@ -299,3 +299,40 @@ async def test_one_drive_alone_holds_what_it_is_given(tmp_path: object) -> None:
     extents = await zone.store.append_rows([body])
     assert zone.rows[extents[0].chunk].geometry == Geometry(1, 0)
     assert await read_all(zone.new_store(), extents) == body
+
+
+def closing_of(zone: DriveZone) -> asyncio.Event:
+    """Set when the zone's writer closes a chunk."""
+    closed = asyncio.Event()
+    close = zone.writer._close
+
+    async def told(chunk_id: bytes) -> None:
+        await close(chunk_id)
+        closed.set()
+
+    zone.writer._close = told
+    return closed
+
+
+async def test_a_chunk_on_a_drive_that_takes_nothing_more_is_closed_soon_but_not_under_a_holder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Holder:
+        """An upload under way."""
+
+    monkeypatch.setattr("coffre.vault.striped.HURRIED_LINGER", 0.01)
+    _, zone = new_zone(linger=3600.0)
+    closed, holder = closing_of(zone), Holder()
+    extents = await zone.writer.append([content(1000)], holder)
+    zone.drives.mark(first_member(zone, extents).id, DriveState.MISSING)
+    zone.writer.heed()
+    assert zone.writer._current is None
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await closed.wait()
+    del holder
+    gc.collect()
+    async with asyncio.timeout(10):
+        await closed.wait()
+    assert zone.rows[extents[0].chunk].state is ChunkState.SEALED
+    assert await read_all(zone.store, extents) == content(1000)

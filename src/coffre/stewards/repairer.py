@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from coffre.catalog.interface import Committer, Reader
-from coffre.catalog.mutations import CloseChunk, Refusal, ReplaceMember
+from coffre.catalog.mutations import CountDead, Refusal, ReplaceMember
 from coffre.stewards.damage import Damage, Place
 from coffre.stewards.pace import Pace
 from coffre.stewards.shape import Round, Steward
@@ -29,7 +29,8 @@ from coffre.vault.drives import Drive, DriveSet, DriveState
 from coffre.vault.inspection import file_of, is_there, missing_segments
 from coffre.vault.interface import DataLost, StorageFull
 from coffre.vault.rebuild import SegmentRebuild, TargetFailed, choose_target, remove_segment
-from coffre.vault.records import Chunk, ChunkState
+from coffre.vault.records import Chunk, ChunkState, Extent
+from coffre.vault.segments import find_sealed
 
 log = logging.getLogger("coffre.repairer")
 
@@ -171,13 +172,16 @@ class Repairer(Steward):
             return None
         try:
             await self._seal_now()
-            # Rows hear of what was sealed with the next group: on an idle node this is the one. It
-            # changes nothing else, the chunk is closed.
-            await self._committer.commit(CloseChunk(self._look.exposed[0]))
+            await self._catch_up(self._look.exposed[0])
         except (DataLost, StorageFull, Refusal, OSError) as error:
             return error
         self._looked_at = float("-inf")
         return None
+
+    async def _catch_up(self, chunk_id: bytes) -> None:
+        """Rows hear of what was sealed at once (`Sealer.seal_now`) with the next group: on an idle
+        node this is the one. It counts nothing."""
+        await self._committer.commit(CountDead((Extent(chunk_id, 0, 0),)))
 
     # Looking
 
@@ -319,6 +323,10 @@ class Repairer(Steward):
         something to do again (True)."""
         asked = self.asked
         chunks = await self._snapshot()
+        unsealed = next((chunk for chunk in chunks if not relaid(chunk)), None)
+        if unsealed is not None:
+            await self._catch_up(unsealed.id)
+            chunks = await self._snapshot()
         found = 0
         for chunk in chunks:
             wrong = await self._in_thread(_wrong_files, self._drives, chunk)
@@ -356,9 +364,11 @@ def _wrong_files(drives: DriveSet, chunk: Chunk) -> dict[int, str]:
         return {}
     if relaid(chunk):
         return missing_segments(drives, chunk)
-    return {
+    wrong = {
         index: "the file is missing"
         for index, member in enumerate(chunk.members)
         if (drive := drives.member(member)) is not None
         and not drives.disk.exists(file_of(drive, chunk, index))
     }
+    # Mirrors go when a chunk is sealed; its row may not say so yet.
+    return {} if wrong and find_sealed(drives, chunk.id) is not None else wrong
