@@ -8,6 +8,8 @@ from collections.abc import Callable
 from http.client import HTTPConnection, HTTPResponse
 from threading import Event, Thread
 
+from coffre.catalog.schema import open_reader
+
 from .client import Client, target_of
 from .conftest import LONG
 from .ledger import BUCKET
@@ -61,7 +63,10 @@ def close_striped(node: Node) -> None:
     for pid in before:
         node.signal(pid)
     wait_until(lambda: len(set(node.roles()["worker"]) - set(before)) == len(before), "workers")
-    wait_until(lambda: _chunks(node)["open"] <= 1, "striped chunks are closed")
+    rows = open_reader(str(node.data / "catalog.sqlite"))
+    open_chunks = "SELECT count(*) FROM chunks WHERE state = 'open' AND owner LIKE 'worker%'"
+    wait_until(lambda: not rows.execute(open_chunks).get, "striped chunks are closed")
+    rows.close()
 
 
 def _chunks(node: Node) -> dict[str, int]:
