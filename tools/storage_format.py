@@ -34,6 +34,7 @@ is refused, never guessed at.
 | `drives.json` | drives that were added and removed since the configuration: `{"added": [{"path", "node", "rack"}], "removed": [path]}` |
 | `drives.board` | how each drive is, for the processes of a running node; means nothing beyond a run |
 | `generation` | shared memory of a running node: rises when a right may have changed |
+| `readers` | shared memory of a running node: when each process's oldest open request began |
 | `node.lock`, `committer.lock` | held while a node runs |
 
 `XX` is the last two hex digits of the chunk's id. Ids have 16 bytes, big-endian: the number of

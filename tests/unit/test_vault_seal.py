@@ -191,14 +191,10 @@ def _remove_leftovers(zone: DriveZone) -> list[str]:
     disk = zone.drives.disk
     for drive in zone.drives.present():
         files = list(chunk_files(disk, drive))
-        for leftover in find_leftovers(disk, drive, files, zone.rows, epoch=9, kept=never):
+        for leftover in find_leftovers(disk, drive, files, zone.rows, epoch=9):
             assert remove_leftover(disk, leftover)
             removed.append(leftover.path)
     return removed
-
-
-def never(chunk_id: bytes) -> bool:
-    return False
 
 
 def _paths_for(drive: Drive, chunk_id: bytes) -> Sequence[str]:

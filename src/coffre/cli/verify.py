@@ -32,7 +32,6 @@ def verify(invocation: Invocation, deep: bool, rate: int | None) -> None:
 
     It changes nothing, and may run beside a node that serves.
     """
-    from coffre.catalog.log_state import KeptSnapshots
     from coffre.service.layout import StartRefused
     from coffre.service.verify import Verdict, verify_folder
 
@@ -40,13 +39,11 @@ def verify(invocation: Invocation, deep: bool, rate: int | None) -> None:
     with client.opened(settings) as door:
         online = isinstance(door, client.SocketDoor)
         drives: list[dict[str, Any]] = door.call("drive.list", {})
-        kept = msgspec.convert(door.call("snapshot.kept", {}), KeptSnapshots)
         limit = rate or (100 if online else None)
         try:
             verdict: Verdict = verify_folder(
                 Path(settings.data),
                 drives,
-                kept=frozenset(kept.ids),
                 deep=deep,
                 online=online,
                 rate=None if limit is None else limit * _MIB,

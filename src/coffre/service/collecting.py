@@ -9,7 +9,6 @@ from coffre.config import Settings
 from coffre.service.door import ask
 from coffre.service.layout import DataFolder
 from coffre.service.readers import AllRequests
-from coffre.service.snapshots import DoorNamer
 from coffre.service.zone import World, ZoneFacts, open_root_keys, origin
 from coffre.stewards.collector import OWNER, RATE, Collecting, Collector
 from coffre.stewards.pace import Pace
@@ -44,9 +43,6 @@ def collection(
     async def log_floor() -> int:
         return int((await ask(door, "log.floor", {}))["floor"])
 
-    async def kept() -> frozenset[bytes]:
-        return frozenset((await DoorNamer(door).kept()).ids)
-
     collector = Collector(
         reader,
         committer,
@@ -61,7 +57,7 @@ def collection(
         cipher=lambda chunk: log_cipher(drives, root_keys, chunk),
         log_floor=log_floor,
     )
-    sweeper = Sweeper(reader, drives, world.clock, epoch=facts.epoch, kept=kept)
+    sweeper = Sweeper(reader, drives, world.clock, epoch=facts.epoch)
     return [collector, sweeper]
 
 

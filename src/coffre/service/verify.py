@@ -52,7 +52,6 @@ async def verify(
     drives: DriveSet,
     world: World,
     *,
-    kept: frozenset[bytes],
     deep: bool,
     online: bool,
     pace: Callable[[int], Awaitable[object]],
@@ -64,7 +63,7 @@ async def verify(
         audited = await asyncio.to_thread(audit, db)
     finally:
         db.close()
-    looks = _Looks(catalog_reader(folder), drives, audited, kept, online=online)
+    looks = _Looks(catalog_reader(folder), drives, audited, online=online)
     await looks.at_chunks(progress)
     await looks.at_files(progress)
     checked = {
@@ -86,15 +85,13 @@ def verify_folder(
     root: Path,
     drives: Sequence[Mapping[str, Any]],
     *,
-    kept: frozenset[bytes],
     deep: bool,
     online: bool,
     rate: float | None,
     progress: Progress,
 ) -> Verdict:
-    """Verify a data folder whose drives are as `drive.list` tells and whose snapshots are
-    `kept`. Without `online` the caller holds the folder's lock. `rate`: bytes a second at most.
-    Raises StartRefused."""
+    """Verify a data folder whose drives are as `drive.list` tells. Without `online` the caller
+    holds the folder's lock. `rate`: bytes a second at most. Raises StartRefused."""
     world = real_world()
     found = DriveSet(
         world.disk,
@@ -114,7 +111,6 @@ def verify_folder(
         DataFolder(root),
         found,
         world,
-        kept=kept,
         deep=deep,
         online=online,
         pace=pace,
@@ -162,7 +158,6 @@ class _Looks:
         reader: Reader,
         drives: DriveSet,
         audited: Audited,
-        kept: frozenset[bytes],
         *,
         online: bool,
     ) -> None:
@@ -171,7 +166,6 @@ class _Looks:
         self.files = 0
         self._drives = drives
         self._audited = audited
-        self._kept = kept
         self._online = online
         self._epoch = max((chunk.epoch for chunk in audited.chunks), default=0)
 
@@ -220,8 +214,6 @@ class _Looks:
         parsed = parse_name(name)
         if parsed is None or parsed.temporary:
             return True
-        if parsed.chunk in self._kept:
-            return False
         chunk = self.reader.chunk(parsed.chunk)
         if chunk is None:
             with suppress(BadHeader, OSError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 
 from coffre.catalog.interface import Reader
 from coffre.stewards.shape import Round, Steward
@@ -21,8 +20,7 @@ LOOK_EVERY_S = 3600.0
 
 
 class Sweeper(Steward):
-    """`epoch` is the committer's at this process's start; `kept` names what has no row and is in
-    use all the same (snapshots)."""
+    """`epoch` is the committer's at this process's start."""
 
     name = "sweeper"
 
@@ -33,14 +31,12 @@ class Sweeper(Steward):
         clock: Clock,
         *,
         epoch: int,
-        kept: Callable[[], Awaitable[frozenset[bytes]]],
         patience: float = PATIENCE_S,
     ) -> None:
         self._reader = reader
         self._drives = drives
         self._clock = clock
         self._epoch = epoch
-        self._kept = kept
         self._patience = patience
         self._seen: dict[Leftover, float] = {}
 
@@ -49,10 +45,8 @@ class Sweeper(Steward):
         now = self._clock.monotonic()
         seen: dict[Leftover, float] = {}
         removed = freed = 0
-        # One that is named only after this has the epoch of this run in its headers.
-        kept = await self._kept()
         for drive in self._drives.present():
-            for leftover in await self._look(drive.id, kept):
+            for leftover in await self._look(drive.id):
                 since = self._seen.get(leftover, now)
                 if now < since + self._patience:
                     seen[leftover] = since
@@ -70,7 +64,7 @@ class Sweeper(Steward):
             again=self._patience if seen else LOOK_EVERY_S,
         )
 
-    async def _look(self, drive_id: bytes, kept: frozenset[bytes]) -> list[Leftover]:
+    async def _look(self, drive_id: bytes) -> list[Leftover]:
         drive = self._drives.member(drive_id)
         if drive is None:
             return []
@@ -84,5 +78,4 @@ class Sweeper(Steward):
             files,
             rows,
             epoch=self._epoch,
-            kept=kept.__contains__,
         )

@@ -7,7 +7,7 @@ Only one that is still a leftover some time later is to be removed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from os.path import dirname
 
@@ -64,20 +64,19 @@ def find_leftovers(
     rows: Mapping[bytes, Chunk],
     *,
     epoch: int,
-    kept: Callable[[bytes], bool],
 ) -> list[Leftover]:
     """Those of a drive's `chunk_files` that no row refers to.
 
     `rows` are read after the files, so that what has no row there had none then, or has none any
     more. Without a row, only a file counts whose header names an epoch before `epoch`, a start of
     the committer that is over: what that start left was recovered or outlawed since, while a mirror
-    of this one's may hold the log's next record. `kept` says what else is in use by id (snapshots).
+    of this one's may hold the log's next record.
     Names that are not ours are never touched. Raises OSError.
     """
     found: list[Leftover] = []
     for path, name in files:
         parsed = parse_name(name)
-        if parsed is None or kept(parsed.chunk):
+        if parsed is None:
             continue
         with suppress(FileNotFoundError):  # Gone since the folder was read.
             if _is_leftover(disk, path, drive, parsed, rows.get(parsed.chunk), epoch):
