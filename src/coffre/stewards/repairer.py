@@ -39,6 +39,8 @@ ROUND_S = 0.5
 # How often rows are looked at although nothing is known to have changed, and how long what found
 # no place, or too little to be made from, is left alone.
 LOOK_S = 5.0
+# Looks at all rows take this part of the time at most, however many rows there are.
+LOOK_SHARE = 0.05
 STUCK_S = 60.0
 _PROGRESS = "repair"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -110,8 +112,10 @@ class Repairer(Steward):
         self._states: tuple[tuple[bytes, DriveState, str], ...] = ()
         self._known: frozenset[Place] = frozenset()
         self._looked_at = float("-inf")
+        self._look_every = LOOK_S
         self._look: Survey | None = None
         self._queue: list[Job] = []
+        self.left_bytes = 0
         self._stuck: dict[tuple[bytes, int], Stuck] = {}
         self._stuck_since = 0.0
         self._worked = False
@@ -128,10 +132,6 @@ class Repairer(Steward):
     @property
     def stuck(self) -> list[Stuck]:
         return list(self._stuck.values())
-
-    @property
-    def left_bytes(self) -> int:
-        return sum(job.size for job in self._queue)
 
     def hasten(self) -> None:
         """Look now, try what was stuck again, and recount; `answered` reaches `asked` after it."""
@@ -192,13 +192,18 @@ class Repairer(Steward):
         if states != self._states or now - self._stuck_since > STUCK_S:
             self._stuck.clear()  # With a drive more or less there may be a place by now.
         unchanged = (states, damage) == (self._states, self._known)
-        if unchanged and now - self._looked_at < LOOK_S:
+        if unchanged and now - self._looked_at < self._look_every:
             return
         chunks = await self._snapshot()
-        self._look = await self._in_thread(survey, chunks, self._drives, self._damage)
-        self._queue = list(self._look.jobs)
+        self._take_up(await self._in_thread(survey, chunks, self._drives, self._damage))
+        took = self._clock.monotonic() - now
+        self._look_every = max(LOOK_S, took / LOOK_SHARE)
         self._states, self._known, self._looked_at = states, damage, now
         self._forget_mended(chunks)
+
+    def _take_up(self, look: Survey) -> None:
+        self._look, self._queue = look, list(look.jobs)
+        self.left_bytes = sum(job.size for job in look.jobs)
 
     def _forget_mended(self, chunks: list[Chunk]) -> None:
         """Drop damage that no row asks about any more."""
@@ -212,14 +217,17 @@ class Repairer(Steward):
     def _batch(self) -> list[Job]:
         """The next jobs, one a chunk: its other members depend on where this one goes."""
         batch: dict[bytes, Job] = {}
-        rest: list[Job] = []
-        for job in self._queue:
-            ready = len(batch) < AT_ONCE and job.chunk.id not in batch and self._can_start(job)
-            if ready:
+        passed: list[Job] = []
+        ahead = iter(self._queue)
+        for job in ahead:
+            if job.chunk.id not in batch and self._can_start(job):
                 batch[job.chunk.id] = job
+                self.left_bytes -= job.size
+                if len(batch) == AT_ONCE:
+                    break
             else:
-                rest.append(job)
-        self._queue = rest
+                passed.append(job)
+        self._queue = [*passed, *ahead]
         return list(batch.values())
 
     def _can_start(self, job: Job) -> bool:
@@ -246,6 +254,7 @@ class Repairer(Steward):
             self._stuck_since = self._clock.monotonic()
         self._stuck[job.key] = Stuck(job, reason)
         self._queue.append(job)
+        self.left_bytes += job.size
 
     async def _repair(self, job: Job) -> int:
         """Make one member anew; bytes written. Raises DataLost, what the committer raises."""
@@ -341,7 +350,7 @@ class Repairer(Steward):
         if found:
             return True
         look = await self._in_thread(survey, await self._snapshot(), self._drives, self._damage)
-        self._look, self._queue = look, list(look.jobs)
+        self._take_up(look)
         if look.exposed or any(map(self._can_start, look.jobs)):
             return True
         clean = not look.below and not look.jobs
