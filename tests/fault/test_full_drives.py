@@ -160,12 +160,12 @@ def test_room_on_two_drives_alone_is_no_room_for_what_must_survive_two_drives(
 def test_space_returns_after_deletion(
     make_node: Callable[..., Node], chance: random.Random
 ) -> None:
-    node = make_node(drive_reserve=str(4 * MIB), seal_after="1")
+    node = make_node(drive_reserve=str(128 * MIB), seal_after="1")
     aside = node.data / "aside"
     (node.data / "drives").rename(aside)
     with volume(node.data / "drives") as space:
         shutil.copytree(aside, node.data / "drives", dirs_exist_ok=True)
-        space.leave(200 * MIB)
+        space.leave(300 * MIB)
         client = Client(node.start())
         kept = [f"full/{turn}" for turn in range(200)]
         filled = next(

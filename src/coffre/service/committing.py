@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from coffre.catalog.interface import CommitUnknown
 from coffre.catalog.link import serve_link
 from coffre.config import Settings
 from coffre.service.administration import Administration
@@ -53,9 +54,13 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     running = asyncio.ensure_future(engine.run())
     keeping = asyncio.ensure_future(node.keep_drives())
     await node.keys.resume(beside_others=bool(boot.live_owners))
-    await close_left_chunks(
-        node.reader, engine.committer, lambda owner: owner not in boot.live_owners
-    )
+    try:
+        await close_left_chunks(
+            node.reader, engine.committer, lambda owner: owner not in boot.live_owners
+        )
+    except CommitUnknown:
+        await running  # Says why it ended.
+        raise
     link = await serve_link(engine.committer, folder.link.name)
     door = await open_door(folder.socket.name, Administration(node).call)
     ready({"zone": msgspec.to_builtins(node.facts)})
