@@ -195,7 +195,7 @@ def test_a_wrong_full_checksum_stops_the_completion(s3: Any, bucket: str) -> Non
     finish = {**where, "UploadId": upload, "MultipartUpload": parts}
     complete = s3.complete_multipart_upload
     assert refused(complete, **finish, ChecksumCRC32="AAAAAA==") == "BadDigest"
-    assert refused(complete, **finish, ChecksumType="COMPOSITE") == "InvalidRequest"
+    assert refused(complete, **finish, ChecksumType="COMPOSITE") == "BadDigest"
     assert refused(complete, **finish, MpuObjectSize=1) == "InvalidRequest"
     done = complete(
         **finish, ChecksumCRC32=SUMS["CRC32"], ChecksumType="FULL_OBJECT", MpuObjectSize=len(BODY)

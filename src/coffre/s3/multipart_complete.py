@@ -182,7 +182,11 @@ def _checksum(upload: Upload, parts: Sequence[Part], stated: Declared) -> Checks
     algorithm = algorithm_of(upload)
     asked = None if upload.checksum_type is None else ChecksumType(upload.checksum_type)
     kind = multipart_type(algorithm, asked)
-    if stated.checksum_type not in (None, kind) or stated.algorithm not in (None, algorithm):
+    if stated.checksum_type not in (None, kind):
+        raise S3Error(
+            "BadDigest", f"The checksum type {kind.value} of the upload is not the one you specified."
+        )
+    if stated.algorithm not in (None, algorithm):
         raise S3Error(
             "InvalidRequest",
             f"The upload was created using the {kind.value} checksum mode of "

@@ -6,7 +6,7 @@ from typing import Final
 
 from coffre.catalog.records import Checksum, PartIndex, Version
 from coffre.s3 import ecs_read, parameters, versions
-from coffre.s3.content import read_content, whole_content
+from coffre.s3.content import DEFAULT_ALGORITHM, read_content, whole_content
 from coffre.s3.context import Context
 from coffre.s3.encryption import open_protected
 from coffre.s3.response import WHOLE_BYTES, Header, Response, xml
@@ -49,7 +49,9 @@ async def get_object(context: Context) -> Response:
 
 async def head_object(context: Context) -> Response:
     """HeadObject: GetObject's headers without its body."""
-    _, response, start, end, _ = await _look(context, read=False)
+    # A checksum says something of the content: telling it is reading.
+    read = parameters.wants_checksum(context.head)
+    _, response, start, end, _ = await _look(context, read=read)
     response.headers.append((b"content-length", b"%d" % (end - start)))
     return response
 
@@ -165,7 +167,9 @@ def _parts_page(context: Context, version: Version) -> PartsAttributes | None:
     most, marker = parameters.attributes_page(context.head, context.limits.page)
     rest = [part for part in versions.manifest(version).parts if part.number > marker]
     page = rest[:most]
-    algorithm = version.checksum.algorithm if version.checksum is not None else ""
+    # The checksum that every upload has is none that was asked for: its parts are not listed.
+    checksum = version.checksum
+    algorithm = "" if checksum is None else checksum.algorithm
     return PartsAttributes(
         total=version.parts_count,
         marker=marker,
@@ -175,6 +179,6 @@ def _parts_page(context: Context, version: Version) -> PartsAttributes | None:
         parts=[
             PartAttributes(part.number, part.size, {algorithm: part.checksum})
             for part in page
-            if part.checksum
+            if part.checksum and algorithm != DEFAULT_ALGORITHM
         ],
     )

@@ -6,7 +6,7 @@ from coffre.catalog.records import Upload
 from coffre.s3 import parameters
 from coffre.s3.content import DEFAULT_ALGORITHM
 from coffre.s3.context import Context
-from coffre.wire.checksums import Algorithm, Declared
+from coffre.wire.checksums import Algorithm, ChecksumType, Declared
 from coffre.wire.errors import S3Error
 
 
@@ -45,13 +45,15 @@ def algorithm_of(upload: Upload) -> Algorithm:
 
 
 def check_part_algorithm(upload: Upload, stated: Declared) -> None:
-    """InvalidRequest for a part with another checksum than its upload was created for."""
-    expected = upload.checksum_algorithm
-    if expected is not None and stated.algorithm not in (None, expected):
+    """InvalidRequest for a part with another checksum than its upload was created for, or with none
+    where the object's checksum is made of its parts'."""
+    expected, stands = upload.checksum_algorithm, stated.algorithm
+    composite = upload.checksum_type == ChecksumType.COMPOSITE
+    if expected is not None and stands != expected and (composite or stands is not None):
         raise S3Error(
             "InvalidRequest",
             f"Checksum Type mismatch occurred, expected checksum Type: {expected.lower()}, "
-            f"actual checksum Type: {(stated.algorithm or '').lower()}",
+            f"actual checksum Type: {'null' if stands is None else stands.lower()}",
         )
 
 
