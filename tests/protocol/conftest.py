@@ -17,7 +17,7 @@ _names = itertools.count()
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[MemoryServer]:
-    with MemoryServer() as running:
+    with MemoryServer(bucket_limit=100_000) as running:
         yield running
 
 

@@ -206,7 +206,25 @@ def test_a_start_that_is_refused_is_one_line_and_code_two(
     ("line", "operation", "arguments"),
     [
         ("status", "status", {}),
-        ("store create docs", "store.create", {"name": "docs"}),
+        (
+            "store create docs",
+            "store.create",
+            {"name": "docs", "dialect": "aws", "profile": "full"},
+        ),
+        (
+            "store create docs --dialect ecs --profile spec",
+            "store.create",
+            {"name": "docs", "dialect": "ecs", "profile": "spec"},
+        ),
+        (
+            "store set docs --profile spec --retention-policy gold=60 --retention-policy ever=-1",
+            "store.set",
+            {
+                "name": "docs",
+                "profile": "spec",
+                "retention_policies": {"gold": 60, "ever": -1},
+            },
+        ),
         ("store list", "store.list", {}),
         (
             "user create --store docs --label 'A B'",

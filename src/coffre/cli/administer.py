@@ -41,11 +41,54 @@ def store() -> None:
 
 @store.command("create")
 @click.argument("name")
+@click.option(
+    "--dialect",
+    type=click.Choice(["aws", "ecs"]),
+    default="aws",
+    show_default=True,
+    help="Whose S3 it speaks, for good: AWS's, or that of Dell ECS.",
+)
+@click.option(
+    "--profile",
+    type=click.Choice(["full", "spec"]),
+    default="full",
+    show_default=True,
+    help="spec: what the published table lists as unsupported is refused.",
+)
 @shared
-def store_create(invocation: Invocation, name: str) -> None:
+def store_create(invocation: Invocation, name: str, dialect: str, profile: str) -> None:
     """Make an object store and its initial S3 user; the secret is shown this once."""
-    user = invocation.call("store.create", name=name)
+    user = invocation.call("store.create", name=name, dialect=dialect, profile=profile)
     invocation.answer(user, lambda: f"Store {name} is made. Its initial user:\n{show.record(user)}")
+
+
+@store.command("set")
+@click.argument("name")
+@click.option("--profile", type=click.Choice(["full", "spec"]), help="As in store create.")
+@click.option(
+    "--retention-policy",
+    "policies",
+    multiple=True,
+    metavar="NAME=SECONDS",
+    help="A policy that x-emc-retention-policy may name; -1 is for ever, 0 takes it away.",
+)
+@shared
+def store_set(
+    invocation: Invocation, name: str, profile: str | None, policies: tuple[str, ...]
+) -> None:
+    """Change a store's profile or its retention policies."""
+    given = dict(_policy(text) for text in policies)
+    changed = invocation.call(
+        "store.set", name=name, profile=profile, retention_policies=given or None
+    )
+    invocation.answer(changed, lambda: show.record(changed))
+
+
+def _policy(text: str) -> tuple[str, int]:
+    found = re.fullmatch(r"([A-Za-z0-9_-]+)=(-1|[0-9]{1,9})", text)
+    if not found:
+        raise Unusable(f"{text!r} is no retention policy: write NAME=SECONDS, or NAME=-1")
+    return found.group(1), int(found.group(2))
 
 
 @store.command("list")

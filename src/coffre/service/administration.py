@@ -7,12 +7,13 @@ command line and (later) the management API are doors to it.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal
 
 from coffre import __version__
+from coffre.catalog.ecs_mutations import SetStore
 from coffre.catalog.mutations import CreateStore, CreateUser, Refusal, RotateKey
-from coffre.catalog.records import Secret, Store
+from coffre.catalog.records import Profile, Secret, Store
 from coffre.service.credentials import new_access_key, new_owner_id, new_secret
 from coffre.service.node import Node, NoStewards
 from coffre.system.entropy import new_id
@@ -21,6 +22,8 @@ INITIAL_USER = "Initial S3 user"
 DEFAULT_TENANT = "default"
 _STORE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _LABEL_LIMIT = 128
+_POLICY_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+PROFILES = ("full", "spec")
 GRACE_LIMIT_S = 30 * 24 * 3600
 
 # Operations that the stewards' process answers.
@@ -32,6 +35,7 @@ OF_STEWARDS = (
     "repair.status",
 )
 
+Dialect = Literal["aws", "ecs"]
 Answer = dict[str, Any] | list[dict[str, Any]]
 
 
@@ -53,6 +57,7 @@ class Administration:
         self._operations: dict[str, Callable[..., Awaitable[Answer]]] = {
             "status": self.status,
             "store.create": self.create_store,
+            "store.set": self.set_store,
             "store.list": self.list_stores,
             "user.create": self.create_user,
             "user.list": self.list_users,
@@ -60,9 +65,9 @@ class Administration:
             "bucket.list": self.list_buckets,
             "drive.list": self.list_drives,
             "seal.now": self.seal_now,
+            **node.operations,
             "steward.list": self.list_stewards,
             **{name: self._asking_stewards(name) for name in OF_STEWARDS},
-            **node.operations,
         }
 
     async def call(self, operation: str, arguments: dict[str, Any]) -> Answer:
@@ -95,8 +100,13 @@ class Administration:
         except NoStewards:
             return None
 
-    async def create_store(self, name: str) -> Answer:
-        """An object store with its own data key, and its initial user's keys."""
+    async def create_store(
+        self, name: str, dialect: Dialect = "aws", profile: Profile = "full"
+    ) -> Answer:
+        """An object store with its own data key, and its initial user's keys. `dialect` stays what
+        it is; keys are listed in the dialect's order."""
+        _check_choice("dialect", dialect, ("aws", "ecs"))
+        _check_choice("profile", profile, PROFILES)
         if not _STORE_NAME.fullmatch(name):
             raise Invalid(
                 "InvalidName",
@@ -119,13 +129,41 @@ class Administration:
                 key_id=new_id(node.entropy, node.zone_number, node.clock.now_ms()),
                 root_key_id=root_key.id,
                 wrapped_key=root_key.wrap(data_key),
+                key_order="utf-16be" if dialect == "ecs" else "utf-8",
+                dialect=dialect,
+                profile=profile,
             )
         )
         user = await self._new_user(store_id, INITIAL_USER, "object")
         return {"name": name, **user}
 
+    async def set_store(
+        self,
+        name: str,
+        profile: Profile | None = None,
+        retention_policies: dict[str, int] | None = None,
+    ) -> Answer:
+        """Change a store's profile; give it retention policies (seconds by name, -1 for ever, 0
+        to take one away)."""
+        store = self._store_named(name)
+        if profile is not None:
+            _check_choice("profile", profile, PROFILES)
+        policies = None
+        if retention_policies is not None:
+            for policy, seconds in retention_policies.items():
+                if not _POLICY_NAME.fullmatch(policy) or not -1 <= seconds < 1 << 33:
+                    raise Invalid(
+                        "InvalidRetentionPolicy",
+                        "a retention policy is a name of letters, digits, '-' and '_', and seconds",
+                        "retention_policies",
+                    )
+            known = {**store.retention_policies, **retention_policies}
+            policies = {policy: seconds for policy, seconds in known.items() if seconds}
+        await self._node.committer.commit(SetStore(store.id, profile, policies))
+        return self._store(self._store_named(name))
+
     async def list_stores(self) -> Answer:
-        """Every store: name, tenant, dialect, creation time."""
+        """Every store: name, tenant, dialect, profile, creation time."""
         return [self._store(store) for store in self._node.reader.stores()]
 
     async def create_user(self, store: str, label: str, kind: str = "object") -> Answer:
@@ -252,5 +290,12 @@ class Administration:
             "name": store.name,
             "tenant": tenant.name if tenant else None,
             "dialect": store.dialect,
+            "profile": store.profile,
+            "retention_policies": store.retention_policies,
             "created_ms": store.created_ms,
         }
+
+
+def _check_choice(field: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise Invalid("InvalidArgument", f"{field} is one of {', '.join(choices)}", field)

@@ -24,6 +24,7 @@ from coffre.service.local import LocalStore
 from coffre.service.repairing import Repairing
 from coffre.service.snapshots import DoorNamer, snapshotter
 from coffre.service.zone import World, ZoneFacts, catalog_reader, drive_set, real_world
+from coffre.stewards.emptier import Emptier
 from coffre.stewards.reaper import Reaper
 from coffre.stewards.runner import Runner, StewardPaused, UnknownSteward
 from coffre.stewards.sealer import Sealer
@@ -57,6 +58,7 @@ def stewards(
     return [
         sealer,
         Reaper(means.reader, means.committer, means.world.clock),
+        Emptier(means.reader, means.committer),
         *collection(
             means.settings,
             means.facts,
