@@ -16,6 +16,7 @@ import pytest
 from coffre.vault.superblock import SLOT_BYTES
 
 from .client import Client
+from .conftest import LONG
 from .ledger import BUCKET, Ledger, check, value_of
 from .load import Load
 from .node import COFFRE, Node, wait_until
@@ -141,7 +142,7 @@ def test_emptying_is_refused_where_the_promise_would_break_and_can_be_cancelled(
     assert rows["r1n1"]["states"] == ["present"]
 
 
-@pytest.mark.parametrize("where", ["running", "stopped"])
+@pytest.mark.parametrize("where", ["running", "stopped"] if LONG else ["running"])
 def test_a_drive_that_is_replaced_by_an_empty_folder(
     make_node: Callable[..., Node], seed: int, tmp_path: Path, where: str
 ) -> None:
@@ -255,7 +256,7 @@ def test_a_lost_mirror_of_what_nobody_writes_to_is_made_up_for(
     assert value_of(answer.body) == value_of(body)
 
 
-@pytest.mark.parametrize("catalog", ["kept", "gone"])
+@pytest.mark.parametrize("catalog", ["kept", "gone"] if LONG else ["gone"])
 def test_superblocks_of_eleven_drives_are_made_again_from_the_other_five(
     make_node: Callable[..., Node], seed: int, chance: random.Random, catalog: str
 ) -> None:
