@@ -292,10 +292,10 @@ class SuperblockStore:
         """Write the next generation to all of `drives`, which are those that can be reached.
 
         Returns why, by id, for those that failed or were late: they cannot be counted on until a
-        later write reaches them. Raises SuperblockNotWritten when fewer than n-m of the zone's n drives
-        have it, SuperblockTooLarge (nothing is written). Where drives or geometry change, the n-m
-        drives of the zone as it was `before` must have it too: else a start that finds only drives
-        of then could miss it.
+        later write reaches them. Raises SuperblockNotWritten when fewer than n-m of the zone's n
+        drives have it, SuperblockTooLarge (nothing is written). Where drives or geometry change,
+        n-m drives of the zone as it was `before` must have it too: else a start that finds only
+        drives of then could miss it.
         """
         with self._lock:
             number = max(self._generation, superblock.generation) + 1
