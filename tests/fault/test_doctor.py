@@ -55,8 +55,13 @@ def test_a_stopped_and_a_running_node_are_looked_at_and_nothing_is_changed(
     assert Client(node).put(BUCKET, "key", b"body").status == 200
     code, checks = doctor(node)
     assert code == 0
-    assert verdicts(checks)["root keys"] == "ok"
     assert checks["service"]["says"] == "it serves"
+    found = verdicts(checks)
+    for name in ("root keys", "drives", "repair", "snapshots"):
+        assert found[name] == "ok", checks[name]
+    node.command("steward", "pause", "scrubber")
+    _, checks = doctor(node)
+    assert checks["stewards"]["do"] == "`coffre steward resume scrubber`"
 
 
 def test_folders_of_one_disk_are_labels_only(make_node: Callable[..., Node]) -> None:

@@ -44,7 +44,12 @@ def _checks(invocation: Invocation) -> list[dict[str, Any]]:
         else:
             try:
                 running = Running(
-                    door.call("status", {}), door.call("drive.list", {}), door.call("key.check", {})
+                    door.call("status", {}),
+                    door.call("drive.list", {}),
+                    door.call("key.check", {}),
+                    door.call("steward.list", {}),
+                    door.call("snapshot.list", {}),
+                    _follower(door),
                 )
             except Complaint as complaint:
                 says = complaint.format_message()
@@ -54,6 +59,13 @@ def _checks(invocation: Invocation) -> list[dict[str, Any]]:
                 checks.append({"name": "service", "verdict": "ok", "says": "it serves", "do": ""})
     found: list[dict[str, Any]] = msgspec.to_builtins(examine(settings, real_world(), running))
     return checks + found
+
+
+def _follower(door: client.Door) -> Any:
+    try:
+        return door.call("follower.status", {})
+    except Complaint:
+        return None
 
 
 def _shown(checks: list[dict[str, Any]]) -> str:

@@ -52,11 +52,15 @@ class Check(Struct, frozen=True):
 
 
 class Running(Struct, frozen=True):
-    """What a node that serves said of itself (`status`, `drive.list`, `key.check`)."""
+    """What a node that serves said of itself (`status`, `drive.list`, `key.check`, `steward.list`,
+    `snapshot.list`, `follower.status`); `follower` is None if none runs."""
 
     status: Mapping[str, Any]
     drives: list[dict[str, Any]]
     keys: Mapping[str, Any]
+    stewards: list[dict[str, Any]]
+    snapshots: list[dict[str, Any]]
+    follower: Mapping[str, Any] | None
 
 
 def examine(settings: Settings, world: World, running: Running | None) -> list[Check]:
@@ -78,7 +82,10 @@ def examine(settings: Settings, world: World, running: Running | None) -> list[C
     checks += _space(settings, folders, systems, world)
     checks += [_labels(folders, systems), _file_systems(systems)]
     checks += [_promise(settings, world, folders, reads)]
-    checks += _left_to_do(running)
+    if running:
+        checks += _left_to_do(running)
+        checks += _stewards(running)
+        checks += [_snapshots(running, world), _follower(settings, running)]
     checks += [_clock(folder, world), _files(), _transport(settings)]
     return checks
 
@@ -140,8 +147,7 @@ def _backup(folder: DataFolder, keys: list[str], world: World) -> Check:
     do = "`coffre key backup FILE`, and keep the file elsewhere"
     if backup is None:
         return Check("key backup", Verdict.WARN, "none is known: root.key is all there is", do)
-    days = max(0, world.clock.now_ms() - backup.made_ms) // _DAY_MS
-    age = "today" if not days else f"{days} day{'s' if days > 1 else ''} ago"
+    age = _ago(world, backup.made_ms)
     missing = [key for key in keys if key not in backup.keys]
     if missing:
         return Check("key backup", Verdict.BAD, f"{age}, without root key {missing[0]}", do)
@@ -292,16 +298,57 @@ def _survives(geometry: Geometry, drives: DriveSet) -> str:
     return f"{some} or one rack" if spread else f"{some}, but no rack"
 
 
-def _left_to_do(running: Running | None) -> Iterator[Check]:
-    """What a running node has yet to repair, as far as it says so."""
-    below = running.status.get("below_target") if running else None
-    if isinstance(below, Mapping):
-        count = below.get("chunks") or 0
-        if count:
-            do = "`coffre repair` shows what is left, `coffre drive list` what is away"
-            yield Check("repair", Verdict.WARN, f"{count} chunks are below target", do)
-        else:
-            yield Check("repair", Verdict.OK, "every chunk has all its segments")
+def _left_to_do(running: Running) -> Iterator[Check]:
+    """What is yet to be repaired."""
+    below = running.status.get("below_target")
+    if not below:
+        return
+    if below["no_place"]:
+        says = (
+            f"{below['chunks']} chunks are below target, {below['no_place']} segments have no place"
+        )
+        do = "replace the drive that is gone, or add drives: `coffre repair` says where"
+        yield Check("repair", Verdict.BAD, says, do)
+    elif below["chunks"]:
+        do = "let it go on: `coffre repair` waits for it and says what is left"
+        yield Check("repair", Verdict.WARN, f"{below['chunks']} chunks are below target", do)
+    else:
+        yield Check("repair", Verdict.OK, "no chunk is below target")
+
+
+def _stewards(running: Running) -> Iterator[Check]:
+    """Background work that does not go on."""
+    for one in running.stewards:
+        if one["state"] == "failing":
+            do = "see the runbook; it tries again by itself"
+            says = f"{one['name']} fails: {one['last_error']}"
+            yield Check("stewards", Verdict.WARN, says, do)
+        elif one["state"] == "paused":
+            do = f"`coffre steward resume {one['name']}`"
+            yield Check("stewards", Verdict.WARN, f"{one['name']} is paused", do)
+
+
+def _snapshots(running: Running, world: World) -> Check:
+    if not running.snapshots:
+        return Check("snapshots", Verdict.OK, "none yet: a rebuild replays the whole log")
+    age = _ago(world, running.snapshots[-1]["taken_ms"])
+    return Check("snapshots", Verdict.OK, f"{len(running.snapshots)} kept, the newest {age}")
+
+
+def _follower(settings: Settings, running: Running) -> Check:
+    follower = running.follower
+    if not settings.follower:
+        return Check("follower", Verdict.OK, "turned off")
+    if follower is None:
+        do = "see the log of the follower's process; a lost catalog would be rebuilt meanwhile"
+        return Check("follower", Verdict.WARN, "none runs", do)
+    if follower["differs"]:
+        do = "see the runbook, and report it: the two were made from one log"
+        return Check("follower", Verdict.BAD, "its rows are not the catalog's", do)
+    if follower["error"]:
+        do = "it goes on by itself once that is mended"
+        return Check("follower", Verdict.WARN, f"it waits: {follower['error']}", do)
+    return Check("follower", Verdict.OK, f"{follower['behind'] or 0} records behind the catalog")
 
 
 def _clock(folder: DataFolder, world: World) -> Check:
@@ -348,6 +395,11 @@ def _split(words: str) -> tuple[str, str]:
     """A refusal is "what: what to do"."""
     says, _, do = words.rpartition(": ")
     return (says, do) if says else (words, "")
+
+
+def _ago(world: World, then_ms: int) -> str:
+    days = max(0, world.clock.now_ms() - then_ms) // _DAY_MS
+    return "today" if not days else f"{days} day{'s' if days > 1 else ''} ago"
 
 
 def _size(size: float) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +212,7 @@ async def open_engine(
         drive_reserve=settings.drive_reserve,
     )
     drives = drive_set(facts, world)
-    try:
+    with _refusals(drives):
         recovered = await recover(
             catalog=str(folder.catalog),
             superblock=best,
@@ -222,22 +223,7 @@ async def open_engine(
             followers=follower_files(settings.follower_path, drives),
             wanted=wanted,
         )
-    except RecoveryRefused as refused:
-        raise StartRefused(str(refused)) from refused
-    except SuperblockNotWritten as error:
-        raise StartRefused(
-            f"{error}: bring back the drives that are missing ({_away(drives)})"
-        ) from error
-    facts = msgspec.structs.replace(
-        facts,
-        rebuilt=recovered.way is Way.REBUILT,
-        recovery={
-            "way": recovered.way.value,
-            "source": recovered.source.value,
-            "records": recovered.replayed,
-            "seconds": round(recovered.seconds, 3),
-        },
-    )
+    facts = _with_recovery(facts, recovered)
     writer = LogWriter(
         recovered.start,
         roots=root_keys,
@@ -247,10 +233,7 @@ async def open_engine(
         entropy=world.entropy,
         settings=LogSettings(seal_after=settings.seal_after, sync_deadline=settings.sync_deadline),
     )
-    try:
-        await migrate(recovered.db, writer)
-    except (SchemaMismatch, StorageFull, SuperblockNotWritten) as error:
-        raise StartRefused(f"the catalog cannot be brought to this version: {error}") from error
+    await _bring_up(recovered, writer)
     await _promise(writer, settings)
     generation = Generation(str(folder.generation))
     generation.rise()
@@ -262,12 +245,42 @@ async def open_engine(
     )
     os.chmod(folder.catalog, 0o600)
     node = DrivesNode(settings, world, root_keys, drives, facts, committer, superblocks)
-    try:
-        refuse_unknown_keys(node.reader, root_keys)
-    except StartRefused:
-        recovered.db.close()
-        raise
+    refuse_unknown_keys(node.reader, root_keys)
     return Engine(node, recovered)
+
+
+@contextmanager
+def _refusals(drives: DriveSet) -> Iterator[None]:
+    """What recovery refuses, as a start says it."""
+    try:
+        yield
+    except RecoveryRefused as refused:
+        raise StartRefused(str(refused)) from refused
+    except SuperblockNotWritten as error:
+        raise StartRefused(
+            f"{error}: bring back the drives that are missing ({_away(drives)})"
+        ) from error
+
+
+def _with_recovery(facts: ZoneFacts, recovered: Recovered) -> ZoneFacts:
+    return msgspec.structs.replace(
+        facts,
+        rebuilt=recovered.way is Way.REBUILT,
+        recovery={
+            "way": recovered.way.value,
+            "source": recovered.source.value,
+            "records": recovered.replayed,
+            "seconds": round(recovered.seconds, 3),
+        },
+    )
+
+
+async def _bring_up(recovered: Recovered, writer: LogWriter) -> None:
+    """Bring the rows to this version's schema. Raises StartRefused."""
+    try:
+        await migrate(recovered.db, writer)
+    except (SchemaMismatch, StorageFull, SuperblockNotWritten) as error:
+        raise StartRefused(f"the catalog cannot be brought to this version: {error}") from error
 
 
 async def _promise(writer: LogWriter, settings: Settings) -> None:
