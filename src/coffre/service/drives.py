@@ -121,6 +121,7 @@ def find_drives(
     files, is to be checked."""
     labels = {label.id: label for label in best.drives}
     replaced = {drive for drive, intent in best.intents if intent == REPLACED}
+    counted = _newest_that_counted(best, per_path)
     found: dict[bytes, DriveFacts] = {}
     empty: list[tuple[DriveFolder, SlotRead]] = []
     for folder in folders:
@@ -141,7 +142,7 @@ def find_drives(
                 f"but stands for node {folder.node} in rack {folder.rack}: put it back in its place"
             )
         if label.id not in replaced:
-            stale = _missed_something(read.superblock, best)
+            stale = _missed_something(read.superblock, best, counted)
             state = DriveState.CHECKING if stale else DriveState.PRESENT
             why = "it was away" if stale else ""
             found[label.id] = DriveFacts(
@@ -183,9 +184,26 @@ def _known_by_files(
     return left
 
 
-def _missed_something(own: Superblock, best: Superblock) -> bool:
-    """Only the last write can have been cut: who lacks more was left out of it."""
-    return own.drive in best.unchecked or own.generation < best.generation - 1
+def _missed_something(own: Superblock, best: Superblock, counted: int) -> bool:
+    """Was it left out of a write that counted, which are all up to generation `counted`? (The last
+    write can have been cut although it reached so many; starts that were cut one after the other
+    leave several writes that none relied on.)"""
+    least = min(best.generation - 1, counted)
+    return own.drive in best.unchecked or own.generation < least
+
+
+def _newest_that_counted(best: Superblock, per_path: dict[str, SlotRead]) -> int:
+    """No later generation reached n-m drives, so none was relied on."""
+    found = sorted(
+        (
+            read.superblock.generation
+            for read in per_path.values()
+            if read.superblock is not None and read.superblock.drive in best.counted
+        ),
+        reverse=True,
+    )
+    needed = max(1, len(best.counted) - best.geometry.m)
+    return found[needed - 1] if len(found) >= needed else 0
 
 
 def _trust_the_log(found: dict[bytes, DriveFacts], best: Superblock) -> None:
