@@ -143,9 +143,7 @@ class Checker(Steward):
         self, drive: Drive, files: list[tuple[str, str]], rows: Mapping[bytes, Chunk]
     ) -> int:
         disk = self._drives.disk
-        found = find_leftovers(
-            disk, drive, files, rows, epoch=self._epoch, kept=lambda chunk_id: False
-        )
+        found = find_leftovers(disk, drive, files, rows, epoch=self._epoch)
         return sum(remove_leftover(disk, leftover) for leftover in found)
 
     def _trusting(self, checked: Drive) -> DriveSet:
