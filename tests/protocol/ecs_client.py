@@ -28,9 +28,9 @@ class Stores(Struct, frozen=True):
         return self.second_of_ecs if dialect == "ecs" else self.second_of_aws
 
 
-def make_stores(server: MemoryServer) -> Stores:
+def make_stores(server: MemoryServer, region: str = "us-east-1") -> Stores:
     def client(user: Credentials) -> WireClient:
-        return WireClient(server.port, user)
+        return WireClient(server.port, user, region)
 
     made = {}
     for dialect in ("aws", "ecs"):

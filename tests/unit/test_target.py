@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from coffre.wire.errors import S3Error
 from coffre.wire.request import RequestHead
-from coffre.wire.target import Target, resolve
+from coffre.wire.target import Target, host_forms, resolve
 
 BASES = ("localhost", "s3.example.org", "example.org")
 STORES = {"acme", "globex"}
@@ -137,3 +137,32 @@ def test_no_bytes_raise_anything_but_s3_errors(host: bytes, path: bytes) -> None
 def test_any_key_comes_back_from_its_quoted_path(key: str) -> None:
     path = b"/b/" + quote_from_bytes(key.encode()).encode()
     assert named("localhost", path) == (None, "b", key.encode())
+
+
+def test_the_forms_that_clients_make_of_a_base_are_bases_too() -> None:
+    assert host_forms(("example.org",), "FR1") == (
+        "example.org",
+        "s3.example.org",
+        "s3.fr1.example.org",
+        "s3.dualstack.fr1.example.org",
+    )
+    assert host_forms(("a", "s3.a"), "r").count("s3.a") == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "store", "bucket"),
+    [
+        ("s3.fr1.localhost:9020", None, None),
+        ("s3.dualstack.fr1.localhost", None, None),
+        ("acme.s3.fr1.localhost", "acme", None),
+        ("photos.acme.s3.fr1.localhost", "acme", "photos"),
+        ("photos.s3.fr1.localhost", None, "photos"),
+        ("my.photos.s3.dualstack.fr1.localhost", None, "my.photos"),
+        ("photos.s3.localhost", None, "photos"),
+        ("photos.s3.us-east-1.localhost", None, "photos.s3.us-east-1"),
+    ],
+)
+def test_a_region_may_stand_in_the_host(host: str, store: str | None, bucket: str | None) -> None:
+    head = RequestHead("GET", b"/", b"", ((b"host", host.encode()),))
+    found = resolve(head, host_forms(("localhost",), "fr1"), STORES.__contains__)
+    assert (found.store, found.bucket) == (store, bucket)

@@ -33,7 +33,7 @@ from coffre.wire.errors import S3Error
 from coffre.wire.form_auth import read_form_claim
 from coffre.wire.post_policy import check_policy, parse_policy
 from coffre.wire.request import RequestHead
-from coffre.wire.target import Target, resolve
+from coffre.wire.target import Target, host_forms, resolve
 
 _ROUTER = Router(TABLE)
 _NO_STORE = Store(b"", "", b"", b"", 0)
@@ -80,6 +80,7 @@ class Gateway:
     def __init__(self, services: Services) -> None:
         self._services = services
         patience = services.settings.patience
+        self._hosts = host_forms(services.settings.base_hosts, services.settings.region)
         self._funnel = Funnel(services.entropy, patience.idle_s)
         self._deadlines = Deadlines(min(patience.idle_s, patience.grace_s))
 
@@ -165,7 +166,7 @@ class Gateway:
     async def _answer(self, exchange: _Exchange, receive: Receive) -> Response:
         services, sent_head = self._services, exchange.head
         settings = services.settings
-        target = exchange.target = resolve(sent_head, settings.base_hosts, self._is_store)
+        target = exchange.target = resolve(sent_head, self._hosts, self._is_store)
         claim = exchange.claim = read_claim(sent_head)
         head = with_hoisted(claim, sent_head)
         if head.raw_query:

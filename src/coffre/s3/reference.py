@@ -13,7 +13,8 @@ _INTRODUCTION = """\
 
 Generated from the table of operations (`coffre.s3.operations`) by `python -m coffre.s3.reference`.
 What S3 has and this page does not list answers `501 NotImplemented`; a method that S3 does not have
-for a resource answers `405 MethodNotAllowed`; an unknown query parameter is ignored.
+for a resource answers `405 MethodNotAllowed`; an unknown query parameter is ignored. Where a
+dialect is named, stores of the other one answer `501 NotImplemented` ([dialects](dialects.md)).
 """
 
 
@@ -26,13 +27,20 @@ def render() -> str:
 
 def _row(operation: Operation) -> str:
     cells = (
-        operation.name,
+        _name(operation),
         f"`{_request(operation)}`",
         "<br>".join(_need(need) for need in operation.needs),
         _body(operation.body),
         operation.metering.value,
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _name(operation: Operation) -> str:
+    """The operation's name, and the dialect that has it, if it is one alone."""
+    if operation.dialect is None:
+        return operation.name
+    return f"{operation.name} (`{operation.dialect}`)"
 
 
 _PATHS = {On.SERVICE: "/", On.BUCKET: "/bucket", On.OBJECT: "/bucket/key"}

@@ -59,6 +59,15 @@ def resolve(
     return Target(store, name, _key(raw_key), False, host)
 
 
+def host_forms(base_hosts: tuple[str, ...], region: str) -> tuple[str, ...]:
+    """The bases, and what clients of AWS make of one with a region: `s3.<base>`,
+    `s3.<region>.<base>`, `s3.dualstack.<region>.<base>`. No bucket is hidden by the first: its name
+    would be too short; a bucket `s3.<region>` is reached by its path."""
+    forms = ("{base}", "s3.{base}", "s3.{region}.{base}", "s3.dualstack.{region}.{base}")
+    made = (form.format(base=base, region=region.lower()) for base in base_hosts for form in forms)
+    return tuple(dict.fromkeys(made))
+
+
 def _split(head: RequestHead) -> tuple[str, bytes]:
     """Authority and path, also of an absolute-form target (RFC 9112 §3.2.2).
 
