@@ -172,21 +172,29 @@ class Repairer(Steward):
             return None
         try:
             await self._seal_now()
-            await self._catch_up(self._look.exposed[0])
+            await self._catch_up()
         except (DataLost, StorageFull, Refusal, OSError) as error:
             return error
         self._looked_at = float("-inf")
         return None
 
-    async def _catch_up(self, chunk_id: bytes) -> None:
-        """Rows hear of what was sealed at once (`Sealer.seal_now`) with the next group: on an idle
-        node this is the one. It counts nothing."""
-        await self._committer.commit(CountDead((Extent(chunk_id, 0, 0),)))
+    async def current_rows(self) -> list[Chunk]:
+        """All rows, once they have heard of what was sealed at once (`Sealer.seal_now`): they do
+        with the next group, and on an idle node this is the one."""
+        await self._catch_up()
+        return await self._snapshot()
+
+    async def _catch_up(self) -> None:
+        waiting = [one for one in await self._snapshot() if one.state is ChunkState.SEALING]
+        if waiting:
+            # It counts nothing.
+            await self._committer.commit(CountDead((Extent(waiting[0].id, 0, 0),)))
 
     # Looking
 
     async def _look_again(self) -> None:
-        states = tuple((d.id, d.state, d.intent) for d in self._drives.all())
+        drives = self._drives.all()
+        states = tuple((d.id, d.state, d.intent) for d in drives)
         damage = frozenset(self._damage.places())
         now = self._clock.monotonic()
         if states != self._states or now - self._stuck_since > STUCK_S:
@@ -194,7 +202,8 @@ class Repairer(Steward):
         unchanged = (states, damage) == (self._states, self._known)
         if unchanged and now - self._looked_at < self._look_every:
             return
-        chunks = await self._snapshot()
+        troubled = damage or any(d.state is not DriveState.PRESENT or d.intent for d in drives)
+        chunks = await (self.current_rows() if troubled else self._snapshot())
         self._take_up(await self._in_thread(survey, chunks, self._drives, self._damage))
         took = self._clock.monotonic() - now
         self._look_every = max(LOOK_S, took / LOOK_SHARE)
@@ -331,11 +340,7 @@ class Repairer(Steward):
         """Look at every member's file, then at all rows once more. Ends a pass, unless there is
         something to do again (True)."""
         asked = self.asked
-        chunks = await self._snapshot()
-        unsealed = next((chunk for chunk in chunks if not relaid(chunk)), None)
-        if unsealed is not None:
-            await self._catch_up(unsealed.id)
-            chunks = await self._snapshot()
+        chunks = await self.current_rows()
         found = 0
         for chunk in chunks:
             wrong = await self._in_thread(_wrong_files, self._drives, chunk)
