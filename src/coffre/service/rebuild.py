@@ -13,8 +13,10 @@ from coffre.config import Settings
 from coffre.service.engine import DrivesNode, open_engine, with_engine
 from coffre.service.layout import DataFolder, FolderLock, StartRefused
 from coffre.service.zone import real_world
-from coffre.vault.drives import mirror_path, segment_path
+from coffre.vault.blocks import relaid
+from coffre.vault.drives import Drive, DriveState, mirror_path, segment_path
 from coffre.vault.records import Chunk, ChunkState
+from coffre.vault.segments import find_sealed
 
 # What the operator may ask for, and what is tried then, in this order.
 SOURCES: dict[str | None, tuple[Source, ...]] = {
@@ -73,36 +75,38 @@ async def _rebuild(settings: Settings, wanted: Rebuild) -> dict[str, Any]:
 def _state_of_chunks(node: DrivesNode) -> dict[str, Any]:
     """Which chunks have all their files, fewer, or too few."""
     degraded = 0
-    lost: list[str] = []
-    away: set[bytes] = set()
-    for chunk in node.reader.chunks():
-        if chunk.state is ChunkState.CONDEMNED:
+    lost: list[Chunk] = []
+    for row in node.reader.chunks():
+        if row.state is ChunkState.CONDEMNED:
             continue
-        missing = _missing(node, chunk)
-        landing = chunk.k == 1 and chunk.state in (ChunkState.OPEN, ChunkState.SEALING)
-        needed = 1 if landing else chunk.k
-        if len(chunk.members) - len(missing) < needed:
-            lost.append(chunk.id.hex())
-            away |= missing
-        elif missing:
+        # Superblocks may know of a seal that the rows have yet to hear of.
+        chunk = row if relaid(row) else find_sealed(node.drives, row.id) or row
+        there = _files(node, chunk)
+        if there < (chunk.k if relaid(chunk) else 1):
+            lost.append(chunk)
+        elif there < len(chunk.members):
             degraded += 1
-    drives = (node.drives.by_id(one) for one in sorted(away))
+    members = {one for chunk in lost for one in chunk.members}
+    away = [drive for drive in node.drives.all() if drive.id in members and not _is_here(drive)]
     return {
         "complete": not lost,
         "degraded_chunks": degraded,
         "unreadable_chunks": len(lost),
-        "bring_back": [drive.path or drive.id.hex() for drive in drives if drive][:_NAMED],
+        "bring_back": [drive.path or drive.id.hex() for drive in away][:_NAMED],
     }
 
 
-def _missing(node: DrivesNode, chunk: Chunk) -> set[bytes]:
-    """Members of which the file is not there."""
-    found: set[bytes] = set()
+def _is_here(drive: Drive) -> bool:
+    return drive.state is DriveState.PRESENT
+
+
+def _files(node: DrivesNode, chunk: Chunk) -> int:
+    """How many of a chunk's files are there."""
+    found = 0
     for index, member in enumerate(chunk.members):
         drive = node.drives.member(member)
-        paths = (
-            (segment_path(drive, chunk.id, index), mirror_path(drive, chunk.id)) if drive else ()
-        )
-        if not any(node.drives.disk.exists(path) for path in paths):
-            found.add(member)
+        if drive is not None:
+            at = drive, chunk.id
+            path = segment_path(*at, index) if relaid(chunk) else mirror_path(*at)
+            found += node.drives.disk.exists(path)
     return found
