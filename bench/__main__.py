@@ -13,6 +13,8 @@ from bench import machine
 from bench.disk import sync_costs
 from bench.listing import page_costs
 from bench.measure import COFFRE, summarise
+from bench.overhead import overheads
+from bench.rebuild import rebuilds
 from bench.report import Outcome, publish, tables
 from bench.restart import restarts
 from bench.run import Bench
@@ -64,6 +66,12 @@ def _run(
     if "restart" in extras:
         print("restart", flush=True)
         outcome.restarts = restarts(folder, scale.restarted)
+    if "rebuild" in extras:
+        print("rebuild", flush=True)
+        outcome.rebuilds = rebuilds(folder, scale.restarted)
+    if "overhead" in extras:
+        print("overhead", flush=True)
+        outcome.overheads = overheads(folder, *scale.stored)
     if not scenarios:
         return
     require_wrk()

@@ -11,6 +11,8 @@ from typing import Any
 from bench.disk import SyncCost
 from bench.listing import PageCost
 from bench.measure import Rounds, Summary, summarise
+from bench.overhead import Overhead
+from bench.rebuild import RebuildTime
 from bench.restart import Restart
 from bench.scenarios import Scenario, size_text
 
@@ -30,6 +32,8 @@ class Outcome:
     syncs: list[SyncCost] = field(default_factory=list)
     pages: list[PageCost] = field(default_factory=list)
     restarts: list[Restart] = field(default_factory=list)
+    rebuilds: list[RebuildTime] = field(default_factory=list)
+    overheads: list[Overhead] = field(default_factory=list)
 
     def faults(self) -> dict[str, Mapping[str, int]]:
         """Scenarios in which a request failed, and how."""
@@ -49,6 +53,8 @@ class Outcome:
             "syncs": [asdict(cost) for cost in self.syncs],
             "pages": [asdict(cost) for cost in self.pages],
             "restarts": [asdict(restart) for restart in self.restarts],
+            "rebuilds": [asdict(rebuild) for rebuild in self.rebuilds],
+            "overheads": [asdict(overhead) for overhead in self.overheads],
         }
         return json.dumps(kept, indent=1)
 
@@ -67,6 +73,10 @@ def tables(outcome: Outcome) -> str:
         parts.append(f"### What a page of 1000 keys costs the catalog\n\n{_pages(outcome.pages)}")
     if outcome.restarts:
         parts.append(f"### How long a restart takes\n\n{_restarts(outcome.restarts)}")
+    if outcome.rebuilds:
+        parts.append(f"### How long a rebuild takes\n\n{_rebuilds(outcome.rebuilds)}")
+    if outcome.overheads:
+        parts.append(f"### What is stored for a byte\n\n{_overheads(outcome.overheads)}")
     if outcome.syncs:
         parts.append(f"### What a sync costs\n\n{_syncs(outcome.syncs)}")
     return "\n\n".join(parts)
@@ -158,6 +168,39 @@ def _restarts(found: Sequence[Restart]) -> str:
                 one.way,
                 str(one.records),
                 f"{one.recovery_seconds:.2f}",
+            )
+            for one in found
+        ],
+    )
+
+
+def _rebuilds(found: Sequence[RebuildTime]) -> str:
+    return table(
+        ("objects", "from", "records replayed", "seconds", "objects/s"),
+        [
+            (
+                f"{one.objects:,}".replace(",", " "),
+                one.source,
+                str(one.records),
+                f"{one.seconds:.1f}",
+                _number(one.objects / max(one.seconds, 0.001)),
+            )
+            for one in found
+        ],
+    )
+
+
+def _overheads(found: Sequence[Overhead]) -> str:
+    return table(
+        ("objects", "of", "data", "log", "3 snapshots of all", "one snapshot, MiB"),
+        [
+            (
+                f"{one.objects:,}".replace(",", " "),
+                size_text(one.size),
+                f"{one.data:.3f}×",
+                f"{one.log:.3f}×",
+                f"{one.snapshots:.3f}×",
+                f"{one.snapshot_bytes / 2**20:.2f}",
             )
             for one in found
         ],

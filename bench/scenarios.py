@@ -50,7 +50,8 @@ class Scenario:
 class Scale:
     """How long to look. `transfers`: large bodies that each client moves in a round;
     `listed`: objects in the small and in the large bucket whose listing is counted;
-    `restarted`: objects of the node whose restart is timed."""
+    `restarted`: objects of the node whose restart, and rebuild, is timed; `stored`: objects of
+    4 KiB and of 1 MiB whose bytes on drives are counted."""
 
     seconds: float
     rounds: int
@@ -58,13 +59,26 @@ class Scale:
     listed: tuple[int, int]
     syncs: int
     restarted: int
+    stored: tuple[int, int]
 
 
 FULL = Scale(
-    seconds=4, rounds=3, transfers=4, listed=(10_000, 1_000_000), syncs=400, restarted=1_000_000
+    seconds=4,
+    rounds=3,
+    transfers=4,
+    listed=(10_000, 1_000_000),
+    syncs=400,
+    restarted=1_000_000,
+    stored=(100_000, 1000),
 )
 QUICK = Scale(
-    seconds=1, rounds=3, transfers=2, listed=(10_000, 100_000), syncs=100, restarted=50_000
+    seconds=1,
+    rounds=3,
+    transfers=2,
+    listed=(10_000, 100_000),
+    syncs=100,
+    restarted=50_000,
+    stored=(5000, 100),
 )
 
 
@@ -91,7 +105,7 @@ def _lists() -> Iterable[Scenario]:
 SCENARIOS: tuple[Scenario, ...] = (*_small(), *_large(), *_lists())
 
 # Parts of a run that are not load on a server.
-EXTRAS = ("sync-cost", "list-steps", "restart")
+EXTRAS = ("sync-cost", "list-steps", "restart", "rebuild", "overhead")
 
 
 def chosen(pattern: str) -> tuple[list[Scenario], list[str]]:
