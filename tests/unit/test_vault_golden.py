@@ -85,7 +85,10 @@ async def test_format_1_is_still_written_byte_for_byte(
     for module in ("vault.blobs", "vault.striped", "testing.vault"):
         monkeypatch.setattr(f"coffre.{module}.new_id", id_of_then)
     rows, blobs = await write(tmp_path)
-    assert json.encode(rows) == (GOLDEN / "chunks.json").read_bytes().strip()
+    # What rows say beyond the fields of then is the catalog's, not the drives'.
+    then = json.decode((GOLDEN / "chunks.json").read_bytes())
+    now = json.decode(json.encode(rows))
+    assert [{key: row[key] for key in old} for row, old in zip(now, then, strict=True)] == then
     assert json.encode(blobs) == (GOLDEN / "blobs.json").read_bytes().strip()
     assert contents(tmp_path) == contents(GOLDEN)
 
