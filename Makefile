@@ -15,7 +15,7 @@ CLEAN := env -u AWS_CA_BUNDLE -u AWS_PROFILE -u AWS_CONFIG_FILE -u AWS_SHARED_CR
 	PATH="$(CURDIR)/.clients/bin:$(CURDIR)/$(BIN):$$PATH" \
 	NODE_PATH="$(CURDIR)/.clients/js/node_modules"
 
-.PHONY: serve test check bench long sim clients lock format clean
+.PHONY: serve test check bench long sim clients compat lock format clean
 
 serve: $(VENV)/.runtime
 	@exec $(BIN)/coffre serve $(ARGS)
@@ -47,6 +47,10 @@ sim: $(VENV)/.dev
 # The real clients that tests/clients uses (mc needs Go, the JavaScript SDK needs npm).
 clients:
 	@tools/clients.sh
+
+# How many of S3's operations are answered as AWS does; docs/compatibility.md says which.
+compat: $(VENV)/.dev
+	@$(BIN)/python -m tools.compatibility --count
 
 # New versions of everything, pinned with hashes.
 lock: $(VENV)/.dev

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from coffre.config import KEYS
+from tools.compatibility import page as compatibility_page
 from tools.error_reference import page as error_page
 from tools.storage_format import page as storage_page
 
@@ -78,6 +79,9 @@ def main() -> int:
     faults += stale(Path("docs/operations.md"), operations_page(), "python -m coffre.s3.reference")
     faults += stale(
         Path("docs/storage-format.md"), storage_page(), "python -m tools.storage_format"
+    )
+    faults += stale(
+        Path("docs/compatibility.md"), compatibility_page(), "python -m tools.compatibility"
     )
     faults += unread_settings()
     faults += unlisted_decisions()

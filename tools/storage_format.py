@@ -49,6 +49,7 @@ SECTIONS = (
     ("Segment, block and row", "coffre.vault.blocks"),
     ("Frame", "coffre.vault.frames"),
     ("Keys", "coffre.vault.keys"),
+    ("Envelope", "coffre.vault.envelopes"),
     ("Addresses", "coffre.vault.records"),
     ("Catalog", "coffre.catalog.schema"),
     ("Snapshot", "coffre.vault.archive"),

@@ -8,7 +8,6 @@ from base64 import b64encode
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
-from io import StringIO
 from typing import Any, Final
 
 from coffre.s3.select_plan import Plan, Shape
@@ -16,7 +15,8 @@ from coffre.s3.select_records import RECORD_LIMIT
 from coffre.wire.errors import S3Error
 from coffre.wire.select import CsvOutput, JsonOutput
 
-_PIECE: Final = 128 * 1024
+# Characters that fit a message whatever they are in UTF-8.
+_LONG: Final = RECORD_LIMIT // 4
 _JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 Field = tuple[str, str | None]
@@ -33,45 +33,37 @@ class Output:
         self._shape = shape
         self._form = form
         self._send = send
-        self._kept = bytearray()
+        self._kept: list[str] = []
+        self._size = 0
         self._names = [_JSON(name) for name, _ in plan.columns]
+        self._sink = _Sink()
+        self._writer = _writer(self._sink, form if isinstance(form, CsvOutput) else CsvOutput())
         self.returned = 0
 
     def row(self, row: Sequence[Any]) -> None:
         """One row. OverMaxRecordSize."""
         if isinstance(self._form, CsvOutput):
-            record = self._csv(self._form, row)
+            record = self._csv(row)
         else:
             record = self._json(row) + self._form.record
-        data = record.encode("utf-8", "replace")
-        if len(data) > RECORD_LIMIT:
+        size = len(record)
+        if size > _LONG and len(record.encode("utf-8", "replace")) > RECORD_LIMIT:
             raise S3Error("OverMaxRecordSize")
-        if len(self._kept) + len(data) > RECORD_LIMIT:
+        if self._size + size > _LONG:
             self.flush()
-        self._kept += data
-        if len(self._kept) >= _PIECE:
-            self.flush()
+        self._kept.append(record)
+        self._size += size
 
     def flush(self) -> None:
         if self._kept:
-            self.returned += len(self._kept)
-            self._send(bytes(self._kept))
-            self._kept.clear()
+            piece = "".join(self._kept).encode("utf-8", "replace")
+            self.returned += len(piece)
+            self._send(piece)
+            self._kept, self._size = [], 0
 
-    def _csv(self, form: CsvOutput, row: Sequence[Any]) -> str:
-        target = StringIO()
-        doubled = form.escape in ("", form.quote)
-        quoting: Any = csv.QUOTE_ALL if form.always_quote else csv.QUOTE_MINIMAL
-        csv.writer(
-            target,
-            delimiter=form.field,
-            lineterminator=form.record,
-            quotechar=form.quote or None,
-            doublequote=doubled and bool(form.quote),
-            escapechar=(form.escape or "\\") if not (doubled and form.quote) else None,
-            quoting=quoting if form.quote else csv.QUOTE_NONE,
-        ).writerow(self._texts(row))
-        return target.getvalue()
+    def _csv(self, row: Sequence[Any]) -> str:
+        self._writer.writerow(self._texts(row))
+        return self._sink.text
 
     def _texts(self, row: Sequence[Any]) -> list[str]:
         if self._plan.columns:
@@ -107,6 +99,29 @@ class Output:
         return told + json.loads(rest) if rest else told
 
 
+class _Sink:
+    """What the CSV writer wrote last: one record."""
+
+    text = ""
+
+    def write(self, text: str) -> None:
+        self.text = text
+
+
+def _writer(sink: _Sink, form: CsvOutput) -> Any:
+    doubled = form.escape in ("", form.quote)
+    quoting: Any = csv.QUOTE_ALL if form.always_quote else csv.QUOTE_MINIMAL
+    return csv.writer(
+        sink,
+        delimiter=form.field,
+        lineterminator=form.record,
+        quotechar=form.quote or None,
+        doublequote=doubled and bool(form.quote),
+        escapechar=(form.escape or "\\") if not (doubled and form.quote) else None,
+        quoting=quoting if form.quote else csv.QUOTE_NONE,
+    )
+
+
 def _members(names: Sequence[str], row: Sequence[Any], kinds: Sequence[str]) -> str:
     """A JSON object. What a record lacks is left out, as on AWS."""
     told = []
@@ -137,6 +152,8 @@ def _plain(value: Any) -> Any:
 
 
 def _as_text(value: Any, kind: str) -> str:
+    if type(value) is str and kind != "json":
+        return value
     if value is None:
         return ""
     if kind == "json":

@@ -1,0 +1,129 @@
+"""Writes `docs/compatibility.md` from the table of operations and botocore's model of S3:
+`python -m tools.compatibility`; with `--count` it prints how many operations are answered.
+
+What an operation's row cannot say of itself stands here, and a test holds it against the model.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from typing import Final
+
+import botocore.session
+
+from coffre.s3.ecs_rules import UNSUPPORTED
+from coffre.s3.operation import Operation
+from coffre.s3.operations import TABLE
+from coffre.wire.errors import CATALOGUE
+
+FULL, PARTIAL, NONE, REFUSED = "full", "partial", "none there", "refused"
+
+# Names of botocore's for what another operation's row answers.
+SAME: Final = {
+    "GetBucketLifecycle": "GetBucketLifecycleConfiguration",
+    "PutBucketLifecycle": "PutBucketLifecycleConfiguration",
+    "GetBucketNotification": "GetBucketNotificationConfiguration",
+    "PutBucketNotification": "PutBucketNotificationConfiguration",
+    "GetObjectAnnotation": "ListObjectAnnotations",
+}
+# Operations that are not about general-purpose buckets.
+ELSEWHERE: Final = {
+    "CreateSession": "directory buckets; `501 NotImplemented`",
+    "ListDirectoryBuckets": "directory buckets; has an endpoint of its own",
+    "RenameObject": "directory buckets; `501 NotImplemented`",
+    "WriteGetObjectResponse": "Object Lambda; has an endpoint of its own",
+}
+NOT_ALL: Final = {
+    "CopyObject": "no `aws:kms:dsse`, no archive classes",
+    "CreateMultipartUpload": "no `aws:kms:dsse`, no archive classes",
+    "PutBucketAccelerateConfiguration": "kept and told; there are no endpoints further away",
+    "PutBucketAnalyticsConfiguration": "kept and told; `DataExport` is `501 NotImplemented`",
+    "PutBucketEncryption": "`aws:kms:dsse` is `501 NotImplemented`",
+    "PutBucketIntelligentTieringConfiguration": "kept and told; nothing is archived",
+    "PutBucketMetricsConfiguration": "kept and told",
+    "PutObject": "no `aws:kms:dsse`, no archive classes; append (`x-amz-write-offset-bytes`) is"
+    " `501 NotImplemented`, as it is for directory buckets alone",
+    "RestoreObject": "nothing is archived: `403 InvalidObjectState`, as on AWS for what is not",
+    "SelectObjectContent": "Parquet up to 512 MiB",
+}
+# What makes a handler say of itself how it answers.
+_MAKERS: Final = {
+    "answering": (NONE, "the same in every bucket"),
+    "checking": (NONE, "only what every bucket has anyway is taken"),
+    "delete_nothing": (NONE, "there is none to delete"),
+    "lacking": (NONE, "not found: no bucket has one"),
+    "_no_annotations": (NONE, "no object has any"),
+    "_delete_no_annotation": (NONE, "there is none to delete"),
+    "_no_new_annotation": (REFUSED, "`501 NotImplemented`"),
+}
+
+_HEAD: Final = """\
+# Compatibility
+
+Every operation of botocore's model of S3, and how it is answered: **full**, as AWS does;
+**partial**, with what is missing; **none there**, as AWS answers for a bucket or object that has
+none of it; **refused**, with the error. Generated from the table of operations and the model by
+`python -m tools.compatibility`; `make compat` counts. The two dialects differ in what
+[dialects](dialects.md) says; the last column marks what the profile `spec` refuses.
+"""
+
+
+def state(name: str) -> tuple[str, str]:
+    """How an operation is answered, and what there is to say of it."""
+    row = _ROWS.get(SAME.get(name, name))
+    if name in ELSEWHERE:
+        return REFUSED, ELSEWHERE[name]
+    if row is None:
+        return REFUSED, "`501 NotImplemented`"
+    maker = row.handler.__qualname__.partition(".")[0]
+    if maker == "_refusing":
+        return REFUSED, f"`{_refusal(row)}`"
+    if maker in _MAKERS:
+        return _MAKERS[maker]
+    said = NOT_ALL.get(name, "")
+    return (PARTIAL if said else FULL), said
+
+
+def _refusal(row: Operation) -> str:
+    """The status and code that a refusing handler was made with."""
+    cells = dict(zip(row.handler.__code__.co_freevars, row.handler.__closure__ or (), strict=True))
+    code = str(cells["code"].cell_contents)
+    return f"{CATALOGUE[code][0]} {code}"
+
+
+_ROWS: Final = {row.name: row for row in TABLE}
+
+
+def names() -> list[str]:
+    """Every operation of the model."""
+    model = botocore.session.get_session().get_service_model("s3")
+    return sorted(model.operation_names)
+
+
+def count() -> str:
+    """How many operations that are about general-purpose buckets are answered in each way."""
+    about = [name for name in names() if name not in ELSEWHERE]
+    by = Counter(state(name)[0] for name in about)
+    ways = ", ".join(f"{by[way]} {way}" for way in (FULL, PARTIAL, NONE, REFUSED))
+    return f"of {len(about)} operations about general-purpose buckets: {ways}"
+
+
+def page() -> str:
+    """The page."""
+    lines = [_HEAD, f"Now, {count()}.", "", "| operation | answered | | profile `spec` |"]
+    lines.append("|---|---|---|---|")
+    for name in names():
+        way, said = state(name)
+        row = _ROWS.get(SAME.get(name, name))
+        spec = "501" if row is not None and _unsupported(row) else ""
+        lines.append(f"| {name} | {way} | {said} | {spec} |")
+    return "\n".join([*lines, ""])
+
+
+def _unsupported(row: Operation) -> bool:
+    return (row.target, row.method, row.selector.sub_resource) in UNSUPPORTED
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{count()}\n" if "--count" in sys.argv else page())
