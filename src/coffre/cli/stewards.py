@@ -79,7 +79,7 @@ def repair(invocation: Invocation, wait: bool) -> None:
         if wait:
             status = _until_recounted(door, asked)
     clean = status["answered"] >= asked and status["recount"]["clean"]
-    verdict = _verdict(status, asked)
+    verdict = verdict_of(status, asked)
     invocation.answer(
         {"clean": clean, "verdict": verdict, **status},
         lambda: f"{show.record(status['below_target'])}\n{verdict}",
@@ -115,7 +115,7 @@ def progress_line(status: dict[str, Any], most: int) -> str:
     return ", ".join(parts)
 
 
-def _verdict(status: dict[str, Any], asked: int) -> str:
+def verdict_of(status: dict[str, Any], asked: int) -> str:
     """One line: what the recount said, or what stands in the way and what to do."""
     stuck = status["stuck"]
     below = status["below_target"]["chunks"]

@@ -46,6 +46,10 @@ FINDINGS_SHOWN = 20
 NO_PLACE_SHOWN = 20
 
 
+def _give_way() -> None:
+    os.setpriority(os.PRIO_PROCESS, get_native_id(), NICENESS)
+
+
 class Repairing:
     """The stewards that keep data whole; `start` before the runner starts, `close` after it."""
 
@@ -64,11 +68,7 @@ class Repairing:
         self._folder = folder
         self._drives = drives
         self._local = local
-        self._pool = ThreadPoolExecutor(
-            THREADS,
-            thread_name_prefix="repair",
-            initializer=lambda: os.setpriority(os.PRIO_PROCESS, get_native_id(), NICENESS),
-        )
+        self._pool = ThreadPoolExecutor(THREADS, "repair", _give_way)
         # A reader of its own for what takes long, used by one thread.
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="survey")
         self._rows = catalog_reader(folder)
@@ -104,26 +104,16 @@ class Repairing:
             report=self._report,
             pool=pool,
         )
+        looking = reader, drives, self._damage, reading
         self.checker = Checker(
-            reader,
-            drives,
-            self._damage,
-            reading,
+            *looking,
             epoch=facts.epoch,
             snapshot=self.repairer.current_rows,
             admit=self._admit,
             report=self._report,
             pool=pool,
         )
-        self.read_repair = ReadRepair(
-            reader,
-            drives,
-            self._damage,
-            reading,
-            seal_now=seal_now,
-            report=self._report,
-            pool=pool,
-        )
+        self.read_repair = ReadRepair(*looking, seal_now=seal_now, report=self._report, pool=pool)
         self.gauge = Gauge(self._rows, self.repairer, clock, self._reading)
         self._notices: asyncio.BaseTransport | None = None
         self._runner: Runner | None = None
