@@ -3,17 +3,26 @@ the process that runs a query."""
 
 from __future__ import annotations
 
+import bz2
+import csv
+import gzip
+import io
 import subprocess
 import sys
 from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coffre.s3.select_formats import time_format
 from coffre.s3.select_plan import Planner, Shape
+from coffre.s3.select_records import Input, csv_rows, lines
 from coffre.wire.errors import S3Error
+from coffre.wire.select import parse_select
 from coffre.wire.select_sql import parse_sql
 from tests.protocol.select_client import PEOPLE, USE, Selecting
 from tests.protocol.wire_client import WireClient
@@ -193,6 +202,98 @@ def test_any_text_is_planned_or_refused(text: str) -> None:
         for shape in _SHAPES:
             with suppress(S3Error):
                 Planner(shape, "rows", 0).plan(parse_sql(start + text))
+
+
+_ELEMENTS = (
+    *("Expression", "ExpressionType", "InputSerialization", "OutputSerialization", "CSV", "JSON"),
+    *("Parquet", "CompressionType", "Type", "FieldDelimiter", "RecordDelimiter", "ScanRange"),
+    *("Start", "End", "RequestProgress", "Enabled", "QuoteFields", "X"),
+)
+_XML = st.recursive(
+    st.sampled_from(["", "SQL", "NONE", "GZIP", "LINES", "true", "1", "-1", ",", "ab", "SELECT 1"]),
+    lambda inner: st.lists(
+        st.tuples(st.sampled_from(_ELEMENTS), inner).map(lambda one: "<{0}>{1}</{0}>".format(*one)),
+        max_size=5,
+    ).map("".join),
+    max_leaves=12,
+)
+
+
+@given(_XML)
+def test_any_request_is_read_or_refused(inner: str) -> None:
+    name = "SelectObjectContentRequest"
+    with suppress(S3Error):
+        parse_select(f"<{name}>{inner}</{name}>".encode())
+
+
+@given(
+    st.binary(max_size=200) | st.text(alphabet="ab,;\"'\\\r\n#é", max_size=80).map(str.encode),
+    st.sampled_from(["\n", ";", "!\n", "\r\n"]),
+    st.sampled_from(['"', "'", ""]),
+    st.sampled_from(['"', "\\", ""]),
+    st.booleans(),
+)
+def test_any_bytes_are_records_or_refused(
+    body: bytes, record: str, quote: str, escape: str, goes_on: bool
+) -> None:
+    chunks = [body[:50], body[50:]]
+    found = lines(chunks, record.encode())
+    with suppress(S3Error):
+        for row in csv_rows(
+            found,
+            record=record,
+            quote=quote,
+            escape=escape,
+            field=",",
+            comment="#",
+            goes_on=goes_on,
+        ):
+            assert all(isinstance(field, str) for field in row)
+
+
+@given(
+    st.lists(
+        st.lists(st.text("ab,\"'\né", max_size=5), min_size=2, max_size=4), min_size=1, max_size=5
+    )
+)
+def test_what_csv_writers_write_is_read_as_it_was(rows: list[list[str]]) -> None:
+    target = io.StringIO()
+    csv.writer(target, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows)
+    found = csv_rows(
+        lines([target.getvalue().encode()], b"\n"),
+        record="\n",
+        quote='"',
+        escape='"',
+        field=",",
+        comment="",
+        goes_on=True,
+    )
+    assert list(found) == rows
+
+
+def _read(source: io.BytesIO, step: int, _: int) -> bytes:
+    return source.read(step)
+
+
+@given(st.binary(max_size=100), st.sampled_from(["GZIP", "BZIP2"]), st.integers(1, 40))
+def test_what_is_compressed_comes_back_and_anything_else_is_refused(
+    body: bytes, kind: str, step: int
+) -> None:
+    packed = {"GZIP": gzip.compress, "BZIP2": bz2.compress}[kind](body)
+    for data in (packed, packed[:-3], body):
+        source = io.BytesIO(data)
+        read = partial(_read, source, step)
+        if data is packed:
+            assert b"".join(Input(read, kind).chunks()) == body
+        else:
+            with pytest.raises(S3Error, match="TruncatedInput"):
+                b"".join(Input(read, kind).chunks())
+
+
+@given(st.text("yMdHhmsaXxT-:/ 'q%", max_size=20))
+def test_any_time_pattern_is_read_or_refused(pattern: str) -> None:
+    with suppress(S3Error):
+        datetime(2020, 1, 2, tzinfo=UTC).strftime(time_format(pattern))
 
 
 def test_no_text_of_a_clients_stands_in_a_statement() -> None:
