@@ -11,6 +11,7 @@ from typing import Any
 import apsw
 
 from coffre.catalog import queries as q
+from coffre.catalog.blob_reader import BlobReader
 from coffre.catalog.key_order import decode_key, encode_key, next_key
 from coffre.catalog.kms_reads import KmsReads
 from coffre.catalog.packing import (
@@ -28,7 +29,6 @@ from coffre.catalog.packing import (
 from coffre.catalog.paging import Row, Rows, fill_page, range_after
 from coffre.catalog.records import (
     NULL_VERSION,
-    BlobName,
     Bucket,
     Identity,
     Key,
@@ -57,7 +57,7 @@ _STATES = {state.value: state for state in ChunkState}
 _AFTER_ALL_NAMES = "\U0010ffff"
 
 
-class SqliteReader(SearchReader, KmsReads):
+class SqliteReader(SearchReader, KmsReads, BlobReader):
     """Reads over `db`, one thread at a time."""
 
     def __init__(self, db: apsw.Connection) -> None:
@@ -318,23 +318,6 @@ class SqliteReader(SearchReader, KmsReads):
     def chunks(self) -> list[Chunk]:
         return [_chunk(row) for row in self._all(q.CHUNKS)]
 
-    def blob(self, name: BlobName) -> Blob | None:
-        manifest_id, number = name
-        if number:
-            packed = self._one(q.BLOB_OF_PART, manifest_id, number)
-        else:
-            packed = self._one(q.BLOB_OF_MANIFEST, manifest_id)
-        return packed and unpack_blob(packed)
-
-    def striped_blobs(self, chunk_id: bytes, *, after: BlobName, limit: int) -> list[BlobName]:
-        return [BlobName(*row) for row in self._all(q.STRIPED_BLOBS, chunk_id, *after, limit)]
-
-    def whole_blobs(self, *, after: bytes, limit: int) -> list[tuple[BlobName, Blob]]:
-        return _blobs(self._all(q.WHOLE_BLOBS, after, limit))
-
-    def part_blobs(self, *, after: BlobName, limit: int) -> list[tuple[BlobName, Blob]]:
-        return _blobs(self._all(q.PART_BLOBS, *after, limit))
-
     def current_manifests(
         self, bucket: Bucket, *, after: bytes, limit: int
     ) -> list[tuple[bytes, bytes, Blob | None]]:
@@ -480,10 +463,6 @@ def _upload(key: bytes, row: Row, labels: dict[str, str]) -> Upload:
 def _part(row: Row) -> Part:
     number, size, etag, modified_ms, blob, checksum = row
     return Part(number, size, etag, modified_ms, unpack_blob(blob), unpack_checksum(checksum))
-
-
-def _blobs(rows: list[Row]) -> list[tuple[BlobName, Blob]]:
-    return [(BlobName(manifest, number), unpack_blob(blob)) for manifest, number, blob in rows]
 
 
 def _chunk(row: Row) -> Chunk:
