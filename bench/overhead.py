@@ -58,10 +58,13 @@ def _small(data: Path, objects: int) -> Overhead:
 
 
 def _measured(data: Path, objects: int, size: int) -> Overhead:
-    for _ in range(_SNAPSHOTS):
+    for number in range(_SNAPSHOTS):
         # Each moves the log by a record, so that the next snapshot is another one.
-        _command(data, "store", "create", f"s{_}")
+        _command(data, "store", "create", f"s{number}")
         kept = _command(data, "snapshot", "--now")
+    # Rows hear of a seal by the next record; what that one lies in is sealed too.
+    _command(data, "seal", "--now")
+    _command(data, "store", "create", "last")
     _command(data, "seal", "--now")
     put = objects * size
     chunk_bytes = _bytes(data, "drives/*/chunks/*/*")

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import tarfile
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from coffre.catalog.migrations import SCHEMA_VERSION
+from coffre.catalog.schema import open_any, schema_version
+from coffre.testing.catalog import dump
+
 from .client import Client
 from .kept_folder import BUCKET, KEYS_FILE, SIZES, body
-from .node import Keys, Node
+from .node import Keys, Node, wait_until
 
 KEPT = sorted((Path(__file__).parent.parent / "golden").glob("data-*.tar.gz"))
 
@@ -24,12 +30,7 @@ def test_a_folder_of_the_first_format_is_kept() -> None:
 def test_an_old_folder_serves_what_was_put_into_it(
     archive: Path, with_catalog: bool, tmp_path: Path
 ) -> None:
-    data = tmp_path / "data"
-    with tarfile.open(archive) as kept:
-        kept.extractall(data, filter="data")
-    keys = Keys(**json.loads((data / KEYS_FILE).read_text()))
-    (data / KEYS_FILE).unlink()
-    node = Node(data, keys)
+    node = unpacked(archive, tmp_path / "data")
     if not with_catalog:
         node.forget_catalog()
     client = Client(node.start())
@@ -41,3 +42,64 @@ def test_an_old_folder_serves_what_was_put_into_it(
         assert client.get(BUCKET, "new").body == b"written by this version"
     finally:
         node.kill()
+
+
+def unpacked(archive: Path, data: Path) -> Node:
+    """The node of a kept folder, as it was left."""
+    with tarfile.open(archive) as kept:
+        kept.extractall(data, filter="data")
+    keys = Keys(**json.loads((data / KEYS_FILE).read_text()))
+    (data / KEYS_FILE).unlink()
+    return Node(data, keys)
+
+
+def version_of(node: Node) -> int:
+    db = open_any(str(node.data / "catalog.sqlite"))
+    try:
+        return schema_version(db)
+    finally:
+        db.close()
+
+
+def rows(node: Node) -> dict[str, Any]:
+    db = open_any(str(node.data / "catalog.sqlite"))
+    try:
+        return dict(dump(db))
+    finally:
+        db.close()
+
+
+@pytest.mark.parametrize("archive", KEPT, ids=lambda path: path.name)
+def test_its_log_is_replayed_across_every_migration_since(archive: Path, tmp_path: Path) -> None:
+    node = unpacked(archive, tmp_path / "data")
+    assert version_of(node) < SCHEMA_VERSION
+    client = Client(node.start())
+    assert client.put(BUCKET, "new", b"written by this version").status == 200
+    assert node.stop() == 0
+    upgraded = rows(node)
+    assert version_of(node) == SCHEMA_VERSION
+    node.forget_catalog()
+    assert node.command("rebuild", "--from", "log")["complete"]
+    assert rows(node) == upgraded
+
+
+@pytest.mark.parametrize("archive", KEPT, ids=lambda path: path.name)
+def test_killed_while_it_is_upgraded_it_is_whole_all_the_same(
+    archive: Path, tmp_path: Path
+) -> None:
+    node = unpacked(archive, tmp_path / "data")
+    wal = node.data / "catalog.sqlite-wal"
+    for tries in range(4):
+        wal.unlink(missing_ok=True)  # What only it held is replayed.
+        node.launch()
+        wait_until(wal.exists, "the catalog is opened")
+        time.sleep(0.01 * tries**2)
+        node.kill()
+    client = Client(node.start())
+    try:
+        for key in SIZES:
+            assert client.get(BUCKET, f"sealed/{key}").body == body(key)
+            assert client.get(BUCKET, f"open/{key}").body == body(key)
+    finally:
+        node.kill()
+    assert version_of(node) == SCHEMA_VERSION
