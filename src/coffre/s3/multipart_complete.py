@@ -184,7 +184,8 @@ def _checksum(upload: Upload, parts: Sequence[Part], stated: Declared) -> Checks
     kind = multipart_type(algorithm, asked)
     if stated.checksum_type not in (None, kind):
         raise S3Error(
-            "BadDigest", f"The checksum type {kind.value} of the upload is not the one you specified."
+            "BadDigest",
+            f"The checksum type {kind.value} of the upload is not the one you specified.",
         )
     if stated.algorithm not in (None, algorithm):
         raise S3Error(

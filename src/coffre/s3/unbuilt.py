@@ -32,17 +32,15 @@ _ORDINARY: Final = frozenset(
 
 
 def refuse_unbuilt(head: RequestHead) -> None:
-    """Raises NotImplemented for such a header, InvalidArgument for a value that S3 lacks."""
+    """Raises NotImplemented for such a header."""
     if _ORDINARY.issuperset(head.by_name):
         return
     for name, values in head.by_name.items():
         if not name.startswith(b"x-amz-"):
             continue
-        value = values[0].strip()
         harmless = _UNBUILT.get(name)
-        if harmless is not None:
-            if value not in harmless:
-                raise _not_built(name)
+        if harmless is not None and values[0].strip() not in harmless:
+            raise _not_built(name)
 
 
 def refuse_partial_write(head: RequestHead) -> None:

@@ -24,7 +24,6 @@ from coffre.catalog.recovery import Recovered, RecoveryRefused, Way, recover
 from coffre.catalog.schema import SchemaMismatch
 from coffre.catalog.stamp import HybridClock
 from coffre.config import Settings
-from coffre.service.kms_administration import kms_operations
 from coffre.service.administration import Invalid
 from coffre.service.drive_changes import DriveChanges
 from coffre.service.drive_keeper import DriveKeeper
@@ -38,6 +37,7 @@ from coffre.service.drives import (
 )
 from coffre.service.follower_place import follower_files
 from coffre.service.keys import KeyKeeper, refuse_unknown_keys
+from coffre.service.kms_administration import kms_operations
 from coffre.service.layout import DataFolder, StartRefused
 from coffre.service.monitor import Monitor
 from coffre.service.node import Node, NoStewards

@@ -10,10 +10,10 @@ from typing import Any
 from coffre.catalog.memory import MemoryCatalog
 from coffre.catalog.mutations import CountDead
 from coffre.config import Settings
-from coffre.service.kms_administration import kms_operations
 from coffre.service.administration import Administration
 from coffre.service.announcement import announcement
 from coffre.service.first import populate
+from coffre.service.kms_administration import kms_operations
 from coffre.service.node import Node
 from coffre.service.s3service import s3_gateway
 from coffre.service.serving import serve_http
@@ -53,9 +53,7 @@ class MemoryNode(Node):
             count_dead=count_dead,
             inline_limit=settings.inline_limit,
         )
-        self.operations = kms_operations(
-            settings, catalog, catalog, self.root_keys, self.entropy
-        )
+        self.operations = kms_operations(settings, catalog, catalog, self.root_keys, self.entropy)
 
     def status(self) -> dict[str, Any]:
         return {"engine": "memory", "region": self._settings.region, "zone": self._settings.zone}
