@@ -85,13 +85,10 @@ class Snapshotter(Steward):
             return _done(await self._take(kept, here.sequence - _MAY_LAG), "taken")
 
     async def take_now(self) -> SnapshotRef:
-        """A snapshot of the catalog as it is now: the newest kept one if nothing changed since."""
+        """A snapshot of the catalog as it is now, also when nothing changed since the newest: an
+        older one goes for it, and with that what is kept of the log."""
         async with self._turn:
-            kept = await self._namer.kept()
-            here = self._position()
-            if kept.snapshots and kept.snapshots[-1].sequence == here.sequence:
-                return kept.snapshots[-1]
-            return await self._take(kept, here.sequence)
+            return await self._take(await self._namer.kept(), self._position().sequence)
 
     async def _take(self, kept: KeptSnapshots, at_least: int) -> SnapshotRef:
         source = await self._source(at_least)
