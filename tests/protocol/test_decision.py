@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coffre.access.decision import ANONYMOUS, SERVICE, Decision, Principal, Resource, decide
+from coffre.access.decision import SERVICE, Decision, Resource, decide
+from coffre.access.principals import ANONYMOUS, Principal
 from coffre.s3.keyring import Keyring
 from coffre.s3.operation import Entry, On
 from coffre.s3.operations import TABLE

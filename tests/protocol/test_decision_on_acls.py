@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coffre.access.acl import Control, ObjectControl
-from coffre.access.decision import ANONYMOUS, Decision, Principal, Resource, decide
+from coffre.access.decision import Decision, Resource, decide
+from coffre.access.principals import ANONYMOUS, Principal
 from coffre.s3.operations import TABLE
 from coffre.wire.acl import (
     ALL_USERS,

@@ -247,6 +247,21 @@ def test_versions_keep_the_keys_that_they_were_put_under(
     assert (body(old), told(old)) == (b"1", ("aws:kms", key))
 
 
+def test_keys_need_signature_version_4(
+    s3: Any, server: MemoryServer, wire: WireClient, bucket: str, key: str
+) -> None:
+    older = boto(server, server.user, signature_version="s3")
+    about = {"Bucket": bucket, "Key": "key"}
+    asked = {**about, "Body": b"x", **KMS, "SSEKMSKeyId": key}
+    assert refused(older.put_object, **asked) == "InvalidArgument"
+    s3.put_object(**asked)
+    assert refused(older.get_object, **about) == "InvalidArgument"
+    assert wire.raw("GET", wire.presigned("GET", f"/{bucket}/key"), b"", {"Host": wire.host}).body
+    s3.put_object_acl(**about, ACL="public-read")
+    unsigned = wire.raw("GET", f"/{bucket}/key", b"", {"Host": f"main.localhost:{server.port}"})
+    assert (unsigned.status, unsigned.code) == (400, "InvalidArgument")
+
+
 _SSE = "x-amz-server-side-encryption"
 _ID = f"{_SSE}-aws-kms-key-id"
 _CONTEXT = f"{_SSE}-context"

@@ -24,8 +24,7 @@ from coffre.access import acl, roles
 from coffre.access.acl import NO_CONTROL, Control
 from coffre.access.patterns import Facts
 from coffre.access.policy import Asked, Policy, Statement
-from coffre.access.principals import ANONYMOUS as ANONYMOUS
-from coffre.access.principals import Principal as Principal
+from coffre.access.principals import Principal
 
 NO_FACTS: Final[Facts] = {}
 

@@ -88,6 +88,7 @@ def of_new_object(context: Context) -> tuple[str, bytes]:
     asked = header_acl(head, writer, bucket.owner_id)
     if asked is None:
         return writer, b""
+    context.authorize_acl(bucket, context.key)
     return writer, pack(_permitted(context, bucket, rule, asked, writer), writer)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from coffre.access.decision import ANONYMOUS, Principal
+from coffre.access.principals import ANONYMOUS, Principal
 from coffre.catalog.records import Identity, Store
 from coffre.s3.services import Services
 from coffre.wire.auth import Claim, Verified, hoisted, read_claim, verify
@@ -90,7 +90,14 @@ def _principal(identity: Identity, target: Target) -> Principal:
     if target.store is not None and target.store != identity.store.name:
         raise S3Error("AccessDenied")
     user = identity.user
-    return Principal(user.id, user.label, user.locked)
+    return Principal(
+        user.id,
+        user.label,
+        user.locked,
+        store=identity.store.name,
+        path=f"user/{user.label}",
+        access_key=identity.key.access_key,
+    )
 
 
 def _verify(

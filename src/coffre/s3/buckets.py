@@ -151,10 +151,3 @@ async def get_bucket_location(context: Context) -> Response:
     check_expected_owner(context.head, context.bucket)
     region = context.bucket.region
     return xml(render_location(None if region == DEFAULT_REGION else region))
-
-
-async def get_bucket_policy(context: Context) -> Response:
-    """GetBucketPolicy: no bucket has one yet. Said outright, because clients take any other answer
-    for a policy that they may not read."""
-    check_expected_owner(context.head, context.bucket)
-    raise S3Error("NoSuchBucketPolicy", BucketName=context.bucket.name)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from coffre.access.decision import Principal, decide
+from collections.abc import Mapping
+from dataclasses import replace
+
+from coffre.access.decision import Decision, decide
+from coffre.access.principals import Principal
 from coffre.catalog.interface import Committer, Reader
 from coffre.catalog.records import Bucket, Store, Version
 from coffre.s3.body import RequestBody
-from coffre.s3.control import Seen, look, resource
+from coffre.s3.control import Seen, look, resource, tags_of
+from coffre.s3.facts import RequestFacts
 from coffre.s3.services import Services
 from coffre.s3.settings import Limits
 from coffre.system.entropy import new_id
@@ -25,6 +30,7 @@ class Context:
 
     __slots__ = (
         "_bucket",
+        "_facts",
         "_seen",
         "_virtual",
         "body",
@@ -50,6 +56,7 @@ class Context:
         now_ms: int,
         virtual: bool,
         seen: Seen,
+        facts: RequestFacts,
     ) -> None:
         self.services = services
         self.head = head
@@ -62,6 +69,7 @@ class Context:
         self.now_ms = now_ms
         self._virtual = virtual
         self._seen = seen
+        self._facts = facts
 
     @property
     def bucket(self) -> Bucket:
@@ -124,12 +132,34 @@ class Context:
             raise S3Error("AccessDenied")
 
     def permits(
-        self, permission: str, bucket: Bucket, key: bytes | None, version_id: bytes | None = None
+        self,
+        permission: str,
+        bucket: Bucket,
+        key: bytes | None,
+        version_id: bytes | None = None,
+        said: Mapping[str, str] | None = None,
     ) -> bool:
-        """May the principal? `version_id` None: the current version."""
+        """May the principal? `version_id` None: the current version. `said`: facts for policies'
+        conditions that the request's body says."""
         about = (self.principal, permission, bucket, key, version_id)
         asked = resource(self.reader, *about, self._seen)
-        return decide(self.principal, permission, asked).allowed
+        facts = self._facts.about(
+            lambda: tags_of(self.reader, bucket, key, version_id, self._seen), said
+        )
+        return decide(self.principal, permission, asked, facts).allowed
+
+    def authorize_acl(self, bucket: Bucket, key: bytes) -> None:
+        """AccessDenied unless what is put may be given an ACL at once: whom a policy lets put needs
+        it to allow that too; whom the bucket's ACL lets put owns the object, and its ACL."""
+        about = (self.principal, "s3:PutObjectAcl", bucket, key, None)
+        asked = resource(self.reader, *about, self._seen)
+        if asked.policy is None:
+            return
+        decision = decide(self.principal, "s3:PutObjectAcl", asked, self._facts)
+        without = replace(asked, policy=None)
+        by_acl = decide(self.principal, "s3:PutObject", without).allowed
+        if decision is Decision.DENY or not (decision.allowed or by_acl):
+            raise S3Error("AccessDenied")
 
     def look(self, bucket: Bucket, key: bytes, version_id: bytes | None) -> Version | None:
         """The current version (`version_id` None) or a named one: the one that was decided on, for

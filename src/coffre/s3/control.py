@@ -1,6 +1,6 @@
-"""What the decision is told of a bucket's and an object's ACLs, read only where they can matter.
+"""What the decision is told of a bucket: its policy and ACLs, read only where they can matter.
 
-The owner of a bucket needs no ACL, so the requests that are most of all cost nothing here.
+The owner of a bucket without a policy needs nothing of it: the requests that are most of all.
 """
 
 from __future__ import annotations
@@ -9,7 +9,10 @@ from functools import lru_cache
 from typing import Final
 
 from coffre.access.acl import ABOUT_OBJECTS, NO_CONTROL, Control, ObjectControl
-from coffre.access.decision import Principal, Resource
+from coffre.access.decision import Resource
+from coffre.access.policy import Policy, read_policy
+from coffre.access.principals import Principal
+from coffre.access.public import is_public
 from coffre.catalog.interface import Reader
 from coffre.catalog.records import Bucket, Version
 from coffre.wire import acl, bucket_settings
@@ -22,6 +25,7 @@ Seen = dict[tuple[bytes, bytes, bytes | None], Version | None]
 ACL: Final = "acl"
 ENCRYPTION: Final = "encryption"
 OWNERSHIP: Final = "ownership"
+POLICY: Final = "policy"
 PUBLIC_ACCESS_BLOCK: Final = "public-access-block"
 _NO_BLOCK: Final = PublicAccessBlock()
 _NO_ENCRYPTION: Final = BucketEncryption()
@@ -40,6 +44,19 @@ def public_access_block(reader: Reader, bucket: Bucket) -> PublicAccessBlock:
     """What public access the bucket refuses; none where nobody said."""
     found = reader.bucket_document(bucket.id, PUBLIC_ACCESS_BLOCK)
     return _NO_BLOCK if found is None else _block(found)
+
+
+@lru_cache(maxsize=1024)
+def _policy(document: bytes, bucket: str) -> tuple[Policy, bool]:
+    """A policy that was checked when it was put, and whether it is public."""
+    policy = read_policy(document, bucket=bucket, ecs=True)
+    return policy, is_public(policy)
+
+
+def policy(reader: Reader, bucket: Bucket) -> tuple[Policy, bool] | None:
+    """The bucket's policy and whether it is public; None where there is none."""
+    found = reader.bucket_document(bucket.id, POLICY)
+    return None if found is None else _policy(found, bucket.name)
 
 
 def bucket_encryption(reader: Reader, bucket: Bucket) -> BucketEncryption:
@@ -67,10 +84,26 @@ def resource(
     A version that it looks at for that is left in `seen`: what was decided on is what must be
     served, not what has taken its place since.
     """
-    if principal.user_id == bucket.owner_id or principal.locked:
+    rules, public = policy(reader, bucket) or (None, False)
+    owns = principal.user_id == bucket.owner_id
+    if principal.locked or (owns and rules is None):
         return Resource(bucket.name, bucket.owner_id, key)
-    control = _control(reader, permission, bucket, key, version_id, seen)
-    return Resource(bucket.name, bucket.owner_id, key, control)
+    control = NO_CONTROL if owns else _control(reader, permission, bucket, key, version_id, seen)
+    restricted = public and public_access_block(reader, bucket).restrict_buckets
+    return Resource(bucket.name, bucket.owner_id, key, control, rules, restricted)
+
+
+def tags_of(
+    reader: Reader, bucket: Bucket, key: bytes | None, version_id: bytes | None, seen: Seen
+) -> dict[str, str]:
+    """The tags of a version that a policy asks about; it is left in `seen` as in `resource`."""
+    if key is None:
+        return {}
+    asked = (bucket.id, key, version_id)
+    if asked not in seen:
+        seen[asked] = look(reader, bucket, key, version_id)
+    found = seen[asked]
+    return {} if found is None else found.tags
 
 
 def _control(
@@ -85,8 +118,9 @@ def _control(
         return NO_CONTROL
     about = None
     if key is not None and permission in ABOUT_OBJECTS:
-        found = look(reader, bucket, key, version_id)
-        seen[bucket.id, key, version_id] = found
+        asked = (bucket.id, key, version_id)
+        found = seen[asked] if asked in seen else look(reader, bucket, key, version_id)
+        seen[asked] = found
         if found is not None and not found.marker:
             about = ObjectControl(found.owner_id, acl.unpack(found.acl, found.owner_id))
     ignores = public_access_block(reader, bucket).ignore_acls

@@ -6,19 +6,22 @@ target -> operation -> network rule -> signature -> zone gate -> permission -> h
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
 
-from coffre.access.decision import ANONYMOUS, SERVICE, Principal, decide
+from coffre.access.decision import SERVICE, decide
+from coffre.access.principals import ANONYMOUS, Principal
 from coffre.catalog.interface import Reader
 from coffre.catalog.records import Bucket, Store
 from coffre.s3 import cors, ecs_rules, parameters
 from coffre.s3.authenticate import authenticate, authenticate_form, with_hoisted
 from coffre.s3.body import Receive, RequestBody
 from coffre.s3.context import Context
-from coffre.s3.control import Seen, resource
+from coffre.s3.control import Seen, resource, tags_of
 from coffre.s3.deadlines import Deadlines
+from coffre.s3.facts import RequestFacts
 from coffre.s3.form_body import FormBody
 from coffre.s3.funnel import Disconnected, Funnel, Interrupted, Send, as_error, log_failure
 from coffre.s3.operation import BodyKind, Entry, On, Operation
@@ -197,7 +200,8 @@ class Gateway:
             exchange.bucket = bucket
             ecs_rules.check_bucket(bucket, operation)
         seen: Seen = {}
-        _authorize(operation, services.reader, principal, head, bucket, target.key, seen)
+        facts = RequestFacts(head, principal, claim, now_ms)
+        _authorize(operation, services.reader, facts, bucket, target.key, seen)
         charged = bucket is not None and is_charged(services.reader, principal, head, bucket)
         body = exchange.body
         if body is None:
@@ -218,6 +222,7 @@ class Gateway:
             now_ms,
             target.virtual,
             seen,
+            facts,
         )
         response = await operation.handler(context)
         if charged:
@@ -287,13 +292,13 @@ def _addressed(target: Target) -> On:
 def _authorize(
     operation: Operation,
     reader: Reader,
-    principal: Principal,
-    head: RequestHead,
+    facts: RequestFacts,
     bucket: Bucket | None,
     key: bytes | None,
     seen: Seen,
 ) -> None:
     """AccessDenied unless everything that the table asks for beforehand is permitted."""
+    principal, head = facts.principal, facts.head
     for need in operation.needs:
         if need.on in (On.SOURCE, On.EACH_KEY):
             continue  # only the handler knows on what
@@ -305,5 +310,8 @@ def _authorize(
         asked = SERVICE
         if bucket is not None:
             asked = resource(reader, principal, permission, bucket, key, version_id, seen)
-        if not decide(principal, permission, asked).allowed:
+            if asked.policy is not None:
+                told = partial(tags_of, reader, bucket, key, version_id, seen)
+                facts = facts.about(told)
+        if not decide(principal, permission, asked, facts).allowed:
             raise S3Error("AccessDenied")

@@ -95,15 +95,6 @@ BUCKET_TABLE: Final = (
         Selector("location"),
     ),
     Operation(
-        "GetBucketPolicy",
-        "GET",
-        On.BUCKET,
-        (Need("s3:GetBucketPolicy", On.BUCKET),),
-        buckets.get_bucket_policy,
-        Metering.READ,
-        Selector("policy"),
-    ),
-    Operation(
         "GetBucketVersioning",
         "GET",
         On.BUCKET,

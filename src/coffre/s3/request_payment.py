@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from coffre.access.decision import Principal
+from coffre.access.principals import Principal
 from coffre.catalog.interface import Reader
 from coffre.catalog.records import Bucket
 from coffre.s3.response import Header

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from coffre.s3 import acls, bucket_settings, tagging
+from coffre.s3 import acls, bucket_settings, policies, tagging
 from coffre.s3.bucket_settings import ACCELERATION
-from coffre.s3.control import ENCRYPTION, OWNERSHIP, PUBLIC_ACCESS_BLOCK
+from coffre.s3.control import ENCRYPTION, OWNERSHIP, POLICY, PUBLIC_ACCESS_BLOCK
 from coffre.s3.identified import Family
 from coffre.s3.operation import (
     NO_BODY,
@@ -177,14 +177,16 @@ BUCKET_SETTINGS: Final = (
         "policyStatus",
         "BucketPolicyStatus",
         "BucketPolicyStatus",
-        get=bucket_settings.lacking("NoSuchBucketPolicy"),
+        get=policies.get_bucket_policy_status,
     ),
-    _row(
-        "DeleteBucketPolicy",
-        "DELETE",
-        _bucket("DeleteBucketPolicy"),
-        bucket_settings.delete_nothing,
+    *_setting(
         "policy",
+        "BucketPolicy",
+        "BucketPolicy",
+        get=policies.get_bucket_policy,
+        put=policies.put_bucket_policy,
+        delete=bucket_settings.deleting(POLICY),
+        deletes="DeleteBucketPolicy",
     ),
     *_setting(
         "abac",

@@ -15,7 +15,7 @@ import msgspec
 
 from coffre.catalog.interface import Committer, CommitterBusy, CommitUnknown
 from coffre.catalog.link import CommitterClient
-from coffre.catalog.mutations import CloseChunk, CountDead, ReserveChunk
+from coffre.catalog.mutations import CloseChunk, CountDead, Refusal, ReserveChunk
 from coffre.config import Settings
 from coffre.service.admission import Admission
 from coffre.service.board import following
@@ -132,7 +132,7 @@ async def _unless_away(closing: Awaitable[None]) -> None:
     """Close chunks, or leave it to the next committer, which closes those of whoever is gone."""
     try:
         await closing
-    except (CommitUnknown, CommitterBusy) as error:
+    except (CommitUnknown, CommitterBusy, Refusal) as error:
         log.warning("striped chunks stay open: %s", error)
 
 
