@@ -20,6 +20,7 @@ from coffre.catalog.records import Encryption, KmsEncryption, Upload
 from coffre.s3.content import Taken
 from coffre.s3.context import Context
 from coffre.s3.control import bucket_encryption
+from coffre.s3.form_body import FormBody
 from coffre.s3.response import ENCRYPTED, Header
 from coffre.vault.keys import derive_customer_keys
 from coffre.wire.bucket_settings import BucketEncryption
@@ -75,6 +76,7 @@ async def protect(context: Context) -> Protection:
 async def _by_key_service(
     context: Context, asked: EncryptionAsked, default: BucketEncryption
 ) -> Protection:
+    _require_v4(context)
     service, store = context.services.keys, context.store
     name = asked.key if asked.algorithm else default.kms_key or None
     key = await service.usable(store, name)
@@ -157,8 +159,23 @@ async def _open_sealed(context: Context, kept: Encryption, *, read: bool = True)
     assert kept.kms is not None, "the caller looked"
     data_key = None
     if read:
+        _require_v4(context)
         data_key = await context.services.keys.open(context.store, kept.kms)
     return Protection(data_key, kept, told_of(context, kept))
+
+
+def _require_v4(context: Context) -> None:
+    """InvalidArgument unless Signature Version 4 says who asks, as on AWS. (What a form is signed
+    with stands in its fields.)"""
+    head = context.head
+    signed = (head.header(b"authorization") or "").startswith("AWS4-")
+    if not (signed or "X-Amz-Algorithm" in head.query or isinstance(context.body, FormBody)):
+        raise S3Error(
+            "InvalidArgument",
+            "Requests specifying Server Side Encryption with AWS KMS managed keys require AWS "
+            "Signature Version 4.",
+            ArgumentName="Authorization",
+        )
 
 
 def _same(brought: CustomerKey, kept: Encryption) -> Protection:
