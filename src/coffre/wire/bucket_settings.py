@@ -84,6 +84,10 @@ def render_public_access_block(kept: PublicAccessBlock) -> bytes:
     return document("PublicAccessBlockConfiguration", *flags)
 
 
+def render_policy_status(public: bool) -> bytes:
+    return document("PolicyStatus", flag("IsPublic", public))
+
+
 _KEY_NAME_LIMIT: Final = 2048
 _ENCRYPTION: Final = "ServerSideEncryptionConfiguration"
 _RULE: Final = ("ApplyServerSideEncryptionByDefault", "BucketKeyEnabled", "BlockedEncryptionTypes")
