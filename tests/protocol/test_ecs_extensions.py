@@ -370,7 +370,7 @@ def searched_bucket(client: WireClient) -> str:
         ("x-amz-meta-colour==blue or Size==50", ["b", "bare"]),
         ("(x-amz-meta-colour==red or Size==50) and Size>1", ["c", "bare"]),
         ("Size==1 or Size==20 and Size==300", ["a"]),
-        ("CreateTime>2000-01-01T00:00:00Z", ["a", "b", "c", "d", "bare"]),
+        ("CreateTime>2000-01-01T00:00:00Z and Size>300", ["d"]),
         ("Size>999999", []),
     ],
 )

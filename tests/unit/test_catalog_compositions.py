@@ -6,6 +6,7 @@ import pytest
 
 from coffre.catalog import mutations as m
 from coffre.catalog.apply_manifests import PARTS_AT_ONCE
+from coffre.catalog.audit import audit
 from coffre.catalog.ecs_mutations import Composition
 from coffre.catalog.records import Piece
 from coffre.vault.records import Blob
@@ -57,6 +58,7 @@ def test_a_composition_holds_its_sources_until_it_goes() -> None:
     rig = Written()
     rig.compose(b"one", 10, Piece(b"base", 10, 90))
     assert rig.refs() == {b"base": 1, b"one": 1, b"of one": 1}
+    assert [one for one in audit(rig.db).findings if one.kind != "striped-list"] == []
     rig.compose(b"two", 5, Piece(b"one", 5, 5), Piece(b"base", 10, 90))
     assert rig.refs() == {b"base": 1, b"one": 1, b"two": 1, b"of two": 1}
     rig.compose(b"three", 5, Piece(b"two", 0, 5))

@@ -7,7 +7,7 @@ which goes to temporary files.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +16,7 @@ import apsw
 from msgspec import Struct
 from xxhash import xxh3_64_intdigest
 
-from coffre.catalog.packing import unpack_blob, unpack_index
+from coffre.catalog.packing import unpack_blob, unpack_index, unpack_pieces
 from coffre.catalog.reader import SqliteReader
 from coffre.catalog.records import BlobName
 from coffre.vault.records import Blob, Chunk, ChunkKind, ChunkState
@@ -28,6 +28,10 @@ _REFERENCES = (
     " WHERE manifest_id IS NOT NULL GROUP BY manifest_id ORDER BY manifest_id"
 )
 _MANIFESTS = "SELECT id, refs, parts_count, blob, parts FROM manifests ORDER BY id"
+_PIECES = (
+    "SELECT m.pieces, v.encryption IS NOT NULL FROM manifests m"
+    " LEFT JOIN versions v ON v.manifest_id = m.id WHERE m.pieces IS NOT NULL GROUP BY m.id"
+)
 _ORPHANS = "SELECT manifest_id FROM orphans WHERE manifest_id = ?"
 _PARTS = "SELECT manifest_id, number, size, blob FROM parts ORDER BY manifest_id, number"
 _UPLOADS = "SELECT manifest_id, encryption IS NOT NULL FROM uploads"
@@ -115,6 +119,7 @@ def _audit_manifests(db: apsw.Connection, found: Audited, report: _Report) -> No
     """Reference counts, both ways; extents of objects that are one blob."""
     referring = iter(db.execute(_REFERENCES))
     next_one: tuple[bytes, int, int] | None = next(referring, None)
+    in_pieces = _held_by_pieces(db, found)
     for manifest, refs, parts_count, packed, index in db.execute(_MANIFESTS):
         while next_one is not None and next_one[0] < manifest:
             report("version-without-manifest", next_one[0].hex(), "a version names it in vain")
@@ -125,6 +130,7 @@ def _audit_manifests(db: apsw.Connection, found: Audited, report: _Report) -> No
             if next_one[2]:
                 found.customer_keys.add(manifest)
             next_one = next(referring, None)
+        count += in_pieces.pop(manifest, 0)
         if refs != count:
             report("references", manifest.hex(), f"counts {refs}, {count} versions refer to it")
         if not count and db.execute(_ORPHANS, (manifest,)).get is None:
@@ -136,6 +142,19 @@ def _audit_manifests(db: apsw.Connection, found: Audited, report: _Report) -> No
     for left in (next_one, *referring):
         if left is not None:
             report("version-without-manifest", left[0].hex(), "a version names it in vain")
+    for source in in_pieces:
+        report("references", source.hex(), "an object has pieces of it, and it does not exist")
+
+
+def _held_by_pieces(db: apsw.Connection, found: Audited) -> Counter[bytes]:
+    """How many manifests have pieces of another; what a customer's key protects among these."""
+    held: Counter[bytes] = Counter()
+    for packed, protected in db.execute(_PIECES):
+        sources = {piece.manifest_id for piece in unpack_pieces(packed)}
+        held.update(sources)
+        if protected:
+            found.customer_keys.update(sources)
+    return held
 
 
 def _audit_parts(db: apsw.Connection, found: Audited, report: _Report) -> None:

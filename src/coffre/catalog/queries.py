@@ -159,7 +159,7 @@ PART_BLOBS = (
 )
 CHUNKS = _CHUNK + " ORDER BY id"
 
-MANIFEST = "SELECT id, size, blob, parts FROM manifests WHERE id = ?"
+MANIFEST = "SELECT size, blob, parts, pieces FROM manifests WHERE id = ?"
 
 BUCKETS_AT_WORK = (
     _BUCKET_COLUMNS + " FROM buckets b INDEXED BY buckets_at_work"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import apsw
 
 from coffre.catalog import queries as q
-from coffre.catalog.packing import unpack_blob, unpack_index
+from coffre.catalog.packing import unpack_blob, unpack_index, unpack_pieces
 from coffre.catalog.paging import Row
 from coffre.catalog.records import Bucket, Manifest, Searched
 
@@ -19,10 +19,9 @@ class SearchReader:
         row = self._db.execute(q.MANIFEST, (manifest_id,)).get
         if row is None:
             return None
-        (_, size, blob, parts) = row
-        return Manifest(
-            manifest_id, size, None if blob is None else unpack_blob(blob), unpack_index(parts)
-        )
+        (size, blob, parts, pieces) = row
+        opened = None if blob is None else unpack_blob(blob)
+        return Manifest(manifest_id, size, opened, unpack_index(parts), unpack_pieces(pieces))
 
     def buckets_at_work(self, limit: int) -> list[Bucket]:
         return [Bucket(*row) for row in self._db.execute(q.BUCKETS_AT_WORK, (limit,))]

@@ -117,6 +117,11 @@ class Gauge(Steward):
     def _is_below(self, manifest: bytes, blob: Blob | None, below: frozenset[bytes]) -> bool:
         if blob is not None:
             return _touches(blob, below)
+        whole = self._reader.manifest(manifest)
+        if whole is not None and whole.pieces:
+            sources = {piece.manifest_id for piece in whole.pieces}
+            found = (self._reader.manifest(source) for source in sources)
+            return any(one and self._is_below(one.id, one.blob, below) for one in found)
         after = BlobName(manifest, 0)
         while parts := self._reader.part_blobs(after=after, limit=PAGE):
             for name, one in parts:
