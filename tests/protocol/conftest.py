@@ -10,6 +10,7 @@ import pytest
 
 from coffre.testing.server import Credentials, MemoryServer
 from tests.protocol.boto_client import boto
+from tests.protocol.ecs_client import MovedClock
 from tests.protocol.wire_client import WireClient
 
 _names = itertools.count()
@@ -43,3 +44,21 @@ def bucket(s3: Any) -> str:
     name = f"bucket-{next(_names)}"
     s3.create_bucket(Bucket=name)
     return name
+
+
+@pytest.fixture(scope="session")
+def clock() -> MovedClock:
+    return MovedClock()
+
+
+@pytest.fixture(scope="session")
+def ecs_server(clock: MovedClock) -> Iterator[MemoryServer]:
+    with MemoryServer(clock=clock) as running:
+        yield running
+
+
+@pytest.fixture
+def ecs(ecs_server: MemoryServer, clock: MovedClock) -> WireClient:
+    clock.ahead_ms = 0
+    user = ecs_server.create_store(f"extended-{next(_names)}", "ecs")
+    return WireClient(ecs_server.port, user)

@@ -7,9 +7,12 @@ from xml.etree import ElementTree
 
 from msgspec import Struct
 
+from coffre.stewards.emptier import Emptier
+from coffre.system.clock import SystemClock
 from coffre.testing.server import Credentials, Dialect, MemoryServer
 from tests.protocol.wire_client import Answer, WireClient
 
+ENABLED = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
 _numbers = itertools.count()
 
 
@@ -53,3 +56,20 @@ def texts(answer: Answer, name: str) -> list[str]:
     """The texts of all elements of a name, whatever namespace they are in."""
     root = ElementTree.fromstring(answer.body)
     return [one.text or "" for one in root.iter() if one.tag.rpartition("}")[2] == name]
+
+
+class MovedClock(SystemClock):
+    """The time, and what a test adds to it."""
+
+    def __init__(self) -> None:
+        self.ahead_ms = 0
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self.ahead_ms
+
+
+def let_work(server: MemoryServer) -> None:
+    """Let the steward do what waits."""
+    emptier = Emptier(server.engine.catalog, server.engine.catalog)
+    while server.call(emptier.round()).did:
+        pass
