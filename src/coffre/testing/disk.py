@@ -277,6 +277,17 @@ class RecordingDisk:
             found = (path for path, inode in self._names.items() if inode is not None)
             return sorted(path for path in found if _under(path_prefix, path))
 
+    def forget_folders(self, path_prefix: str) -> None:
+        """Folders below, which must be empty, are there no more, durably."""
+        with self._lock:
+            start = path_prefix.rstrip("/") + "/"
+            below = [path for path in self._names if path.startswith(start)]
+            assert all(self._names[path] is None for path in below), "files go before their folders"
+            for path in below:
+                del self._names[path]
+                self._first_names.pop(path, None)
+            self._namings = [one for one in self._namings if not one.path.startswith(start)]
+
     def put_back(self, path_prefix: str, older: RecordingDisk) -> None:
         """Below the prefix all is as on `older`, which gives it up. Only on an image that nothing
         was done to yet."""

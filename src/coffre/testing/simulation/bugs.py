@@ -5,14 +5,18 @@ Each replaces a piece of the engine, or lets it leave out a call, for the rest o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from coffre.catalog import recovery
 from coffre.catalog.transaction import Call, Group, Transaction
+from coffre.stewards import collector
+from coffre.stewards.collector import Collector
 from coffre.stewards.sealer import Sealer
 from coffre.testing.disk import RecordingDisk, RecordingFile
-from coffre.vault.records import Chunk
+from coffre.testing.simulation.switchboard import Requests
+from coffre.vault.moving import remove_chunk
+from coffre.vault.records import Chunk, ChunkState
 from coffre.vault.seal import remove_mirrors
 
 
@@ -69,6 +73,23 @@ def _remove_mirrors_before_the_seal_is_logged() -> None:
     Sealer._seal = hasty  # type: ignore[method-assign]
 
 
+def _remove_a_chunk_that_lives() -> None:
+    condemn = Collector._condemn_dead
+
+    async def hasty(self: Collector, chunks: Iterable[Chunk]) -> int:
+        for chunk in chunks:
+            if chunk.state is ChunkState.SEALED and chunk.appended > chunk.dead > 0:
+                remove_chunk(self._drives, chunk)
+        return await condemn(self, chunks)
+
+    Collector._condemn_dead = hasty  # type: ignore[method-assign]
+
+
+def _do_not_wait_for_open_requests() -> None:
+    Requests.oldest = lambda self: None  # type: ignore[method-assign]
+    collector._GRACE_S = 0.0
+
+
 BUGS: dict[str, Callable[[], None]] = {
     "mirrors are not synced": _skip_syncs_of(".mirror"),
     "segments are not synced": _skip_syncs_of(".segment"),
@@ -76,5 +97,7 @@ BUGS: dict[str, Callable[[], None]] = {
     "folders are not synced": _skip_syncs_of_folders,
     "answered before the log": _answer_before_the_log,
     "stale mirrors are trusted": _trust_stale_mirrors,
+    "a chunk is collected that lives": _remove_a_chunk_that_lives,
+    "open requests are not waited for": _do_not_wait_for_open_requests,
     "mirrors go before the seal is logged": _remove_mirrors_before_the_seal_is_logged,
 }

@@ -19,7 +19,7 @@ from coffre.testing.simulation.model import (
     Versioning,
     Versions,
 )
-from coffre.testing.simulation.node import Node, Sizes
+from coffre.testing.simulation.node import Node
 from coffre.vault.interface import Staged
 from coffre.vault.records import FRAME_BYTES, STRIPE_UNIT, Blob
 
@@ -38,13 +38,13 @@ class Wrong(AssertionError):
 
 @dataclass(eq=False)
 class Operation:
-    """One call of a client, or (`steward`) background work. `acked`: it was answered, well or with
+    """One call of a client, or (`background`) an operator. `acked`: it was answered, well or with
     the refusal that is right."""
 
     what: str
     run: Callable[[Node], Awaitable[None]]
     change: Change | None = None
-    steward: bool = False
+    background: bool = False
     acked: bool = False
     refused: bool = False
 
@@ -58,7 +58,7 @@ class Clients:
     """Draws operations. `bodies` has the bytes of every ETag that was ever sent."""
 
     random: Random
-    sizes: Sizes
+    inline_limit: int
     buckets: list[Bucket] = field(default_factory=list)
     bodies: dict[str, bytes] = field(default_factory=dict)
 
@@ -68,7 +68,7 @@ class Clients:
     def body(self) -> tuple[str, bytes]:
         """An ETag and its bytes; sizes lie around every border there is."""
         way = self.random.random()
-        inline, row = self.sizes.inline_limit, 12 * STRIPE_UNIT
+        inline, row = self.inline_limit, 12 * STRIPE_UNIT
         if way < 0.55:
             size = self.random.choice((0, 1, 100, self.random.randrange(5000)))
         elif way < 0.85:
@@ -108,9 +108,10 @@ class Clients:
             return self._delete(bucket, key)
         if way < 0.65:
             return self._put_abandoned(bucket, key)
-        return self._put(bucket, key)
+        return self.put(bucket, key)
 
-    def _put(self, bucket: Bucket, key: bytes) -> Operation:
+    def put(self, bucket: Bucket, key: bytes) -> Operation:
+        """A new object of any size; now and then only if there is none."""
         etag, body = self.body()
         manifest, chance = self.id(), self.random.random()
         new = chance < 0.1

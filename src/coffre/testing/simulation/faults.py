@@ -10,6 +10,9 @@ from coffre.testing.simulation.machine import Machine, Place, Trouble
 from coffre.testing.simulation.process import Process
 from coffre.vault.records import Chunk
 
+# The files that bits flip in.
+_ROTS = (".mirror", ".segment", "/superblock")
+
 
 class Faults:
     """Draws faults, and keeps to the budget."""
@@ -129,6 +132,7 @@ class Faults:
         for _ in range(count):
             place = self._random.choice(machine.places)
             files = [] if place.path in machine.troubles else machine.disk.paths(place.path)
+            files = [path for path in files if path.endswith(_ROTS)]
             if not files:
                 continue
             path = self._random.choice(files)

@@ -156,7 +156,8 @@ class _Lane:
             self.file = None
 
 
-def _done_at_once(task: Callable[[], T]) -> Future[T]:
+def done_at_once(task: Callable[[], T]) -> Future[T]:
+    """What a thread of its own would do, done before this returns."""
     future: Future[T] = Future()
     try:
         future.set_result(task())
@@ -169,7 +170,7 @@ def _done_at_once(task: Callable[[], T]) -> Future[T]:
 def without_threads() -> Iterator[None]:
     """Let landing lanes run on the loop, and superblocks be written one drive after the other."""
     kept = landing._Lane, superblock._start
-    landing._Lane, superblock._start = _Lane, _done_at_once  # type: ignore[assignment,misc]
+    landing._Lane, superblock._start = _Lane, done_at_once  # type: ignore[assignment,misc]
     try:
         yield
     finally:

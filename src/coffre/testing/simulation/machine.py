@@ -27,9 +27,9 @@ from coffre.vault.superblock import DriveLabel
 Trouble = Literal["dead", "failing", "slow", "lying", "rotten superblock", "back"]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Place:
-    """A drive's place: its folder and labels."""
+    """A drive's place: its folder, and the labels of the drive that stands there now."""
 
     path: str
     label: DriveLabel
@@ -60,7 +60,10 @@ class Machine:
     # Drives that do not hold what they should of a chunk, by chunk.
     lost: defaultdict[bytes, set[bytes]] = field(default_factory=lambda: defaultdict(set))
     full: set[str] = field(default_factory=set)
+    # Drives that were full at any time: whoever sets one aside for that has a reason.
+    filled: set[str] = field(default_factory=set)
     slow: dict[str, float] = field(default_factory=dict)
+    starts_cut: int = 0
     # The first event after which a drive can have been what it is.
     founded: int = 0
     # Of the process that runs.
@@ -86,8 +89,8 @@ class Machine:
         return self._survives(chunk, gone | self.lost[chunk.id] | {drive})
 
     def _survives(self, chunk: Chunk, gone: set[bytes]) -> bool:
-        members = [member for member in chunk.members if member]
-        left = len(set(members) - gone)
+        here = {place.label.id for place in self.places}
+        left = len(set(chunk.members) & here - gone)
         if relaid(chunk):
             return left >= chunk.k
         return left >= 1
@@ -102,13 +105,25 @@ class Machine:
         not in use without a reason is a fault of the engine's."""
         for drive in drives.all():
             trouble = self.troubles.get(drive.path)
-            if trouble == "back" and drive.state is DriveState.PRESENT:
-                del self.troubles[drive.path]
-            elif trouble is None and drive.state is not DriveState.PRESENT:
+            if not drive.path:
+                continue  # It was replaced.
+            if drive.state is DriveState.PRESENT:
+                if trouble == "back":
+                    del self.troubles[drive.path]
+            elif trouble is None and drive.state is DriveState.CHECKING and self.starts_cut:
+                # It was left out of superblocks that a start wrote before it was cut.
+                self.troubles[drive.path] = "back"
+            elif trouble is None and drive.path in self.filled:
+                self.troubles[drive.path] = "back"
+            elif trouble is None:
                 raise AssertionError(f"{drive.path} is {drive.state}: {drive.reason}, but is well")
 
-    def by_id(self, drive: bytes) -> Place:
-        return next(place for place in self.places if place.label.id == drive)
+    def renamed(self, drives: DriveSet) -> None:
+        """Take note of drives that took the place of others."""
+        for drive in drives.all():
+            for place in self.places:
+                if drive.path == place.path:
+                    place.label = DriveLabel(drive.id, place.label.node, place.label.rack)
 
     # What goes wrong
 
@@ -125,7 +140,16 @@ class Machine:
     def fill(self, place: Place, bytes_left: int) -> None:
         """Not an impaired drive: what it holds, it holds."""
         self.full.add(place.path)
+        self.filled.add(place.path)
         self.disk.full(f"{place.path}", bytes_left)
+
+    def wipe(self, place: Place) -> None:
+        """A new disk in the place of one that is gone: an empty folder."""
+        self.heal([place.path])
+        for path in self.disk.paths(place.path):
+            self.disk.unlink(path)
+        self.disk.forget_folders(place.path)
+        self.disk.settle(place.path)
 
     def heal(self, paths: Iterable[str]) -> None:
         """End what is the matter with drives; what they missed meanwhile, they lack."""
@@ -159,6 +183,7 @@ class Machine:
             self.lost[chunk].add(place.label.id)
         now.put_back(place.path, older)
         self._take_over(now)
+        self.troubles[place.path] = "back"
 
     def size(self, path: str) -> int:
         file = self.disk.open(path, "read")

@@ -1,190 +1,261 @@
-"""The whole engine in one process: what committer, worker and stewards of a node have of it."""
+"""A whole node in one process: what supervisor, committer, worker and stewards have, put together.
+
+It is opened as the committer opens it (`service.engine`) and has every steward that a node has
+(`service.stewarding`). Only the ways between processes are short: what goes through a socket or
+shared memory there is a call here.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
 
 import apsw
 
 from coffre.catalog import mutations as m
-from coffre.catalog.group import GroupCommitter, Limits
-from coffre.catalog.log_state import LogSettings
-from coffre.catalog.log_writer import LogWriter
+from coffre.catalog.group import GroupCommitter
+from coffre.catalog.link import CommitterClient
 from coffre.catalog.reader import SqliteReader
-from coffre.catalog.recovery import Recovered, recover
 from coffre.catalog.schema import open_reader
-from coffre.catalog.stamp import HybridClock
-from coffre.service.zone import close_left_chunks
-from coffre.stewards.reaper import Reaper
+from coffre.config import DriveFolder, Settings
+from coffre.service import working
+from coffre.service.engine import DrivesNode, open_engine
+from coffre.service.layout import DataFolder
+from coffre.service.local import LocalStore
+from coffre.service.repairing import Repairing
+from coffre.service.snapshots import snapshotter
+from coffre.service.stewarding import Means, stewards
+from coffre.service.verify import Verdict, verify
+from coffre.service.zone import World, close_left_chunks
+from coffre.stewards.runner import Runner
 from coffre.stewards.sealer import Sealer
-from coffre.stewards.shape import Steward
+from coffre.stewards.snapshotter import Snapshotter
 from coffre.system.entropy import SeededEntropy
 from coffre.testing.simulation.machine import Machine
+from coffre.testing.simulation.switchboard import Requests, Switchboard
 from coffre.vault.blobs import FramedVault
-from coffre.vault.drives import Drive, DriveSet, DriveState
-from coffre.vault.headers import Origin
-from coffre.vault.keys import RootKey
-from coffre.vault.records import Chunk, Extent, Geometry
+from coffre.vault.drives import Drive, DriveSet
+from coffre.vault.keys import RootKeys, create_root_key
+from coffre.vault.records import Extent
 from coffre.vault.store import DriveChunkStore
 from coffre.vault.striped import StripedWriter
 from coffre.vault.superblock import Superblock, SuperblockStore
 
 ZONE = 1
-ROOT = RootKey(bytes(range(32)))
-WANTED = Geometry(12, 4)
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """Bytes: everything small, so that much happens in little time."""
+class Choices:
+    """What a seed draws of a node's settings. Bytes and seconds: all small, so that much happens
+    in little time."""
 
-    landing: int
     inline_limit: int
-    ahead: int
-    wal: int
+    seal_after: float
+    snapshot_every: float
+    scrub_every: float
+    collect_at: float
+
+    def settings(self, machine: Machine, folder: Path) -> Settings:
+        return Settings(
+            data=str(folder),
+            drives=tuple(
+                DriveFolder(place.path, place.label.node, place.label.rack)
+                for place in machine.places
+            ),
+            drive_reserve=1 << 20,
+            inline_limit=self.inline_limit,
+            seal_after=self.seal_after,
+            snapshot_every=self.snapshot_every,
+            scrub_days=self.scrub_every / (24 * 3600),
+            collect_at=self.collect_at,
+            follower=False,
+        )
 
 
-def found_zone(machine: Machine) -> None:
-    """Superblocks of an empty zone on new drives."""
-    labels = tuple(place.label for place in machine.places)
-    superblock = Superblock("test", "one", ZONE, 0, labels, WANTED, 3)
-    store = SuperblockStore(machine.disk, ROOT, machine.entropy)
-    store.write(superblock, _drives(machine))
-    machine.founded = len(machine.disk.journal)
-
-
-def newest_superblock(machine: Machine) -> Superblock:
-    """The one that a start would go by. Raises TooFewSuperblocks."""
-    store = SuperblockStore(machine.disk, ROOT, SeededEntropy(0))
-    return store.load([place.path for place in machine.places]).best
-
-
-def _drives(machine: Machine) -> list[Drive]:
-    return [
+def found_zone(machine: Machine, settings: Settings) -> None:
+    """A root key, and superblocks of an empty zone on new drives."""
+    folder = DataFolder(Path(settings.data))
+    root_key = create_root_key(str(folder.root_key), machine.entropy)
+    superblock = Superblock(
+        region=settings.region,
+        zone=settings.zone,
+        zone_number=ZONE,
+        epoch=0,
+        drives=tuple(place.label for place in machine.places),
+        geometry=settings.coding,
+        landing_copies=settings.landing_copies,
+    )
+    drives = [
         Drive(place.label.id, place.path, place.label.node, place.label.rack)
         for place in machine.places
     ]
+    SuperblockStore(machine.disk, root_key, machine.entropy).write(superblock, drives)
+    machine.founded = len(machine.disk.journal)
+
+
+def newest_superblock(machine: Machine, root_keys: RootKeys) -> Superblock:
+    """The one that a start would go by. Raises TooFewSuperblocks."""
+    store = SuperblockStore(machine.disk, root_keys, SeededEntropy(0))
+    return store.load([place.path for place in machine.places]).best
+
+
+@dataclass(eq=False)
+class Background:
+    """What the stewards' process has."""
+
+    sealer: Sealer
+    snapshotter: Snapshotter
+    repairing: Repairing
+    runner: Runner
+    local: LocalStore
+
+    @classmethod
+    async def start(
+        cls, settings: Settings, folder: DataFolder, world: World, engine: DrivesNode
+    ) -> Background:
+        committer = cast(CommitterClient, engine.committer)
+        sealer = Sealer(engine.reader, engine.committer, engine.drives, settings.coding)
+        local = LocalStore(folder.local)
+        facts, reader, drives = engine.facts, engine.reader, engine.drives
+        means = Means(settings, facts, folder, world, reader, committer, drives, local)
+        keeper = snapshotter(settings, facts, folder, world, reader, drives, engine.snapshots)
+        repair = Repairing(
+            settings, facts, folder, world, reader, committer, drives, local, sealer.seal_now
+        )
+        runner = Runner(stewards(means, sealer, keeper, repair), world.clock, local)
+        await repair.start(runner)
+        runner.start()
+        return cls(sealer, keeper, repair, runner, local)
+
+    async def scrub(self) -> None:
+        """Have everything read, as `coffre steward run scrubber` does, and wait for the end."""
+        scrubber = self.repairing.scrubber
+        await self.runner.run_now(scrubber.name)
+        while not scrubber.current.ended_ms:  # noqa: ASYNC110  (it takes rounds of its own)
+            await asyncio.sleep(1)
 
 
 @dataclass(eq=False)
 class Node:
     """A process between its start and its end."""
 
-    machine: Machine
-    drives: DriveSet
-    recovered: Recovered
+    engine: DrivesNode
     committer: GroupCommitter
-    rows: apsw.Connection
     reader: SqliteReader
+    rows: apsw.Connection
+    drives: DriveSet
     striped: StripedWriter
     chunks: DriveChunkStore
     vault: FramedVault
-    sealer: Sealer
-    stewards: list[Steward]
+    background: Background
+    requests: Requests
+    folder: DataFolder
+    world: World
     committing: asyncio.Task[None]
+    keeping: asyncio.Task[None]
+    stop_engine: Callable[[], None]
 
     @classmethod
-    async def start(cls, machine: Machine, catalog: str, sizes: Sizes, *, owner: str) -> Node:
-        """Recover and go on. Raises what recovery raises."""
-        disk, clock, entropy = machine.disk, machine.clock, machine.entropy
-        drives = DriveSet(disk, _drives(machine))
-        superblocks = SuperblockStore(disk, ROOT, entropy)
-        loaded = superblocks.load([place.path for place in machine.places])
-        for drive in drives.all():
-            if loaded.per_path[drive.path].superblock is None:
-                drives.mark(drive.id, DriveState.MISSING)
-        recovered = await recover(
-            catalog=catalog,
-            superblock=loaded.best,
-            drives=drives,
-            superblocks=superblocks,
-            roots=ROOT,
-            clock=clock,
+    async def start(
+        cls, machine: Machine, settings: Settings, switchboard: Switchboard, *, owner: str
+    ) -> Node:
+        """Recover and go on. Raises StartRefused and what else a start raises."""
+        folder = DataFolder(Path(settings.data))
+        os.chdir(folder.root)
+        world = World(machine.clock, machine.entropy, machine.disk)
+        opened = await open_engine(settings, world)
+        engine, committer = opened.node, opened.committer
+        switchboard.connect(engine)
+        loop = asyncio.get_running_loop()
+        committing = loop.create_task(opened.run())
+        keeping = loop.create_task(engine.keep_drives())
+        await engine.keys.resume(beside_others=False)
+        await close_left_chunks(engine.reader, committer, lambda other: other != owner)
+        striped = working._striped(
+            owner,
+            settings,
+            engine.facts,
+            engine.root_keys,
+            engine.drives,
+            cast(CommitterClient, committer),
+            world,
         )
-        settings = LogSettings(capacity=sizes.landing, ahead=sizes.ahead)
-        writer = LogWriter(
-            recovered.start,
-            roots=ROOT,
-            drives=drives,
-            superblocks=superblocks,
-            clock=clock,
-            entropy=entropy,
-            settings=settings,
+        working._heed_changes(engine.drives, striped)
+        background = await Background.start(settings, folder, world, engine)
+        chunks = DriveChunkStore(
+            engine.drives,
+            world.disk,
+            engine.reader,
+            world.clock,
+            striped=striped,
+            notice=switchboard.notice,
         )
-        committer = GroupCommitter(
-            recovered.db,
-            writer,
-            HybridClock(clock, entropy, ZONE, recovered.last_order),
-            limits=Limits(wal_bytes=sizes.wal),
-        )
-        rows = open_reader(catalog)
-        reader = SqliteReader(rows)
-        striped = _striped(machine, drives, committer, owner, recovered.start.superblock.epoch)
-        chunks = DriveChunkStore(drives, disk, reader, clock, striped=striped)
 
         async def count_dead(extents: tuple[Extent, ...]) -> None:
             await committer.commit(m.CountDead(extents))
 
         vault = FramedVault(
             chunks,
-            clock,
-            entropy,
+            world.clock,
+            world.entropy,
             ZONE,
             count_dead=count_dead,
-            inline_limit=sizes.inline_limit,
+            inline_limit=settings.inline_limit,
         )
-        committing = asyncio.get_running_loop().create_task(committer.run())
-        await close_left_chunks(reader, committer, lambda other: other != owner)
-        sealer = Sealer(reader, committer, drives, WANTED)
-        stewards: list[Steward] = [sealer, Reaper(reader, committer, clock)]
+        rows = open_reader(str(folder.catalog))
         return cls(
-            machine,
-            drives,
-            recovered,
-            committer,
-            rows,
-            reader,
-            striped,
-            chunks,
-            vault,
-            sealer,
-            stewards,
-            committing,
+            engine=engine,
+            committer=committer,
+            reader=SqliteReader(rows),
+            rows=rows,
+            drives=engine.drives,
+            striped=striped,
+            chunks=chunks,
+            vault=vault,
+            background=background,
+            requests=switchboard.open_requests,
+            folder=folder,
+            world=world,
+            committing=committing,
+            keeping=keeping,
+            stop_engine=opened.stop,
         )
 
     async def stop(self) -> None:
         """As SIGTERM stops a node: what is queued is done, and the stop is marked clean."""
+        await self.background.runner.stop()
         await self.striped.drain()
-        self.committer.stop()
+        self.keeping.cancel()
+        self.stop_engine()
         await self.committing
 
     def close(self) -> None:
         """Let go of SQLite's files."""
         self.chunks.close()
         self.rows.close()
-        self.recovered.db.close()
+        self.background.repairing.close()
+        self.background.local.close()
 
+    async def replace_drive(self, path: str) -> None:
+        """`coffre drive replace`."""
+        await self.engine.changes.replace(path)
 
-def _striped(
-    machine: Machine, drives: DriveSet, committer: GroupCommitter, owner: str, epoch: int
-) -> StripedWriter:
-    async def reserve(chunk: Chunk) -> None:
-        await committer.commit(
-            m.ReserveChunk(chunk.id, chunk.owner, chunk.epoch, chunk.k, chunk.m, chunk.members)
+    async def verify(self) -> Verdict:
+        """`coffre verify --deep`."""
+        return await verify(
+            self.folder,
+            self.drives,
+            self.world,
+            deep=True,
+            online=True,
+            pace=_unhurried,
+            progress=lambda what, done, of: None,
         )
 
-    async def close(chunk_id: bytes) -> None:
-        await committer.commit(m.CloseChunk(chunk_id))
 
-    return StripedWriter(
-        drives,
-        reserve,
-        close,
-        owner=owner,
-        epoch=epoch,
-        origin=Origin("test", "one", ZONE, ROOT.id),
-        entropy=machine.entropy,
-        clock=machine.clock,
-        wanted=WANTED,
-    )
+async def _unhurried(size: int) -> None:
+    """Nobody else reads."""

@@ -13,12 +13,16 @@ from typing import Any, TypeVar
 
 import apsw
 
+from coffre.config import Settings
 from coffre.testing.disk import PowerLost
 from coffre.testing.simulation.loop import Stuck, VirtualLoop
 from coffre.testing.simulation.machine import Machine
-from coffre.testing.simulation.node import Node, Sizes, newest_superblock
+from coffre.testing.simulation.node import Node, newest_superblock
+from coffre.testing.simulation.switchboard import Switchboard
+from coffre.vault.keys import RootKeyFile
 
 T = TypeVar("T")
+_LAST_TURNS = 10
 Trace = Callable[[str], None]
 
 
@@ -26,18 +30,18 @@ class Process:
     """Runs a node in loops of its own, one for each life. The catalog's file is on a real disk;
     what a crash leaves of it is drawn: the newest state, an earlier one, damage, or nothing."""
 
-    def __init__(
-        self, machine: Machine, random: Random, catalog: Path, sizes: Sizes, trace: Trace
-    ) -> None:
+    def __init__(self, machine: Machine, random: Random, settings: Settings, trace: Trace) -> None:
         self.machine = machine
-        self.sizes = sizes
+        self.settings = settings
+        self.switchboard = Switchboard()
         self.trace = trace
         self.lives = 0
         self.complaints: list[str] = []
         # Bytes of the catalog's WAL that an earlier life left: synced, or read again by a start.
         self._wal_found = 0
+        self.stewards_log = _Broken(self.complaints)
         self._random = random
-        self._catalog = catalog
+        self._catalog = Path(settings.data) / "catalog.sqlite"
         self._loop: VirtualLoop | None = None
         self._node: Node | None = None
         # Committed states for a crash to bring back: the catalog's file, its WAL, and how many
@@ -58,6 +62,15 @@ class Process:
         """Did the committer end by itself?"""
         return self.node.committing.done()
 
+    def complaints_so_far(self) -> list[str]:
+        """Faults that nobody heard of: tasks that failed unseen, stewards that broke down."""
+        complaints = list(self.complaints)
+        self.complaints.clear()
+        if self._loop is not None:
+            complaints += self._loop.complaints
+            self._loop.complaints.clear()
+        return complaints
+
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         """Run `work` beside the node's own tasks. Raises PowerLost, Stuck, what it raises."""
         assert self._loop is not None
@@ -74,10 +87,9 @@ class Process:
         self._loop = machine.loop = loop
         asyncio.set_event_loop(loop)
         owner = f"worker-{self.lives}"
-        self._node = self.do(Node.start(machine, str(self._catalog), self.sizes, owner=owner))
-        self._node.drives.reserve_bytes = 1 << 20
-        recovered = self._node.recovered
-        self.trace(f"  started: {recovered.way}, {recovered.replayed} records")
+        self._node = self.do(Node.start(machine, self.settings, self.switchboard, owner=owner))
+        recovery = self._node.engine.facts.recovery
+        self.trace(f"  started: {recovery['way']}, {recovery['records']} records")
         machine.noticed(self._node.drives)
 
     def stop(self) -> None:
@@ -119,6 +131,9 @@ class Process:
             Path(f"{self._catalog}{name}").unlink(missing_ok=True)
 
     def _leave_catalog(self, power: bool) -> None:
+        if self._random.random() < 0.2:
+            for path in self._catalog.parent.glob("local.db*"):
+                path.unlink()
         newest = self._kept[-1] if self._kept else (b"", b"", 0)
         way = self._random.random()
         self.lose_catalog()
@@ -132,7 +147,7 @@ class Process:
         elif way < 0.45:
             main, wal, _ = self._random.choice(self._kept)
             self.trace("  the catalog's file is an earlier one")
-        elif way < 0.55 and not newest_superblock(self.machine).clean:
+        elif way < 0.55 and not self._stopped_well():
             # After a clean stop a start reads no more than it needs.
             damaged = bytearray(main)
             damaged[self._random.randrange(len(main))] ^= 1 << self._random.randrange(8)
@@ -141,23 +156,26 @@ class Process:
         self._catalog.write_bytes(main)
         Path(f"{self._catalog}-wal").write_bytes(wal)
 
+    def _stopped_well(self) -> bool:
+        root_key = RootKeyFile(self.settings.inside("root.key"))
+        return newest_superblock(self.machine, root_key).clean
+
     def _bury(self) -> None:
         """Let what is left of a life end, unseen by the disk."""
         loop, self._loop = self._loop, None
         node, self._node = self._node, None
         assert loop is not None
-        # What ends from now on ends with the life.
-        self.complaints += loop.complaints
         logging.disable(logging.CRITICAL)
         try:
-            with suppress(RuntimeError):  # The loop may have been about to stop.
-                loop.do(asyncio.sleep(0))
             tasks = asyncio.all_tasks(loop)
             for task in tasks:
                 task.cancel()
-            with suppress(Stuck, PowerLost):
-                if tasks:
-                    loop.do(asyncio.wait(tasks, timeout=60))
+            for _ in range(_LAST_TURNS):
+                # The loop may have been about to stop; a power loss goes through whoever waits.
+                with suppress(RuntimeError, Stuck, PowerLost):
+                    loop.do(asyncio.sleep(1))
+                if not asyncio.all_tasks(loop):
+                    break
             loop.do(loop.shutdown_asyncgens())
             if node is not None:
                 with suppress(apsw.Error):
@@ -182,3 +200,15 @@ def _synced_part(main: bytes, index: bytes) -> int:
 def _summary(fates: dict[str, Any]) -> str:
     values = list(fates.values())
     return ", ".join(f"{values.count(fate)} {fate}" for fate in sorted(set(values)))
+
+
+class _Broken(logging.Handler):
+    """Hears of stewards whose round ended in what they do not expect."""
+
+    def __init__(self, complaints: list[str]) -> None:
+        super().__init__(logging.ERROR)
+        self._complaints = complaints
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info and record.exc_info[0]:
+            self._complaints.append(self.format(record))

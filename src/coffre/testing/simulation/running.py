@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,11 +24,11 @@ from msgspec import Struct
 from msgspec.json import decode
 
 from coffre.testing.simulation.bugs import BUGS
-from coffre.testing.simulation.loop import without_threads
 from coffre.testing.simulation.scenario import Scenario
+from coffre.testing.simulation.switchboard import in_one_process
 
 # A seed takes a second or two; one that takes this long goes round in circles.
-MOST_SECONDS = 120
+MOST_SECONDS = 60
 _TAIL = 60
 
 
@@ -55,18 +56,25 @@ def run_seed(seed: int, *, trace: bool = False) -> Outcome:
     """One seed in this process. Its catalog is in a folder of memory where there is one."""
     shm = Path("/dev/shm")  # noqa: S108
     folder = Path(tempfile.mkdtemp(prefix="coffre-sim-", dir=shm if shm.is_dir() else None))
-    began = time.perf_counter()
+    began = time.process_time()
     scenario = Scenario(seed, folder, _print if trace else None)
     failure = ""
+    stewards = logging.getLogger("coffre.steward")
     try:
-        with without_threads(), _at_most(MOST_SECONDS):
+        stewards.addHandler(scenario.process.stewards_log)
+        # What is left of a life that was cut short has nobody to complain to.
+        sys.unraisablehook = lambda unraisable: None
+        with in_one_process(scenario.process.switchboard), _at_most(MOST_SECONDS):
             scenario.run()
     except Exception:
         failure = traceback.format_exc()
     finally:
+        stewards.removeHandler(scenario.process.stewards_log)
+        os.chdir("/")
         shutil.rmtree(folder)
         gc.collect()
-    seconds = round(time.perf_counter() - began, 3)
+        sys.unraisablehook = sys.__unraisablehook__
+    seconds = round(time.process_time() - began, 3)
     digest = hashlib.sha256("\n".join(scenario.steps).encode()).hexdigest()[:16]
     return Outcome(seed, seconds, digest, failure, scenario.steps)
 
@@ -103,10 +111,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--bug", default="", choices=["", *BUGS])
     chosen = parser.parse_args(arguments)
     logging.basicConfig(
-        level=logging.INFO if chosen.trace else logging.CRITICAL + 1,
+        level=logging.INFO if chosen.trace else logging.ERROR,
         format="    %(name)s: %(message)s",
         stream=sys.stdout,
     )
+    if not chosen.trace:
+        logging.getLogger().handlers[:] = [logging.NullHandler()]
+    # Work that was cut before it began is never awaited.
+    warnings.simplefilter("ignore", RuntimeWarning)
     if chosen.bug:
         BUGS[chosen.bug]()
     failed = False
@@ -131,12 +143,14 @@ def _print(line: str) -> None:
 
 @contextmanager
 def _at_most(seconds: int) -> Iterator[None]:
+    """Of the processor's time, whoever else wants it."""
+
     def over(number: int, frame: object) -> None:
         raise TimeoutError(f"still not done after {seconds} s")
 
-    signal.signal(signal.SIGALRM, over)
-    signal.alarm(seconds)
+    signal.signal(signal.SIGVTALRM, over)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)

@@ -15,6 +15,7 @@ from coffre.testing.disk import PowerLost
 from coffre.testing.simulation.clients import (
     DATA_KEY,
     KEY_ID,
+    KEYS,
     OWNER,
     STORE,
     UNAVAILABLE,
@@ -27,12 +28,15 @@ from coffre.testing.simulation.clients import (
 from coffre.testing.simulation.faults import Faults
 from coffre.testing.simulation.machine import Machine, places
 from coffre.testing.simulation.model import Bucket
-from coffre.testing.simulation.node import ROOT, Node, Sizes, found_zone
+from coffre.testing.simulation.node import Choices, Node, found_zone
 from coffre.testing.simulation.process import Process, Trace
+from coffre.vault.drives import DriveState
 from coffre.vault.interface import StorageFull
 from coffre.vault.superblock import SuperblockNotWritten
 
-STEPS = 30
+STEPS = 24
+# Twenty seconds each, at the end: until all drives are in use and all chunks are whole.
+_MOST_ROUNDS = 20
 _UNANSWERED = (CommitUnknown, CommitterBusy)
 
 
@@ -48,11 +52,12 @@ class Scenario:
         self.steps: list[str] = []
         self._trace = trace
         draw = self.random
-        sizes = Sizes(
-            landing=draw.choice((64, 128, 256)) * 1024,
+        choices = Choices(
             inline_limit=draw.choice((4, 24, 70, 100)) * 1024,
-            ahead=draw.choice((0, 4096, 8192)),
-            wal=draw.choice((64, 512)) * 1024,
+            seal_after=draw.choice((5.0, 60.0)),
+            snapshot_every=draw.choice((10.0, 60.0, 3600.0)),
+            scrub_every=draw.choice((30.0, 300.0)),
+            collect_at=draw.choice((0.1, 0.3, 0.6)),
         )
         self.machine = Machine(
             _stream(draw.random()),
@@ -60,9 +65,9 @@ class Scenario:
             ManualClock(),
             SeededEntropy(draw.getrandbits(64)),
         )
-        catalog = folder / "catalog.sqlite"
-        self.process = Process(self.machine, _stream(draw.random()), catalog, sizes, self.say)
-        self.clients = Clients(_stream(draw.random()), sizes)
+        settings = choices.settings(self.machine, folder)
+        self.process = Process(self.machine, _stream(draw.random()), settings, self.say)
+        self.clients = Clients(_stream(draw.random()), choices.inline_limit)
         self.faults = Faults(_stream(draw.random()), self.machine, self.process)
         self._checking = _stream(draw.random())
 
@@ -75,7 +80,7 @@ class Scenario:
 
     def run(self) -> None:
         """Raises Wrong, or whatever the engine did wrong."""
-        found_zone(self.machine)
+        found_zone(self.machine, self.process.settings)
         self.process.start()
         self.process.do(self._found())
         for number in range(STEPS):
@@ -86,9 +91,10 @@ class Scenario:
 
     async def _found(self) -> None:
         commit = self.process.node.committer.commit
+        root = self.process.node.engine.root_keys.current
         tenant = self.clients.id()
         await commit(m.CreateTenant(tenant, "tenant"))
-        await commit(m.CreateStore(STORE, "store", tenant, KEY_ID, ROOT.id, ROOT.wrap(DATA_KEY)))
+        await commit(m.CreateStore(STORE, "store", tenant, KEY_ID, root.id, root.wrap(DATA_KEY)))
         for name in ("one", "two", "three"):
             bucket = Bucket(self.clients.id(), name)
             await commit(m.CreateBucket(bucket.id, STORE, name, OWNER, "us-east-1"))
@@ -119,7 +125,7 @@ class Scenario:
         operations = self._draw_operations()
         work: list[Operation] = list(operations)
         if self.random.random() < 0.45:
-            work.append(self._steward_work())
+            work.append(self._operators_work())
         if self.random.random() < 0.3:
             self.faults.during()
         if self.random.random() < 0.35:
@@ -139,29 +145,33 @@ class Scenario:
         drawn = [self.clients.draw(taken) for _ in range(self.random.randint(1, 9))]
         return [operation for operation in drawn if operation is not None]
 
-    def _steward_work(self) -> Operation:
-        node = self.process.node
-        if self.random.random() < 0.25:
+    def _operators_work(self) -> Operation:
+        """What an operator asks for, or a steward that is woken."""
+        background = self.process.node.background
+        names = [standing.name for standing in background.runner.standings()]
+        wanted = self.random.choice(("seal", "snapshot", *names))
 
-            async def seal_now(node: Node) -> None:
-                await node.sealer.seal_now()
+        async def work(node: Node) -> None:
+            if wanted == "seal":
+                await node.background.sealer.seal_now()
+            elif wanted == "snapshot":
+                await node.background.snapshotter.take_now()
+            else:
+                await node.background.runner.run_now(wanted)
 
-            return Operation("seal now", seal_now, steward=True)
-        steward = self.random.choice(node.stewards)
-
-        async def rounds(node: Node) -> None:
-            for _ in range(10):
-                if (await steward.round()).again:
-                    break
-
-        return Operation(f"rounds of the {steward.name}", rounds, steward=True)
+        return Operation(f"{wanted} now", work, background=True)
 
     async def _all(self, node: Node, work: list[Operation]) -> None:
-        await asyncio.gather(*(self._one(node, operation) for operation in work))
+        spread = self._checking.choice((0.0, 0.0, 0.1, 3.0))
+        pauses = [self._checking.random() * spread for _ in work]
+        ones = (self._one(node, one, pause) for one, pause in zip(work, pauses, strict=True))
+        await asyncio.gather(*ones)
 
-    async def _one(self, node: Node, operation: Operation) -> None:
+    async def _one(self, node: Node, operation: Operation, pause: float) -> None:
+        await asyncio.sleep(pause)
         try:
-            await operation.run(node)
+            with node.requests.open(self.machine.clock.monotonic(), operation.background):
+                await operation.run(node)
         except _UNANSWERED:
             return
         except m.Refusal as refusal:
@@ -171,7 +181,7 @@ class Scenario:
             self._excuse(operation, error, True)
             operation.refused = True
         except OSError as error:
-            self._excuse(operation, error, operation.steward)
+            self._excuse(operation, error, operation.background)
             operation.refused = True
         operation.acked = True
         if operation.change is not None and not operation.refused:
@@ -226,6 +236,7 @@ class Scenario:
                 break
             except PowerLost:
                 self.process.crash(power=self.random.random() < 0.7)
+                self.machine.starts_cut += 1
                 attempts += 1
         self.machine.disk.calm()
         for operation in operations:
@@ -270,6 +281,8 @@ class Scenario:
         """Compare listings and counters, and with `whole` every byte."""
         node = self.process.node
         self.machine.noticed(node.drives)
+        if complaints := self.process.complaints_so_far():
+            raise Wrong(f"nobody awaited: {complaints}")
         self.faults.look(node.reader.chunks())
         for bucket in self.clients.buckets:
             found = observe(node, bucket)
@@ -305,26 +318,68 @@ class Scenario:
                         await self.clients.check_bytes(node, version, 0, version.size)
 
     def _end(self) -> None:
-        """All drives are back, all work is done: everything is as it should be, and the log alone
-        gives the same again."""
+        """All drives are back and repaired: everything is as it should be, and the log alone gives
+        the same again."""
         self.say("the end")
         self.faults.heal_all()
+        # Chunks that workers still write to are not read for rot: let them be closed.
         self.process.stop()
         self._come_back([])
-        self.faults.heal_all()
-        for _ in range(3):
-            self._through(lambda: self.process.do(self._work_off(self.process.node)))
-            self._through(lambda: self.process.do(asyncio.sleep(61)))
+        self._wait_until_whole()
+        # What rotted is known when all of it was read.
+        self._through(lambda: self.process.do(self.process.node.background.scrub()))
+        self._wait_until_whole()
+        # What was sealed at once stands in superblocks, until the next group says so in rows.
+        self._through(lambda: self.process.do(self._all(self.process.node, self._one_put())))
         self._look(whole=True)
+        verdict = self.process.do(self.process.node.verify())
+        if not verdict.ok:
+            raise Wrong(f"{verdict.verdict}: {verdict.findings}")
         self.process.stop()
         self.process.lose_catalog()
         self.say("  the catalog's file is lost")
         self._come_back([])
-        if self.process.complaints:
-            raise Wrong(f"nobody saw: {self.process.complaints}")
 
-    async def _work_off(self, node: Node) -> None:
-        for steward in node.stewards:
-            for _ in range(200):
-                if (await steward.round()).again:
-                    break
+    def _one_put(self) -> list[Operation]:
+        return [self.clients.put(self.clients.buckets[0], KEYS[0])]
+
+    def _wait_until_whole(self) -> None:
+        wrong: list[str] = []
+        for _ in range(_MOST_ROUNDS):
+            self.process.node.background.repairing.repairer.hasten()
+            self._through(lambda: self.process.do(asyncio.sleep(20)))
+            self._replace_what_is_gone()
+            self.machine.noticed(self.process.node.drives)
+            if not (wrong := self._not_whole(self.process.node)):
+                return
+        raise Wrong(f"not whole again after {20 * _MOST_ROUNDS} s: {wrong}")
+
+    def _replace_what_is_gone(self) -> None:
+        """As an operator does with a drive that does not come back: another takes its place."""
+        for drive in self.process.node.drives.all():
+            if drive.path and drive.state is DriveState.MISSING:
+                place = next(one for one in self.machine.places if one.path == drive.path)
+                self.say(f"  {drive.path} is replaced by an empty one: {drive.reason}")
+                self.machine.wipe(place)
+                self.process.do(self.process.node.replace_drive(drive.path))
+        self.machine.renamed(self.process.node.drives)
+
+    def _not_whole(self, node: Node) -> list[str]:
+        """What repair has still to do."""
+        repairer = node.background.repairing.repairer
+        wrong = [
+            f"{drive.path} is {drive.state}: {drive.reason}"
+            for drive in node.drives.all()
+            if drive.reason and drive.path
+        ]
+        wrong += [
+            f"{one.name}: {one.last_error}"
+            for one in node.background.runner.standings()
+            if one.last_error
+        ]
+        if repairer.look is None or repairer.answered < repairer.asked:
+            return [*wrong, "the repairer did not recount"]
+        wrong += [f"{stuck.job.chunk.id.hex()}: {stuck.reason}" for stuck in repairer.stuck]
+        if repairer.look.below or not repairer.recounted.clean:
+            wrong.append(f"{len(repairer.look.below)} chunks are below target")
+        return wrong
