@@ -10,7 +10,9 @@ from coffre.catalog.ecs_mutations import SetStore
 from coffre.s3.ecs_rules import UNSUPPORTED
 from coffre.s3.operation import On
 from coffre.testing.server import Dialect, MemoryServer
+from tests.protocol.boto_client import boto
 from tests.protocol.ecs_client import Stores, make_stores, new_bucket, texts
+from tests.protocol.test_post_object import form, post, signed
 from tests.protocol.wire_client import WireClient, read_answer, render
 
 DIALECTS: tuple[Dialect, ...] = ("aws", "ecs")
@@ -384,8 +386,10 @@ def test_the_profile_spec_refuses_exactly_what_the_table_lists(
     server.commit(SetStore(store.id, profile="spec"))
     for method, path in asked:
         if (method, path) == ("POST", f"/{bucket}"):
-            continue  # a form; asked below
-        answer = client.send(method, path, b"<x/>" if method != "GET" else b"")
+            fields = signed(boto(server, client.user), bucket, "by-form")
+            answer = post(client, bucket, form(fields))
+        else:
+            answer = client.send(method, path, b"<x/>" if method != "GET" else b"")
         assert (answer.status, answer.code) == (501, "NotImplemented"), (method, path)
     assert {path: client.send(method, path).status for method, path in allowed} == before
     server.commit(SetStore(store.id, profile="full"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from coffre.catalog import schema
+from coffre.catalog import queries, schema
 from coffre.catalog.migrations import SCHEMA_VERSION
 from coffre.catalog.schema import LOGGED_TABLES, LogPosition, SchemaMismatch
 
@@ -152,3 +152,9 @@ def test_a_foreign_or_newer_file_is_refused_untouched(tmp_path: Path) -> None:
         with pytest.raises(SchemaMismatch):
             schema.open_writer(str(path))
         assert path.read_bytes() == content
+
+
+def test_a_page_of_a_search_begins_where_the_last_one_ended(db: apsw.Connection) -> None:
+    for statement in (queries.SEARCH_CURRENT, queries.SEARCH_OLD):
+        ((*_, plan),) = db.execute("EXPLAIN QUERY PLAN " + statement, (0,) * 8)
+        assert "(value,sort_key,ord,zone)>(?,?,?,?)" in str(plan), plan

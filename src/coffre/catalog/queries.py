@@ -167,8 +167,8 @@ BUCKETS_AT_WORK = (
 )
 VERSION_AT = _VERSION + " AND v.ord = ? AND v.zone = ?"
 _SEARCH = (
-    " WHERE bucket_id = ? AND number = ? AND latest = {latest} AND value >= ? AND value < ?"
-    " AND (value, sort_key, ord, zone) > (?, ?, ?, ?)"
+    " WHERE bucket_id = ? AND number = ? AND latest = {latest}"
+    " AND (value, sort_key, ord, zone) > (?, ?, ?, ?) AND value < ?"
     " ORDER BY value, sort_key, ord, zone LIMIT ?"
 )
 _SEARCHED = "SELECT value, sort_key, ord, zone FROM search_values INDEXED BY "

@@ -37,7 +37,9 @@ class SearchReader:
         older: bool,
         limit: int,
     ) -> list[Searched]:
-        asked = (bucket.id, number, lower, upper, *after, limit)
+        # One lower bound: with two, SQLite would walk to the second from the first.
+        start = max(after, (lower, b"", -1, -1))
+        asked = (bucket.id, number, *start, upper, limit)
         with self._db:
             rows: list[Row] = self._db.execute(q.SEARCH_CURRENT, asked).fetchall()
             if older:
