@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import sys
@@ -61,6 +62,8 @@ for _command in (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code; never raises and never shows a traceback."""
+    # But for a crash in foreign code, which ends the process: where each thread was.
+    faulthandler.enable(sys.__stderr__ or 2)
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         result = root.main(arguments, prog_name="coffre", standalone_mode=False)

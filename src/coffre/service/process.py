@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import importlib
 import logging
 import os
@@ -64,6 +65,7 @@ async def _run(boot: Boot) -> None:
 
 def main() -> None:
     """Run one role until told to stop."""
+    faulthandler.enable()  # A crash in foreign code says where each thread was.
     boot = msgspec.json.decode(sys.stdin.buffer.read(), type=Boot)
     no_core_dumps()
     die_with_parent(boot.parent)
