@@ -16,7 +16,9 @@ from coffre.catalog.schema import open_any, open_writer, read_position
 from coffre.catalog.snapshots import SnapshotWorld, discard_rows, take
 from coffre.testing.catalog import dump
 from coffre.testing.committing import ROOT, ZONE, Node, RecordedZone, put
+from coffre.vault.drives import DriveState
 from coffre.vault.headers import Origin
+from coffre.vault.interface import DataLost
 from coffre.vault.records import ChunkState, Geometry
 from coffre.vault.seal import remove_mirrors, seal
 from coffre.vault.superblock import SnapshotRef
@@ -125,6 +127,44 @@ async def test_rows_of_another_history_begin_anew_from_a_snapshot(zone: Recorded
     db.execute("INSERT INTO log_position VALUES (0, 1, 2, x'77', 0)")
     db.close()
     follower = follower_of(zone, node, (ref,))
+    await caught_up(follower)
+    assert rows_of(zone) == dump(node.recovered.db)
+    follower.close()
+
+
+async def test_a_seal_that_the_rows_have_yet_to_hear_of_is_found_on_the_drives(
+    zone: RecordedZone,
+) -> None:
+    node = await zone.founded()
+    await node.committer.commit(*put(b"a", b"x"))
+    chunks = await node.committer.close_all()
+    seals = [seal(chunk, node.drives) for chunk in chunks]
+    await node.committer.record_sealed(
+        [m.SealChunk(s.id, s.k, s.m, s.members, s.length) for s in seals]
+    )
+    for chunk in chunks:
+        remove_mirrors(node.drives, chunk.id)
+    follower = follower_of(zone, node)
+    await caught_up(follower)
+    assert rows_of(zone) == dump(node.recovered.db)
+    follower.close()
+
+
+async def test_rows_stay_while_the_log_behind_them_cannot_be_read(zone: RecordedZone) -> None:
+    node = await zone.founded()
+    follower = follower_of(zone, node)
+    await node.committer.commit(*put(b"a", b"x"))
+    await caught_up(follower)
+    here = follower.position
+    await node.committer.commit(*put(b"b", b"x"))
+    away = [drive for chunk in node.reader.chunks() for drive in chunk.members]
+    for one in away:
+        node.drives.mark(one, DriveState.MISSING)
+    with pytest.raises(DataLost):
+        await follower.step()
+    assert follower.position == here
+    for one in away:
+        node.drives.mark(one, DriveState.PRESENT)
     await caught_up(follower)
     assert rows_of(zone) == dump(node.recovered.db)
     follower.close()

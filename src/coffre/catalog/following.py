@@ -31,7 +31,7 @@ from coffre.vault.headers import BadHeader
 from coffre.vault.interface import DataLost
 from coffre.vault.keys import RootKeys, UnknownRootKey
 from coffre.vault.records import Chunk, ChunkKind
-from coffre.vault.segments import header_of, read_header
+from coffre.vault.segments import find_sealed, header_of, read_header
 from coffre.vault.store import DriveChunkStore
 from coffre.vault.superblock import SnapshotRef
 
@@ -184,9 +184,12 @@ class Follower:
         raise DataLost("neither snapshots nor the log lead to the catalog's last record")
 
     async def _between(self, here: Position, end: Position) -> list[FoundRecord] | None:
+        """The records that lead from `here` to `end`; None where none do. Raises DataLost when they
+        cannot be read now, and no snapshot is newer than `here`."""
         chain: deque[FoundRecord] = deque()
         start = end
         unread: list[Chunk] | None = None
+        reasons: list[str] = []
         while start.sequence > here.sequence:
             record = self._found.get(start)
             if record is not None:
@@ -197,31 +200,40 @@ class Follower:
                 chunks = self._reader.chunks()
                 unread = [one for one in chunks if one.kind is ChunkKind.LANDING]
             if not unread:
+                if reasons and not any(one.sequence > here.sequence for one in self._snapshots()):
+                    raise DataLost(reasons[0])
                 return None
-            for found in await self._read(unread.pop()):
+            try:
+                some = await self._read(unread.pop())
+            except (DataLost, RecordDamaged, UnknownRootKey) as error:
+                reasons.append(str(error))
+                continue
+            for found in some:
                 if found.position.sequence > here.sequence:
                     self._found[found.position] = found
         return list(chain) if start == here else None
 
     async def _read(self, chunk: Chunk) -> list[FoundRecord]:
-        """What a chunk holds behind what was read of it before."""
+        """What a chunk holds behind what was read of it before. Raises DataLost, RecordDamaged,
+        UnknownRootKey."""
         start = self._ends.get(chunk.id, 0)
-        found: list[FoundRecord] = []
-        try:
-            if relaid(chunk):
-                header = header_of(self._drives, chunk)
-                if header is not None and start < chunk.length:
-                    root = self._roots.by_id(header.key_id)
-                    found = await SealedSource(self._store, chunk, root).records(start)
-            else:
-                found = self._read_mirror(chunk, start)
-        except (DataLost, RecordDamaged, UnknownRootKey) as error:
-            _journal.warning("chunk %s cannot be followed: %s", chunk.id.hex(), error)
+        found = None if relaid(chunk) else self._read_mirror(chunk, start)
+        if found is None:
+            # Superblocks may know of a seal that the rows have yet to hear of.
+            sealed = chunk if relaid(chunk) else find_sealed(self._drives, chunk.id)
+            header = header_of(self._drives, sealed) if sealed else None
+            if sealed is None or header is None:
+                raise DataLost(f"chunk {chunk.id.hex()} is on no drive that is present")
+            root = self._roots.by_id(header.key_id)
+            found = []
+            if start < sealed.length:
+                found = await SealedSource(self._store, sealed, root).records(start)
         if found:
             self._ends[chunk.id] = found[-1].end
         return found
 
-    def _read_mirror(self, chunk: Chunk, start: int) -> list[FoundRecord]:
+    def _read_mirror(self, chunk: Chunk, start: int) -> list[FoundRecord] | None:
+        """None: no mirror of it can be read."""
         for member in chunk.members:
             drive = self._drives.member(member)
             if drive is not None:
@@ -232,7 +244,7 @@ class Follower:
                     return source.records({}, start)
                 except (OSError, BadHeader):
                     continue
-        return []
+        return None
 
     async def _begin_anew(self, reason: str) -> None:
         """From the newest snapshot that can be read, else from the log's beginning."""

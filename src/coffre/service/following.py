@@ -125,9 +125,12 @@ class _Office:
     async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """`follower.status`, and `follower.compare`: every row now, at one record."""
         if operation == "follower.compare":
-            async with self._turn:
-                await self._follower.compare_all()
-                self._note_difference()
+            try:
+                async with self._turn:
+                    await self._follower.compare_all()
+            except (DataLost, OSError, apsw.Error) as error:
+                raise Invalid("Unavailable", f"the two cannot be compared now: {error}") from error
+            self._note_difference()
         elif operation != "follower.status":
             raise Invalid("UnknownOperation", f"a follower has no operation {operation!r}")
         difference = self._follower.difference
