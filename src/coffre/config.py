@@ -59,6 +59,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     region: Name = "us-east-1"
     zone: Name = "zone-1"
     bases: Annotated[tuple[HostName, ...], Meta(min_length=1)] = ("localhost",)
+    website_bases: tuple[HostName, ...] = ()
     workers: Annotated[int, Meta(ge=0, le=256)] = 0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -115,7 +116,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 KEYS: Final = Settings.__struct_fields__
-_TEXT_LISTS: Final = ("bases",)
+_TEXT_LISTS: Final = ("bases", "website_bases")
 _FILE_ONLY: Final = ("drives",)
 
 

@@ -254,9 +254,6 @@ def test_uploads_and_parts_are_listed_page_by_page(s3: Any, bucket: str) -> None
 def test_what_is_not_supported_says_so(s3: Any, bucket: str) -> None:
     held = refusal(s3.get_object_legal_hold, Bucket=bucket, Key="k")
     assert held == (501, "NotImplemented")
-    index = {"IndexDocument": {"Suffix": "index.html"}}
-    asked = {"Bucket": bucket, "WebsiteConfiguration": index}
-    assert refusal(s3.put_bucket_website, **asked) == (501, "NotImplemented")
 
 
 def test_a_setting_counts_at_once_whoever_serves_the_next_request(

@@ -31,15 +31,19 @@ from coffre.s3.request_payment import CHARGED, is_charged
 from coffre.s3.response import Response
 from coffre.s3.router import Router
 from coffre.s3.services import Event, Services
+from coffre.s3.unread import CLOSE, Unread, has_body
+from coffre.s3.website import Site, html, site_bucket, site_forms, site_label
 from coffre.wire.auth import Claim, read_claim
 from coffre.wire.errors import S3Error
 from coffre.wire.form_auth import read_form_claim
 from coffre.wire.post_policy import check_policy, parse_policy
 from coffre.wire.request import RequestHead
 from coffre.wire.target import Target, host_forms, resolve
+from coffre.wire.website import error_page
 
 _ROUTER = Router(TABLE)
 _NO_STORE = Store(b"", "", b"", b"", 0)
+_READS = {row.method: row for row in TABLE if row.name in ("GetObject", "HeadObject")}
 
 
 class _Exchange:
@@ -84,6 +88,10 @@ class Gateway:
         self._services = services
         patience = services.settings.patience
         self._hosts = host_forms(services.settings.base_hosts, services.settings.region)
+        self._sites = (
+            *site_forms(services.settings.base_hosts, services.settings.region),
+            *services.settings.website_bases,
+        )
         self._funnel = Funnel(services.entropy, patience.idle_s)
         self._deadlines = Deadlines(min(patience.idle_s, patience.grace_s))
 
@@ -121,10 +129,20 @@ class Gateway:
     async def _send(
         self, exchange: _Exchange, response: Response, receive: Receive, send: Send
     ) -> None:
-        if b"expect" in exchange.head.by_name and not (exchange.body and exchange.body.ended):
-            # Who waits for "100 Continue" and is answered instead sends no body, or does: nobody
-            # can tell what the next bytes on this connection belong to (RFC 9110 §10.1.1).
-            response.headers.append((b"connection", b"close"))
+        unread = None
+        if not (exchange.body and exchange.body.ended) and has_body(exchange.head):
+            received = exchange.body.received if exchange.body else 0
+            unread = Unread(receive, exchange.head, received)
+            await unread.finish()
+            if not unread.ended and CLOSE not in response.headers:
+                response.headers.append(CLOSE)
+        await self._send_it(exchange, response, receive, send)
+        if unread is not None:
+            await unread.linger()
+
+    async def _send_it(
+        self, exchange: _Exchange, response: Response, receive: Receive, send: Send
+    ) -> None:
         self._share(exchange, response)
         exchange.status = response.status
         request_id = exchange.request_id
@@ -169,6 +187,9 @@ class Gateway:
     async def _answer(self, exchange: _Exchange, receive: Receive) -> Response:
         services, sent_head = self._services, exchange.head
         settings = services.settings
+        label = site_label(sent_head, self._sites)
+        if label is not None:
+            return await self._answer_site(exchange, receive, label)
         target = exchange.target = resolve(sent_head, self._hosts, self._is_store)
         claim = exchange.claim = read_claim(sent_head)
         head = with_hoisted(claim, sent_head)
@@ -227,6 +248,39 @@ class Gateway:
         response = await operation.handler(context)
         if charged:
             response.headers.append(CHARGED)
+        return response
+
+    async def _answer_site(self, exchange: _Exchange, receive: Receive, label: str) -> Response:
+        """The answer of a bucket's website: reads by nobody, and pages for errors."""
+        services, head, now_ms = self._services, exchange.head, exchange.now_ms
+        operation = exchange.operation = _READS["HEAD" if head.method == "HEAD" else "GET"]
+        exchange.principal = ANONYMOUS
+        try:
+            bucket = exchange.bucket = site_bucket(services.reader, label)
+            exchange.target = Target(None, bucket.name, None, True, label)
+            services.network(operation.name, head.client, bucket.name)
+            services.zone(operation.name, head.client, bucket.name)
+            store = services.reader.store(bucket.store_id)
+            assert store is not None, "a bucket's store is there"
+        except Exception as failure:
+            error = as_error(failure, exchange.request_id)
+            exchange.error = error.code
+            page = error_page(error, exchange.request_id, self._funnel.host_id)
+            return html(error, page, head)
+        exchange.store = store.name
+        patience = services.settings.patience
+
+        def visit(asked: RequestHead, key: bytes) -> Context:
+            exchange.target = Target(store.name, bucket.name, key, True, label)
+            body = RequestBody(receive, asked, None, patience, self._deadlines)
+            facts = RequestFacts(asked, ANONYMOUS, None, now_ms)
+            about = (services, asked, ANONYMOUS, store, bucket.name, bucket, key)
+            return Context(*about, body, now_ms, True, {}, facts)
+
+        site = Site(head, bucket, store, services.reader, visit)
+        response = await site.answer(exchange.request_id, self._funnel.host_id)
+        codes = (text for name, text in response.headers if name == b"x-amz-error-code")
+        exchange.error = next(codes, b"").decode()
         return response
 
     async def _enter_by_form(

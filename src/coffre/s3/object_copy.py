@@ -55,7 +55,7 @@ async def copy_object(context: Context) -> Response:
             "The specified copy source is larger than the maximum allowable size for a copy "
             f"source: {context.limits.copy_bytes}",
         )
-    kept = metadata.read(head) if remeta else version.metadata
+    kept = metadata.read(head) if remeta else _kept_metadata(context, version)
     ecs_buckets.check_copied_types(context, source_bucket, kept)
     owner_id, acl = of_new_object(context)
     facts = ObjectFacts(
@@ -146,6 +146,14 @@ def _source(context: Context) -> tuple[CopySource, Bucket, Version]:
     version = versions.find(context, bucket, source.key, source.version_id)
     check_copy_source(copy_source_conditions(head), version.etag, version.modified_ms)
     return source, bucket, version
+
+
+def _kept_metadata(context: Context, version: Version) -> dict[str, str]:
+    """The source's metadata. Where it redirects to as a website is not copied, but said anew."""
+    named = metadata.REDIRECT
+    kept = {name: value for name, value in version.metadata.items() if name != named}
+    to = metadata.system_metadata(context.head).get(named)
+    return kept if to is None else {**kept, named: to}
 
 
 def _kept_tags(context: Context, bucket: Bucket, version: Version) -> dict[str, str]:

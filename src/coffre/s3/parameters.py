@@ -248,7 +248,10 @@ def object_ownership(head: RequestHead) -> Ownership | None:
 
 def names_attributes(head: RequestHead) -> bool:
     """Whether a copy names attributes that may differ from the source's (they need not)."""
-    named = (b"x-amz-storage-class", b"x-amz-server-side-encryption")
+    named = (
+        *(b"x-amz-storage-class", b"x-amz-server-side-encryption"),
+        b"x-amz-website-redirect-location",
+    )
     return any(name in head.by_name for name in named) or names_customer_key(head)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from coffre.s3 import acls, bucket_settings, policies, tagging
+from coffre.s3 import acls, bucket_settings, policies, tagging, website
 from coffre.s3.bucket_settings import ACCELERATION
 from coffre.s3.control import ENCRYPTION, OWNERSHIP, POLICY, PUBLIC_ACCESS_BLOCK
 from coffre.s3.identified import Family
@@ -21,6 +21,7 @@ from coffre.s3.operation import (
     document,
 )
 from coffre.s3.request_payment import REQUEST_PAYMENT
+from coffre.s3.website import WEBSITE
 from coffre.wire import bucket_settings as documents
 from coffre.wire.acl import DOCUMENT_LIMIT as ACL_LIMIT
 from coffre.wire.configurations import (
@@ -30,7 +31,9 @@ from coffre.wire.configurations import (
     parse_request_payment,
 )
 from coffre.wire.tags import DOCUMENT_LIMIT as TAGGING_LIMIT
+from coffre.wire.website import DOCUMENT_LIMIT as WEBSITE_LIMIT
 
+_LIMITS: Final = {"acl": ACL_LIMIT, "website": WEBSITE_LIMIT}
 _METERING: Final = {"GET": Metering.READ, "PUT": Metering.WRITE, "DELETE": Metering.WRITE}
 
 
@@ -65,7 +68,7 @@ def _setting(
     reads, writes = _bucket(f"Get{permission}"), _bucket(f"Put{permission}")
     yield _row(f"Get{name}", "GET", reads, get, sub_resource)
     if put is not None:
-        body = document(ACL_LIMIT if sub_resource == "acl" else documents.DOCUMENT_LIMIT)
+        body = document(_LIMITS.get(sub_resource, documents.DOCUMENT_LIMIT))
         yield _row(f"Put{name}", "PUT", writes, put, sub_resource, body)
     if delete is not None:
         need = _bucket(deletes) if deletes else writes
@@ -199,8 +202,9 @@ BUCKET_SETTINGS: Final = (
         "website",
         "BucketWebsite",
         "BucketWebsite",
-        get=bucket_settings.lacking("NoSuchWebsiteConfiguration"),
-        delete=bucket_settings.delete_nothing,
+        get=bucket_settings.getting(WEBSITE, "NoSuchWebsiteConfiguration"),
+        put=website.put_bucket_website,
+        delete=bucket_settings.deleting(WEBSITE),
         deletes="DeleteBucketWebsite",
     ),
     *_setting(

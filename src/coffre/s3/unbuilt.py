@@ -17,7 +17,6 @@ _UNBUILT: Final[dict[bytes, frozenset[bytes]]] = {
     b"x-amz-object-lock-retain-until-date": frozenset(),
     b"x-amz-object-lock-legal-hold": frozenset({b"OFF"}),
     b"x-amz-bucket-object-lock-enabled": frozenset({b"false", b"False"}),
-    b"x-amz-website-redirect-location": frozenset(),
     b"x-amz-write-offset-bytes": frozenset(),
     b"x-amz-if-match-initiated-time": frozenset(),
     b"x-amz-mfa": frozenset(),

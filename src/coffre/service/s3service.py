@@ -43,6 +43,7 @@ def s3_gateway(
             settings=S3Settings(
                 region=settings.region,
                 base_hosts=settings.bases,
+                website_bases=settings.website_bases,
                 zone=zone,
                 patience=Patience(idle_s=settings.body_timeout),
                 sse_c_over_http=settings.sse_c_over_http,

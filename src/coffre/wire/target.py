@@ -59,6 +59,13 @@ def resolve(
     return Target(store, name, _key(raw_key), False, host)
 
 
+def key_of(head: RequestHead) -> bytes | None:
+    """The key that a path names under a host that is a bucket's own; None for none. Raises as
+    `resolve`."""
+    _, path = _split(head)
+    return _key(path[1:])
+
+
 def host_forms(base_hosts: tuple[str, ...], region: str) -> tuple[str, ...]:
     """The bases, and what clients of AWS make of one with a region: `s3.<base>`,
     `s3.<region>.<base>`, `s3.dualstack.<region>.<base>`. No bucket is hidden by the first: its name
