@@ -94,7 +94,27 @@ _S3 = Migration(
     ("search_values", "kms_keys"),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_COLLECTION, _S3)
+# Lifecycle and locks. `noncurrent_ms`: since when a version is not the current one (NULL: it is).
+# `due_ms`: from when on a rule of the bucket's lifecycle may act on a version or an upload; never
+# later than it really may, NULL for never.
+_TIME = Migration(
+    4,
+    (
+        "ALTER TABLE versions ADD COLUMN noncurrent_ms INTEGER",
+        "ALTER TABLE versions ADD COLUMN due_ms INTEGER",
+        "ALTER TABLE uploads ADD COLUMN due_ms INTEGER",
+        "UPDATE versions SET noncurrent_ms = (SELECT newer.modified_ms FROM versions newer"
+        " WHERE newer.bucket_id = versions.bucket_id AND newer.sort_key = versions.sort_key"
+        " AND (newer.ord, newer.zone) > (versions.ord, versions.zone)"
+        " ORDER BY newer.ord, newer.zone LIMIT 1) WHERE latest = 0",
+        "CREATE INDEX versions_due ON versions (due_ms) WHERE due_ms IS NOT NULL",
+        "CREATE INDEX uploads_due ON uploads (due_ms) WHERE due_ms IS NOT NULL",
+        # Buckets whose versions wait to be judged by new rules.
+        "CREATE INDEX buckets_judged ON buckets (id) WHERE traits & 128 <> 0",
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_COLLECTION, _S3, _TIME)
 
 SCHEMA_VERSION = FIRST_VERSION + len(MIGRATIONS)
 

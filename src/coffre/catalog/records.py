@@ -26,6 +26,10 @@ class Trait(IntFlag):
     STALE_ALLOWED = 16
     UNINDEXING = 32
     """Its search values wait to be removed."""
+    LIFECYCLE = 64
+    """Its document `lifecycle` says what expires."""
+    JUDGING = 128
+    """Its versions wait to be judged by rules that are new."""
 
 
 class Tenant(Struct, frozen=True):
