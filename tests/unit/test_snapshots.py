@@ -188,6 +188,7 @@ async def test_a_damaged_catalog_gives_no_snapshot(zone: RecordedZone) -> None:
 
 
 async def test_one_is_taken_when_it_is_time_and_the_log_moved(zone: RecordedZone) -> None:
+    zone.settings = replace(zone.settings, seal_after=1e9)  # An idle log does not move by itself.
     node = await zone.founded()
     keeping = Keeping(zone, node)
     await keeping.steward.round()
@@ -196,11 +197,8 @@ async def test_one_is_taken_when_it_is_time_and_the_log_moved(zone: RecordedZone
     await keeping.steward.round()
     assert len(keeping.named) == 1
     zone.clock.advance(EVERY)
-    await keeping.steward.round()  # An open chunk was closed meanwhile, which the log says.
-    quiet = keeping.named
-    zone.clock.advance(EVERY)
     await keeping.steward.round()
-    assert keeping.named == quiet
+    assert len(keeping.named) == 1
     await node.committer.commit(*put(b"a", b"x"))
     await keeping.steward.round()
     assert [one.sequence for one in keeping.named][-1] == node.writer.position.sequence
