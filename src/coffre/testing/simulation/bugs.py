@@ -10,11 +10,9 @@ from typing import Any
 
 from coffre.catalog import recovery
 from coffre.catalog.transaction import Call, Group, Transaction
-from coffre.stewards import collector
 from coffre.stewards.collector import Collector
 from coffre.stewards.sealer import Sealer
 from coffre.testing.disk import RecordingDisk, RecordingFile
-from coffre.testing.simulation.switchboard import Requests
 from coffre.vault.moving import remove_chunk
 from coffre.vault.records import Chunk, ChunkState
 from coffre.vault.seal import remove_mirrors
@@ -85,11 +83,6 @@ def _remove_a_chunk_that_lives() -> None:
     Collector._condemn_dead = hasty  # type: ignore[method-assign]
 
 
-def _do_not_wait_for_open_requests() -> None:
-    Requests.oldest = lambda self: None  # type: ignore[method-assign]
-    collector._GRACE_S = 0.0
-
-
 BUGS: dict[str, Callable[[], None]] = {
     "mirrors are not synced": _skip_syncs_of(".mirror"),
     "segments are not synced": _skip_syncs_of(".segment"),
@@ -98,6 +91,5 @@ BUGS: dict[str, Callable[[], None]] = {
     "answered before the log": _answer_before_the_log,
     "stale mirrors are trusted": _trust_stale_mirrors,
     "a chunk is collected that lives": _remove_a_chunk_that_lives,
-    "open requests are not waited for": _do_not_wait_for_open_requests,
     "mirrors go before the seal is logged": _remove_mirrors_before_the_seal_is_logged,
 }

@@ -16,7 +16,7 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -79,7 +79,9 @@ def run_seed(seed: int, *, trace: bool = False) -> Outcome:
     return Outcome(seed, seconds, digest, failure, scenario.steps)
 
 
-def run_seeds(seeds: Sequence[int], *, processes: int = 1, bug: str = "") -> Iterator[Outcome]:
+def run_seeds(
+    seeds: Sequence[int], *, processes: int = 1, bug: str = ""
+) -> Generator[Outcome, None, None]:
     """Seeds in processes of their own, each of which takes its share in order."""
     command = [sys.executable, "-m", "coffre.testing.simulation"]
     if bug:
