@@ -460,18 +460,15 @@ async def test_a_group_that_rotted_at_the_source_is_taken_from_another_mirror() 
     ends = await append_all(landing)
     landing.close()
     disk.corrupt(mirror_path(DRIVES[0], CHUNK), HEADER_BYTES + GROUP_HEADER_BYTES, 1)
-    drives = drive_set(disk)
     # The second drive lacks the end, as a mirror does whose last write was cut: it is a target too.
-    there = drives.all()
-    disk.open(mirror_path(there[1], CHUNK), "edit").truncate(HEADER_BYTES + ends[1])
-    copy_prefix(drives, HEADER, there[:2], [there[1]], ends[-1])
-    assert [group.end for group in scanned(disk, there[1])] == ends
+    disk.open(mirror_path(DRIVES[1], CHUNK), "edit").truncate(HEADER_BYTES + ends[1])
+    copy_prefix(drive_set(disk), HEADER, DRIVES[:2], [DRIVES[1]], ends[-1])
+    assert [group.end for group in scanned(disk, DRIVES[1])] == ends
 
 
 async def test_the_threads_of_a_chunk_that_nobody_has_any_more_end() -> None:
-    landing = await landing_on(recording())
+    await landing_on(recording())
     threads = [thread for thread in threading.enumerate() if thread.name == "landing"][-3:]
-    del landing
     gc.collect()
     for thread in threads:
         await asyncio.to_thread(thread.join, 30)

@@ -60,8 +60,8 @@ class Machine:
     # Drives that do not hold what they should of a chunk, by chunk.
     lost: defaultdict[bytes, set[bytes]] = field(default_factory=lambda: defaultdict(set))
     full: set[str] = field(default_factory=set)
-    # Drives that were full at any time: whoever sets one aside for that has a reason.
-    filled: set[str] = field(default_factory=set)
+    # Drives that were full or slow at any time: whoever sets one aside, late, has a reason.
+    excused: set[str] = field(default_factory=set)
     slow: dict[str, float] = field(default_factory=dict)
     starts_cut: int = 0
     # The first event after which a drive can have been what it is.
@@ -113,7 +113,7 @@ class Machine:
             elif trouble is None and drive.state is DriveState.CHECKING and self.starts_cut:
                 # It was left out of superblocks that a start wrote before it was cut.
                 self.troubles[drive.path] = "back"
-            elif trouble is None and drive.path in self.filled:
+            elif trouble is None and drive.path in self.excused:
                 self.troubles[drive.path] = "back"
             elif trouble is None:
                 raise AssertionError(f"{drive.path} is {drive.state}: {drive.reason}, but is well")
@@ -140,7 +140,7 @@ class Machine:
     def fill(self, place: Place, bytes_left: int) -> None:
         """Not an impaired drive: what it holds, it holds."""
         self.full.add(place.path)
-        self.filled.add(place.path)
+        self.excused.add(place.path)
         self.disk.full(f"{place.path}", bytes_left)
 
     def wipe(self, place: Place) -> None:
@@ -161,7 +161,8 @@ class Machine:
             if path in self.troubles:
                 self.troubles[path] = "back"
             self.full.discard(path)
-            self.slow.pop(path, None)
+            if self.slow.pop(path, None):
+                self.excused.add(path)
 
     def lose_power(self, at: int) -> dict[str, Fate]:
         """From now on the disk is what is left of it. What a liar should hold is anybody's
