@@ -14,6 +14,7 @@ from .ledger import BUCKET
 from .node import Keys, Node, copy_of
 
 LONG = os.environ.get("COFFRE_LONG") == "1"
+WIDE_RACKS = 5
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +34,32 @@ def make_node(tmp_path: Path, template: tuple[Path, Keys]) -> Iterator[Callable[
     def make(name: str = "data", **settings: str) -> Node:
         copy_of(template[0], tmp_path / name)
         made.append(Node(tmp_path / name, template[1], **settings))
+        return made[-1]
+
+    yield make
+    for node in made:
+        node.kill()
+
+
+@pytest.fixture
+def make_wide_node(tmp_path: Path) -> Iterator[Callable[..., Node]]:
+    """Start a node of twenty drives, which has a place for what a lost one held: five racks of two
+    nodes of two."""
+    made: list[Node] = []
+
+    def make(**settings: str) -> Node:
+        data = tmp_path / "wide"
+        data.mkdir()
+        tables = [
+            f'[[drives]]\npath = "{data}/drives/r{rack}n{node}d{drive}"\n'
+            f'node = "r{rack}n{node}"\nrack = "r{rack}"\n'
+            for rack in range(1, WIDE_RACKS + 1)
+            for node in (1, 2)
+            for drive in (1, 2)
+        ]
+        (data / "coffre.toml").write_text("".join(tables))
+        made.append(Node(data, None, **settings).start())
+        Client(made[-1]).make_bucket(BUCKET)
         return made[-1]
 
     yield make

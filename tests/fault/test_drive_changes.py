@@ -20,6 +20,7 @@ from .conftest import LONG
 from .ledger import BUCKET, Ledger, check, value_of
 from .load import Load
 from .node import COFFRE, Node, wait_until
+from .whole import ends_whole
 
 PATIENCE_S = 60.0
 
@@ -122,6 +123,7 @@ def test_a_drive_is_emptied_over_kills_and_removed(
     node.start()
     assert len(drives(node)) == 19
     check(node, ledger)
+    ends_whole(node)
 
 
 def test_emptying_is_refused_where_the_promise_would_break_and_can_be_cancelled(
@@ -173,6 +175,7 @@ def test_a_drive_that_is_replaced_by_an_empty_folder(
         load.goes_on(30)
     wait_until(lambda: old not in drives(node), "the old drive is forgotten", PATIENCE_S)
     check(node, ledger)
+    ends_whole(node)
     node.kill()
     # The old disk is put back where it was: it is nobody's any more, and is not trusted.
     shutil.rmtree(folder)
@@ -281,6 +284,7 @@ def test_superblocks_of_eleven_drives_are_made_again_from_the_other_five(
         until_state(node, folder.name, "present")
         assert (folder / "superblock").stat().st_size == 2 * SLOT_BYTES
     check(node, ledger)
+    ends_whole(node)
 
 
 def test_a_region_that_cannot_keep_its_promise_is_made_only_when_told_to(tmp_path: Path) -> None:

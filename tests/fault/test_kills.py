@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -10,9 +11,11 @@ from collections.abc import Callable
 from .conftest import LONG
 from .ledger import Ledger, check
 from .load import Load
-from .node import Node, alive, wait_until
+from .node import COFFRE, Node, alive, wait_until
+from .whole import ends_whole
 
 KILLS = 240 if LONG else 25
+SEALS = 40 if LONG else 4
 ROLES = (
     "supervisor",
     "supervisor",
@@ -44,8 +47,43 @@ def test_acknowledged_objects_outlive_kills_of_any_process_at_any_moment(
     assert node.stop() == 0, node.tail()
     node.start()
     check(node, ledger)
+    ends_whole(node)
     print(f"{kills}, {ledger.acknowledged} acknowledged, {ledger.in_doubt_ever} in doubt")
     print(f"answers that said 'not now': {load.refusals}")
+
+
+def test_kills_during_a_seal_lose_nothing(
+    make_node: Callable[..., Node], chance: random.Random, seed: int
+) -> None:
+    node = make_node(seal_after="600").start()
+    ledger = Ledger()
+    load = Load(node, ledger, seed)
+    for turn in range(SEALS):
+        with load.running():
+            load.goes_on(60)
+        wait_until(lambda: all(node.roles().values()), "everything runs")
+        sealing = subprocess.Popen(
+            [COFFRE, "seal", "--now", "--data", node.data, "--json"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_until(lambda s=sealing: _is_sealing(node) or s.poll() is not None, "it seals")  # type: ignore[misc]
+        time.sleep(chance.uniform(0, 0.1))
+        if turn % 2:
+            node.kill()
+            node.start()
+        else:
+            for pid in node.roles()[chance.choice(("committer", "steward"))]:
+                node.signal(pid)
+        sealing.wait()
+        check(node, ledger)
+    node.command("seal", "--now")
+    ends_whole(node)
+    check(node, ledger)
+
+
+def _is_sealing(node: Node) -> bool:
+    return any(node.data.glob("drives/*/chunks/*/*.segment.tmp"))
 
 
 def _kill_everything(node: Node, load: Load, chance: random.Random) -> None:

@@ -17,6 +17,7 @@ from .conftest import LONG
 from .ledger import BUCKET, Ledger, check
 from .load import Load
 from .node import Node, tree, wait_until
+from .whole import ends_whole
 
 ROUNDS = 30 if LONG else 3
 PAIRS = 20 if LONG else 1
@@ -85,6 +86,7 @@ def _lose_under_load(node: Node, gone: list[Path], ledger: Ledger, seed: int) ->
         load.goes_on(50)
     check(node, ledger)
     _all_are_trusted_again(node)
+    ends_whole(node)
     assert node.stop() == 0, node.tail()
 
 
@@ -133,6 +135,7 @@ def test_after_sealing_any_four_drives_and_the_catalog_may_go(
             assert node.stop() == 0, node.tail()
         node.start()
         _all_are_trusted_again(node)
+    ends_whole(node)
 
 
 def test_a_write_after_sealing_is_safe_from_two_drives_again(

@@ -21,6 +21,7 @@ from coffre.testing.catalog import dump
 
 from .client import Client
 from .node import COFFRE, Node, copy_of, wait_until
+from .whole import ends_whole
 
 BUCKET = "kept"
 LONG = bool(os.environ.get("COFFRE_LONG"))
@@ -238,6 +239,7 @@ def test_killed_during_a_rebuild_the_next_one_finds_everything(node: Node, delay
     assert node.command("rebuild", "--from", "log")["complete"]
     assert rows(node) == before
     all_is_there(node)
+    ends_whole(node)
 
 
 @pytest.mark.parametrize("victim", ["steward", "committer"])
