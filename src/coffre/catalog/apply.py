@@ -15,6 +15,7 @@ from coffre.catalog import (
     apply_chunks,
     apply_collection,
     apply_emptying,
+    apply_expiry,
     apply_kms,
     apply_manifests,
     apply_objects,
@@ -23,6 +24,7 @@ from coffre.catalog import (
     apply_uploads,
     ecs_mutations,
     kms_mutations,
+    lifecycle_mutations,
     mutations,
 )
 from coffre.catalog.mutations import MoveBlob, Mutation, PutPart, PutVersion, Refusal, Result
@@ -48,6 +50,9 @@ _STEPS: dict[type, Callable[[apsw.Connection, Any, Stamp], Result]] = {
     mutations.CreateBucket: apply_stores.create_bucket,
     mutations.DeleteBucket: apply_stores.delete_bucket,
     mutations.SetVersioning: apply_stores.set_versioning,
+    lifecycle_mutations.PutLifecycle: apply_expiry.put_lifecycle,
+    lifecycle_mutations.DeleteLifecycle: apply_expiry.delete_lifecycle,
+    lifecycle_mutations.JudgeVersions: apply_expiry.judge_versions,
     mutations.PutBucketDocument: apply_stores.put_bucket_document,
     mutations.DeleteBucketDocument: apply_stores.delete_bucket_document,
     mutations.ReserveChunk: apply_chunks.reserve_chunk,
@@ -65,6 +70,7 @@ _COUNTED: dict[type, Callable[[apsw.Connection, Any, Stamp, Tally], Result]] = {
     mutations.SetTags: apply_objects.set_tags,
     ecs_mutations.SetRetention: apply_objects.set_retention,
     ecs_mutations.EmptyBucket: apply_emptying.empty_bucket,
+    lifecycle_mutations.ExpireDue: apply_expiry.expire_due,
     mutations.SetAcl: apply_objects.set_acl,
     mutations.PutPart: apply_uploads.put_part,
     mutations.CompleteUpload: apply_uploads.complete_upload,

@@ -12,7 +12,7 @@ import apsw
 from msgspec import Struct
 from msgspec.structs import replace
 
-from coffre.catalog import apply_search
+from coffre.catalog import apply_search, judging
 from coffre.catalog.apply_manifests import add_blob, add_pieces, release, share
 from coffre.catalog.ecs_mutations import Composition, SetRetention
 from coffre.catalog.key_order import encode_key
@@ -48,7 +48,8 @@ _EXACT = _ROW + (
 _UNCONDITIONAL = (None, None, None)
 _DELETE = "DELETE FROM versions WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
 _SET_LATEST = (
-    "UPDATE versions SET latest = ? WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
+    "UPDATE versions SET latest = ?, noncurrent_ms = ?"
+    " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
 )
 _SET_TAGS = (
     "UPDATE versions SET tags = ? WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
@@ -164,6 +165,7 @@ class Slot:
                 self._db, self.bucket_id, order, self.sort_key, stamp, facts, size
             )
         self._tally.add_to_bucket(self.bucket_id, 1, size)
+        self._judge()
         return Written(version_id, stamp.now_ms, facts.etag, size, facts.checksum)
 
     def mark(self, stamp: Stamp, owner_id: str) -> Deleted:
@@ -171,6 +173,7 @@ class Slot:
         version_id = self._make_room(stamp)
         nothing = (None,) * 7  # from manifest to ecs
         self._insert(stamp, version_id, 1, (0, "", owner_id, "STANDARD", 0, *nothing))
+        self._judge()
         return Deleted(None, True, version_id)
 
     def version(self, version_id: bytes) -> Row | None:
@@ -192,6 +195,7 @@ class Slot:
             left = self._row(_NEWEST, (self.bucket_id, self.sort_key))
             if left is not None:
                 self._set_latest(left, 1)
+        self._judge()
 
     def _make_room(self, stamp: Stamp) -> bytes:
         """No version is the latest any more; the id that the new one has."""
@@ -202,7 +206,7 @@ class Slot:
                 self.check_retention(null, stamp.now_ms)
                 self._erase(null)
             if enabled or not newest.is_null:
-                self._set_latest(newest, 0)
+                self._set_latest(newest, 0, stamp.now_ms)
         return stamp.version_id if enabled else NULL_VERSION
 
     def _insert(
@@ -254,11 +258,16 @@ class Slot:
             self._tally.add_to_bucket(self.bucket_id, -1, -row.size)
             release(self._db, self._tally, row.manifest_id)
 
-    def _set_latest(self, row: Row, latest: int) -> None:
+    def _set_latest(self, row: Row, latest: int, noncurrent_ms: int | None = None) -> None:
         where = (self.bucket_id, self.sort_key, row.order, row.zone)
-        self._db.execute(_SET_LATEST, (latest, *where))
+        self._db.execute(_SET_LATEST, (latest, noncurrent_ms, *where))
         if self.rules.traits & _SEARCHED:
             apply_search.set_latest(self._db, latest, where)
+
+    def _judge(self) -> None:
+        """The key's versions changed: so may when they are due."""
+        if self.rules.traits & Trait.LIFECYCLE:
+            judging.judge_key(self._db, self.bucket_id, self.rules.key_order, self.sort_key)
 
     def _old_null(self) -> Row | None:
         return self._row(_OLD_NULL, (self.bucket_id, self.sort_key))
@@ -366,7 +375,10 @@ def _check_deletion(mutation: DeleteVersion, row: Row) -> None:
 
 
 def set_tags(db: apsw.Connection, mutation: SetTags, stamp: Stamp, tally: Tally) -> Done:
-    _amend(db, tally, mutation, _SET_TAGS, pack_optional(mutation.tags))
+    slot, row = _amend(db, tally, mutation, _SET_TAGS, pack_optional(mutation.tags))
+    if slot.rules.traits & Trait.LIFECYCLE:
+        place = (slot.sort_key, row.order, row.zone)
+        judging.judge_version(db, slot.bucket_id, slot.rules.key_order, place)
     return Done()
 
 
@@ -395,7 +407,7 @@ def _amend(
     mutation: SetTags | SetAcl | SetRetention,
     statement: str,
     value: bytes | None,
-) -> None:
+) -> tuple[Slot, Row]:
     """Change one column of one version. Refused: NoSuchBucket, NoSuchKey, OperationAborted."""
     slot = _slot(db, tally, mutation.bucket_id, mutation.key)
     found = slot.version(mutation.version_id)
@@ -404,6 +416,7 @@ def _amend(
     if found.order != mutation.order:
         raise Refusal("OperationAborted")
     db.execute(statement, (value, slot.bucket_id, slot.sort_key, found.order, found.zone))
+    return slot, found
 
 
 def _slot(db: apsw.Connection, tally: Tally, bucket_id: bytes, key: bytes) -> Slot:

@@ -17,6 +17,7 @@ from coffre.catalog.apply_manifests import (
     release_unfinished,
 )
 from coffre.catalog.apply_objects import Slot, bucket_rules
+from coffre.catalog.judging import judge_new_upload
 from coffre.catalog.key_order import encode_key
 from coffre.catalog.mutations import (
     AbortUpload,
@@ -71,6 +72,8 @@ def create_upload(db: apsw.Connection, mutation: CreateUpload, stamp: Stamp) -> 
             pack_optional(mutation.ecs),
         ),
     )
+    if rules.traits & Trait.LIFECYCLE:
+        judge_new_upload(db, mutation.id, mutation.bucket_id, mutation.key, stamp.now_ms)
     return Done()
 
 

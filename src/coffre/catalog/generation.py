@@ -17,6 +17,7 @@ import struct
 
 from coffre.catalog import mutations as m
 from coffre.catalog.ecs_mutations import RemoveSearch, SetRetention
+from coffre.catalog.lifecycle_mutations import ExpireDue, JudgeVersions
 
 GENERATION_BYTES = 8
 _NUMBER = struct.Struct("@Q")
@@ -44,6 +45,8 @@ _QUIET = (
     m.ForgetChunk,
     m.ReapOrphans,
     RemoveSearch,
+    JudgeVersions,
+    ExpireDue,
     m.ForgetCompletions,
 )
 
@@ -60,7 +63,8 @@ class Generation:
         """Map the file, made (mode 0600) if it is missing. Raises OSError."""
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.ftruncate(descriptor, GENERATION_BYTES)
+            # All of it: a page that finds no space when it is touched ends the process.
+            os.posix_fallocate(descriptor, 0, GENERATION_BYTES)
             self._map = mmap.mmap(descriptor, GENERATION_BYTES)
         finally:
             os.close(descriptor)

@@ -14,6 +14,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from coffre.catalog import lifecycle_mutations as lifecycle
 from coffre.catalog.ecs_mutations import (
     Composition,
     EmptyBucket,
@@ -417,6 +418,10 @@ Mutation = (
     | SetTraits
     | DeleteBucket
     | SetVersioning
+    | lifecycle.PutLifecycle
+    | lifecycle.DeleteLifecycle
+    | lifecycle.JudgeVersions
+    | lifecycle.ExpireDue
     | PutBucketDocument
     | DeleteBucketDocument
     | PutVersion
@@ -490,4 +495,4 @@ class Refused(Struct, frozen=True, tag=True):
         return Refusal(self.code, self.message, **self.fields)
 
 
-Result = Done | Written | Deleted | PartWritten | Reaped
+Result = Done | Written | Deleted | PartWritten | Reaped | lifecycle.Expired

@@ -1,0 +1,225 @@
+"""Lifecycles: kept, judged by and acted on, each in the transaction that decides it.
+
+What is due is found by the index on `due_ms`, whatever else exists. It is judged anew by the rules
+as they are in that transaction, and deleted on the path of every other delete (`Slot`), so that
+what guards a version there guards it here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Final
+
+import apsw
+from msgspec.msgpack import Decoder
+from msgspec.structs import replace
+
+from coffre.catalog.apply_objects import Rules, Slot, bucket_rules
+from coffre.catalog.apply_uploads import abort_upload
+from coffre.catalog.judging import (
+    JUDGED,
+    Place,
+    hasten,
+    is_alone,
+    judge_new_upload,
+    newer_objects,
+    rules_of,
+    set_due,
+    set_upload_due,
+    subject_of,
+)
+from coffre.catalog.key_order import decode_key
+from coffre.catalog.lifecycle_mutations import (
+    Act,
+    DeleteLifecycle,
+    Expiration,
+    Expired,
+    ExpireDue,
+    JudgeVersions,
+    PutLifecycle,
+)
+from coffre.catalog.lifecycle_rules import DAY_MS, LIFECYCLE, Rule, judge, judge_upload, most_kept
+from coffre.catalog.mutations import AbortUpload, Done, Reaped, Refusal
+from coffre.catalog.packing import pack
+from coffre.catalog.records import Trait
+from coffre.catalog.stamp import NONCE_BYTES, Stamp
+from coffre.catalog.tally import Tally
+
+ROWS_A_GROUP: Final = 200
+PROGRESS: Final = "lifecycle-pass"
+"""The kind of the document that says how far the judging of a bucket is: the last version."""
+_DUE: Final = (
+    "SELECT bucket_id, sort_key, ord, zone FROM versions INDEXED BY versions_due"
+    " WHERE due_ms <= ? ORDER BY due_ms, bucket_id, sort_key, ord DESC, zone DESC LIMIT ?"
+)
+_UPLOADS_DUE: Final = (
+    "SELECT id, bucket_id, sort_key, initiated_ms FROM uploads INDEXED BY uploads_due"
+    " WHERE due_ms <= ? ORDER BY due_ms, id LIMIT ?"
+)
+_CANDIDATE: Final = (
+    f"SELECT version_id, {JUDGED} FROM versions"  # noqa: S608
+    " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
+)
+_ROW: Final = f"SELECT sort_key, {JUDGED} FROM versions WHERE bucket_id = ?"  # noqa: S608
+_FROM_KEY: Final = _ROW + " AND sort_key > ? ORDER BY sort_key, ord DESC, zone DESC LIMIT ?"
+_OLDER: Final = _ROW + (
+    " AND sort_key = ? AND (ord, zone) < (?, ?) ORDER BY ord DESC, zone DESC LIMIT ?"
+)
+_UPLOADS: Final = "SELECT id, sort_key, initiated_ms FROM uploads WHERE bucket_id = ? ORDER BY id"
+_SET_TRAITS: Final = "UPDATE buckets SET traits = ? WHERE id = ?"
+_GET: Final = "SELECT document FROM bucket_documents WHERE bucket_id = ? AND kind = ?"
+_PUT: Final = (
+    "INSERT INTO bucket_documents (bucket_id, kind, document) VALUES (?, ?, ?)"
+    " ON CONFLICT (bucket_id, kind) DO UPDATE SET document = excluded.document"
+)
+_DROP: Final = "DELETE FROM bucket_documents WHERE bucket_id = ? AND kind = ?"
+_OWNER: Final = "SELECT owner_id FROM buckets WHERE id = ?"
+_unpack_place: Final = Decoder(tuple[bytes, int, int]).decode
+
+
+def put_lifecycle(db: apsw.Connection, mutation: PutLifecycle, stamp: Stamp) -> Done:
+    bucket_id = mutation.bucket_id
+    traits = bucket_rules(db, bucket_id).traits | Trait.LIFECYCLE | Trait.JUDGING
+    db.execute(_PUT, (bucket_id, LIFECYCLE, pack(mutation.lifecycle)))
+    db.execute(_DROP, (bucket_id, PROGRESS))
+    db.execute(_SET_TRAITS, (int(traits), bucket_id))
+    return Done()
+
+
+def delete_lifecycle(db: apsw.Connection, mutation: DeleteLifecycle, stamp: Stamp) -> Done:
+    # What is due already is judged when its time comes, and is not due then.
+    bucket_id = mutation.bucket_id
+    traits = bucket_rules(db, bucket_id).traits
+    left = traits & ~(Trait.LIFECYCLE | Trait.JUDGING)
+    if left != traits:
+        db.execute(_DROP, (bucket_id, LIFECYCLE))
+        db.execute(_DROP, (bucket_id, PROGRESS))
+        db.execute(_SET_TRAITS, (int(left), bucket_id))
+    return Done()
+
+
+def judge_versions(db: apsw.Connection, mutation: JudgeVersions, stamp: Stamp) -> Reaped:
+    bucket_id = mutation.bucket_id
+    limit = max(1, min(mutation.limit_rows, ROWS_A_GROUP))
+    try:
+        bucket = bucket_rules(db, bucket_id)
+    except Refusal:
+        return Reaped(0, False)
+    if not bucket.traits & Trait.JUDGING:
+        return Reaped(0, False)
+    after = db.execute(_GET, (bucket_id, PROGRESS)).get
+    if after is None:
+        uploads: list[Any] = db.execute(_UPLOADS, (bucket_id,)).fetchall()
+        for upload_id, sort_key, initiated_ms in uploads:
+            key = decode_key(bucket.key_order, sort_key)
+            judge_new_upload(db, upload_id, bucket_id, key, initiated_ms)
+    rules = rules_of(db, bucket_id)
+    rows = _some_versions(db, bucket_id, after, limit)
+    for sort_key, *row in rows:
+        hasten(db, rules, bucket_id, bucket.key_order, sort_key, row)
+    if len(rows) < limit:
+        db.execute(_DROP, (bucket_id, PROGRESS))
+        db.execute(_SET_TRAITS, (int(bucket.traits & ~Trait.JUDGING), bucket_id))
+        return Reaped(len(rows), False)
+    db.execute(_PUT, (bucket_id, PROGRESS, pack(tuple(rows[-1][:3]))))
+    return Reaped(len(rows), True)
+
+
+def _some_versions(
+    db: apsw.Connection, bucket_id: bytes, after: bytes | None, limit: int
+) -> list[Any]:
+    """Versions behind one (packed sort key, order and zone): sort key, then as `JUDGED`."""
+    if after is None:
+        return db.execute(_FROM_KEY, (bucket_id, b"", limit)).fetchall()
+    place = _unpack_place(after)
+    rows: list[Any] = db.execute(_OLDER, (bucket_id, *place, limit)).fetchall()
+    if len(rows) < limit:
+        rest = limit - len(rows)
+        rows += db.execute(_FROM_KEY, (bucket_id, place[0], rest)).fetchall()
+    return rows
+
+
+def expire_due(db: apsw.Connection, mutation: ExpireDue, stamp: Stamp, tally: Tally) -> Expired:
+    limit = max(1, min(mutation.limit_rows, ROWS_A_GROUP))
+    work = _Work(db, stamp, tally)
+    uploads: list[Any] = db.execute(_UPLOADS_DUE, (stamp.now_ms, limit)).fetchall()
+    for row in uploads:
+        work.upload(*row)
+    places: list[Any] = db.execute(_DUE, (stamp.now_ms, limit - len(uploads))).fetchall()
+    for place in places:
+        work.version(place)
+    rows = len(uploads) + len(places)
+    return Expired(rows, rows == limit, tuple(work.done))
+
+
+class _Work:
+    """What one step does, bucket by bucket: each bucket's rules are read once."""
+
+    def __init__(self, db: apsw.Connection, stamp: Stamp, tally: Tally) -> None:
+        self._db = db
+        self._stamp = stamp
+        self._tally = tally
+        self._buckets: dict[bytes, tuple[Rules, tuple[Rule, ...]]] = {}
+        self.done: list[Expiration] = []
+
+    def upload(self, upload_id: bytes, bucket_id: bytes, sort_key: bytes, began_ms: int) -> None:
+        """Abort an upload, or say when it is due."""
+        bucket, rules = self._bucket(bucket_id)
+        key = decode_key(bucket.key_order, sort_key)
+        found = judge_upload(rules, key, began_ms)
+        if found is None or found.due_ms > self._stamp.now_ms:
+            set_upload_due(self._db, upload_id, found and found.due_ms)
+            return
+        abort_upload(self._db, AbortUpload(upload_id), self._stamp, self._tally)
+        self.done.append(Expiration(bucket_id, key, upload_id, "abort", found.rule.id, 0))
+
+    def version(self, place: Place) -> None:
+        """Let a version expire, or say when it is due."""
+        db, now_ms = self._db, self._stamp.now_ms
+        bucket_id, sort_key, *_ = place
+        bucket, rules = self._bucket(bucket_id)
+        candidate = db.execute(_CANDIDATE, place).get
+        # A version before it in this step may have changed it.
+        if candidate is None or candidate[-1] is None or candidate[-1] > now_ms:
+            return
+        version_id, *row = candidate
+        key = decode_key(bucket.key_order, sort_key)
+        newer = 0 if row[2] else newer_objects(db, place, most_kept(rules))
+        alone = bool(row[3]) and is_alone(db, bucket_id, sort_key)
+        found = judge(rules, subject_of(key, row, newer, alone))
+        if found is None or found.due_ms > now_ms:
+            set_due(db, place, found and found.due_ms)
+            return
+        act: Act = "expire" if row[2] and not row[3] else "remove"
+        held = not self._delete(bucket, place, version_id)
+        if held:
+            # Asked again every day: a lock may be shortened, lifted or over.
+            set_due(db, place, (now_ms // DAY_MS + 1) * DAY_MS)
+        self.done.append(Expiration(bucket_id, key, version_id, act, found.rule.id, row[5], held))
+
+    def _delete(self, bucket: Rules, place: Place, version_id: bytes) -> bool:
+        """Delete as a client without any right to bypass would; whether that was let happen."""
+        bucket_id, sort_key, *_ = place
+        slot = Slot(self._db, self._tally, bucket_id, bucket, sort_key)
+        row = slot.version(version_id)
+        assert row is not None, "the row was read in this transaction"
+        try:
+            if row.latest and not row.marker and slot.versioning != "never":
+                slot.mark(self._stamp_for(place), self._db.execute(_OWNER, (bucket_id,)).get)
+            else:
+                slot.remove(row, self._stamp.now_ms)
+        except Refusal:
+            return False
+        return True
+
+    def _stamp_for(self, place: Place) -> Stamp:
+        """The step's stamp with random bytes of the version's own, so that ids differ."""
+        own = hashlib.sha256(self._stamp.nonce + place[0] + place[1]).digest()
+        return replace(self._stamp, nonce=own[:NONCE_BYTES])
+
+    def _bucket(self, bucket_id: bytes) -> tuple[Rules, tuple[Rule, ...]]:
+        found = self._buckets.get(bucket_id)
+        if found is None:
+            found = bucket_rules(self._db, bucket_id), rules_of(self._db, bucket_id)
+            self._buckets[bucket_id] = found
+        return found
