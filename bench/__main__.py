@@ -15,6 +15,7 @@ from bench.listing import page_costs
 from bench.measure import COFFRE, summarise
 from bench.overhead import overheads
 from bench.rebuild import rebuilds
+from bench.repair import repairs
 from bench.report import Outcome, publish, tables
 from bench.restart import restarts
 from bench.run import Bench
@@ -69,6 +70,9 @@ def _run(
     if "rebuild" in extras:
         print("rebuild", flush=True)
         outcome.rebuilds = rebuilds(folder, scale.restarted)
+    if "repair" in extras:
+        print("repair", flush=True)
+        outcome.repairs = repairs(folder, *scale.repaired)
     if "overhead" in extras:
         print("overhead", flush=True)
         outcome.overheads = overheads(folder, *scale.stored)

@@ -13,6 +13,7 @@ from bench.listing import PageCost
 from bench.measure import Rounds, Summary, summarise
 from bench.overhead import Overhead
 from bench.rebuild import RebuildTime
+from bench.repair import RepairRun
 from bench.restart import Restart
 from bench.scenarios import Scenario, size_text
 
@@ -33,6 +34,7 @@ class Outcome:
     pages: list[PageCost] = field(default_factory=list)
     restarts: list[Restart] = field(default_factory=list)
     rebuilds: list[RebuildTime] = field(default_factory=list)
+    repairs: list[RepairRun] = field(default_factory=list)
     overheads: list[Overhead] = field(default_factory=list)
 
     def faults(self) -> dict[str, Mapping[str, int]]:
@@ -54,6 +56,7 @@ class Outcome:
             "pages": [asdict(cost) for cost in self.pages],
             "restarts": [asdict(restart) for restart in self.restarts],
             "rebuilds": [asdict(rebuild) for rebuild in self.rebuilds],
+            "repairs": [asdict(run) for run in self.repairs],
             "overheads": [asdict(overhead) for overhead in self.overheads],
         }
         return json.dumps(kept, indent=1)
@@ -75,6 +78,10 @@ def tables(outcome: Outcome) -> str:
         parts.append(f"### How long a restart takes\n\n{_restarts(outcome.restarts)}")
     if outcome.rebuilds:
         parts.append(f"### How long a rebuild takes\n\n{_rebuilds(outcome.rebuilds)}")
+    if outcome.repairs:
+        parts.append(f"### How fast repair is\n\n{_repairs(outcome.repairs)}")
+        noticed = _noticed(outcome.repairs)
+        parts.append(f"### What clients notice of repair\n\n{noticed}")
     if outcome.overheads:
         parts.append(f"### What is stored for a byte\n\n{_overheads(outcome.overheads)}")
     if outcome.syncs:
@@ -188,6 +195,55 @@ def _rebuilds(found: Sequence[RebuildTime]) -> str:
             for one in found
         ],
     )
+
+
+def _repairs(found: Sequence[RepairRun]) -> str:
+    return table(
+        (
+            "cap, MiB/s",
+            "lost, MiB",
+            "rebuilt MiB/s, nothing else runs",
+            "rebuilt MiB/s, under load",
+        ),
+        [
+            (
+                _cap(one),
+                _number(one.lost_mib),
+                "" if one.alone is None else _number(one.alone),
+                _number(one.beside),
+            )
+            for one in found
+        ],
+    )
+
+
+def _noticed(found: Sequence[RepairRun]) -> str:
+    return table(
+        (
+            "repair's cap, MiB/s",
+            "load",
+            "requests/s: no repair",
+            "repair",
+            "p50 / p99 ms: no repair",
+            "repair",
+        ),
+        [
+            (
+                _cap(one),
+                before.load,
+                _number(before.rate),
+                _number(after.rate),
+                f"{before.p50_ms:.2f} / {before.p99_ms:.2f}",
+                f"{after.p50_ms:.2f} / {after.p99_ms:.2f}",
+            )
+            for one in found
+            for before, after in zip(one.quiet, one.disturbed, strict=True)
+        ],
+    )
+
+
+def _cap(run: RepairRun) -> str:
+    return "none" if run.cap is None else _number(run.cap / 2**20)
 
 
 def _overheads(found: Sequence[Overhead]) -> str:

@@ -41,8 +41,9 @@ class Coffre:
 
 
 @contextmanager
-def coffre(data: Path, log: Path) -> Iterator[Coffre]:
-    """A fresh node in the folder `data`. Raises RuntimeError when it does not start."""
+def coffre(data: Path, log: Path, before: Coffre | None = None) -> Iterator[Coffre]:
+    """A fresh node in the folder `data`, or the one that was there `before`. Raises RuntimeError
+    when it does not start."""
     environment = {**os.environ, "COFFRE_PORT": str(_free_port())}
     with log.open("wb") as complaints:
         process = subprocess.Popen(
@@ -59,8 +60,8 @@ def coffre(data: Path, log: Path) -> Iterator[Coffre]:
         yield Coffre(
             endpoint=said["endpoint"],
             region=said["region"],
-            access_key=said["access_key"],
-            secret_key=said["secret_key"],
+            access_key=before.access_key if before else said["access_key"],
+            secret_key=before.secret_key if before else said["secret_key"],
             data=data,
             workers=load({"data": str(data)}, os.environ).worker_count,
             supervisor=process.pid,
