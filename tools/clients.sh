@@ -6,11 +6,14 @@ cd "$(dirname "$0")/.."
 mc_version=v0.0.0-20250313080218-cf909e1063a9
 
 packages=()
-for tool in rclone s3cmd wrk; do
+for tool in chromium curl rclone restic s3cmd wrk; do
     command -v "$tool" >/dev/null || packages+=("$tool")
 done
+command -v s3 >/dev/null || packages+=(libs3-2)
 command -v node >/dev/null || packages+=(nodejs)
 command -v npm >/dev/null || packages+=(npm)
+command -v javac >/dev/null || packages+=(default-jdk-headless)
+command -v mvn >/dev/null || packages+=(maven)
 if [ ${#packages[@]} -gt 0 ]; then
     if [ "$(id -u)" != 0 ]; then
         echo "Missing: ${packages[*]}. Install them, then run this again:" \
@@ -47,3 +50,15 @@ if ! cmp -s tests/clients/js/package-lock.json .clients/js/package-lock.json; th
     cp tests/clients/js/package.json tests/clients/js/package-lock.json .clients/js/
     (cd .clients/js && npm ci --no-audit --no-fund --silent) || { rm -rf .clients/js; exit 1; }
 fi
+
+if ! cmp -s tests/clients/java/pom.xml .clients/java/pom.xml; then
+    echo "Installing the Amazon S3 Encryption Client for Java." >&2
+    rm -rf .clients/java
+    mkdir -p .clients/java
+    mvn -q -B -f tests/clients/java/pom.xml dependency:copy-dependencies -DincludeScope=runtime \
+        -DoutputDirectory="$PWD/.clients/java" >&2 || { rm -rf .clients/java; exit 1; }
+    cp tests/clients/java/pom.xml .clients/java/pom.xml
+fi
+
+# Neither Debian nor a registry has it: tests that need it say so when it is missing.
+command -v terraform >/dev/null || echo "terraform is not installed: its tests are left out." >&2
