@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from coffre.catalog.mutations import AbortUpload, CreateUpload, PutPart
 from coffre.catalog.records import Part, Upload
-from coffre.s3 import ecs_retention, parameters
+from coffre.s3 import ecs_retention, lifecycle, parameters
 from coffre.s3.acls import of_new_object
 from coffre.s3.content import commit, incoming, new_blob, take_body
 from coffre.s3.context import Context
@@ -61,7 +61,7 @@ async def create_multipart_upload(context: Context) -> Response:
         ecs=ecs_retention.of_new_object(context),
     )
     await context.committer.commit(mutation)
-    told: list[Header] = [*protection.headers]
+    told: list[Header] = [*protection.headers, *lifecycle.abortion(context, context.now_ms)]
     if algorithm is not None and checksum_type is not None:
         told.append((b"x-amz-checksum-algorithm", algorithm.encode()))
         told.append((b"x-amz-checksum-type", checksum_type.encode()))
@@ -136,7 +136,8 @@ async def list_parts(context: Context) -> Response:
                 checksum_algorithm=upload.checksum_algorithm,
                 checksum_type=upload.checksum_type,
             )
-        )
+        ),
+        *lifecycle.abortion(context, upload.initiated_ms),
     )
 
 

@@ -14,7 +14,7 @@ from urllib.parse import quote_from_bytes
 
 from coffre.catalog.mutations import ChosenPart, CompleteUpload, ObjectFacts, Written
 from coffre.catalog.records import Checksum, Part, PartIndex, Upload
-from coffre.s3 import versions
+from coffre.s3 import lifecycle, versions
 from coffre.s3.content import too_large
 from coffre.s3.context import Context
 from coffre.s3.encryption import check_completion, told_of
@@ -78,14 +78,14 @@ async def complete_multipart_upload(context: Context) -> Response:
         condition=condition_of(context),
     )
     done = written(await context.committer.commit(mutation))
-    return _answer(context, done, protection.headers)
+    return _answer(context, done, upload.tags, protection.headers)
 
 
 async def _repeat(
     context: Context, listed: Sequence[CompletedPart]
-) -> tuple[Written, tuple[Header, ...]]:
-    """The result of a completion that was answered before, perhaps to nobody, and the headers that
-    tell with what the object is encrypted.
+) -> tuple[Written, dict[str, str], tuple[Header, ...]]:
+    """The result of a completion that was answered before, perhaps to nobody, the object's tags,
+    and the headers that tell with what it is encrypted.
 
     Its object must still be the current one: its parts say what the finished upload was made of,
     and the committer whether it was this upload. NoSuchUpload otherwise.
@@ -103,10 +103,12 @@ async def _repeat(
         facts=ObjectFacts(etag=found.etag, owner_id=found.owner_id),
     )
     done = written(await context.committer.commit(mutation))
-    return done, told_of(context, found.encryption)
+    return done, found.tags, told_of(context, found.encryption)
 
 
-def _answer(context: Context, done: Written, encrypted: tuple[Header, ...]) -> Response:
+def _answer(
+    context: Context, done: Written, tags: dict[str, str], encrypted: tuple[Header, ...]
+) -> Response:
     bucket, key = context.bucket.name, context.key
     body = render_completed(
         f"{context.bucket_url}/{quote_from_bytes(key, safe='/')}",
@@ -116,7 +118,12 @@ def _answer(context: Context, done: Written, encrypted: tuple[Header, ...]) -> R
         versions.checksum_values(done.checksum),
         None if done.checksum is None else done.checksum.type,
     )
-    return xml(body, *encrypted, *versions.version_header(context.bucket, done.version_id))
+    told = (
+        *encrypted,
+        *versions.version_header(context.bucket, done.version_id),
+        *lifecycle.expiration(context, tags, done.size, done.modified_ms),
+    )
+    return xml(body, *told)
 
 
 def _choose(context: Context, upload: Upload, listed: Sequence[CompletedPart]) -> list[Part]:

@@ -16,7 +16,7 @@ from coffre.catalog.mutations import (
     Written,
 )
 from coffre.catalog.records import Bucket, Checksum, Upload, Version
-from coffre.s3 import ecs_buckets, ecs_retention, parameters, versions
+from coffre.s3 import ecs_buckets, ecs_retention, lifecycle, parameters, versions
 from coffre.s3.acls import of_new_object
 from coffre.s3.content import DEFAULT_ALGORITHM, checksum_of, commit, copy_bytes, new_blob
 from coffre.s3.context import Context
@@ -81,7 +81,11 @@ async def copy_object(context: Context) -> Response:
         versions.checksum_values(checksum),
         None if checksum is None else checksum.type,
     )
-    told = (*protection.headers, *versions.version_header(bucket, done.version_id))
+    told = (
+        *protection.headers,
+        *versions.version_header(bucket, done.version_id),
+        *lifecycle.expiration(context, facts.tags, done.size, done.modified_ms),
+    )
     return xml(body, *told, *_source_version(source_bucket, version))
 
 

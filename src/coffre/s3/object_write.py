@@ -10,7 +10,7 @@ from coffre.catalog.mutations import (
     Written,
 )
 from coffre.catalog.records import Bucket, Trait
-from coffre.s3 import ecs_headers, ecs_retention, parameters, versions
+from coffre.s3 import ecs_headers, ecs_retention, lifecycle, parameters, versions
 from coffre.s3.acls import of_new_object
 from coffre.s3.content import commit, incoming, new_blob, take_body, too_small
 from coffre.s3.context import Context
@@ -75,6 +75,7 @@ async def write_object(
         )
         done = written(await commit(context, taken, mutation))
     told = headers_of(bucket, done, protection.headers)
+    told += lifecycle.expiration(context, tags, done.size, done.modified_ms)
     return done, [*told, *versions.checksum_headers(done.checksum)]
 
 

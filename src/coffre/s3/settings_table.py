@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from coffre.s3 import acls, bucket_settings, policies, tagging, website
+from coffre.s3 import acls, bucket_settings, lifecycle, policies, tagging, website
 from coffre.s3.bucket_settings import ACCELERATION
 from coffre.s3.control import ENCRYPTION, OWNERSHIP, POLICY, PUBLIC_ACCESS_BLOCK
 from coffre.s3.identified import Family
@@ -30,10 +30,11 @@ from coffre.wire.configurations import (
     METRICS,
     parse_request_payment,
 )
+from coffre.wire.lifecycle import DOCUMENT_LIMIT as LIFECYCLE_LIMIT
 from coffre.wire.tags import DOCUMENT_LIMIT as TAGGING_LIMIT
 from coffre.wire.website import DOCUMENT_LIMIT as WEBSITE_LIMIT
 
-_LIMITS: Final = {"acl": ACL_LIMIT, "website": WEBSITE_LIMIT}
+_LIMITS: Final = {"acl": ACL_LIMIT, "lifecycle": LIFECYCLE_LIMIT, "website": WEBSITE_LIMIT}
 _METERING: Final = {"GET": Metering.READ, "PUT": Metering.WRITE, "DELETE": Metering.WRITE}
 
 
@@ -218,13 +219,14 @@ BUCKET_SETTINGS: Final = (
         "lifecycle",
         "BucketLifecycleConfiguration",
         "LifecycleConfiguration",
-        get=bucket_settings.lacking("NoSuchLifecycleConfiguration"),
+        get=lifecycle.get_lifecycle,
+        put=lifecycle.put_lifecycle,
     ),
     _row(
         "DeleteBucketLifecycle",
         "DELETE",
         _bucket("PutLifecycleConfiguration"),
-        bucket_settings.delete_nothing,
+        lifecycle.delete_lifecycle,
         "lifecycle",
     ),
     *_setting(
