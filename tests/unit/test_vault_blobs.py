@@ -81,7 +81,7 @@ def test_a_blob_reads_back_whole_and_in_any_range(
         hints = {"right": size, "unknown": None, "wrong": size // 3}
         staged = await bench.put(pieces, hints[hint])
         assert staged.blob.size == size
-        assert bool(staged.body) == (0 < ciphertext_bytes(size) <= INLINE_LIMIT)
+        assert bool(staged.body) == (0 < size <= INLINE_LIMIT)
         blob = bench.land(staged)
         assert sum(extent.length for extent in blob.extents) == blob.stored_bytes
         assert await bench.get(blob, 0, size) == body

@@ -18,7 +18,7 @@ from coffre.vault.drives import DriveSet, mirror_path, segment_path
 from coffre.vault.headers import BadHeader
 from coffre.vault.interface import DataLost
 from coffre.vault.keys import RootKeys
-from coffre.vault.records import Chunk
+from coffre.vault.records import Chunk, ciphertext_bytes
 from coffre.vault.segments import read_header
 from coffre.vault.store import DriveChunkStore
 from coffre.vault.striped import StripedWriter
@@ -51,7 +51,9 @@ def collection(
         requests,
         Pace(world.clock, RATE, requests.count).take,
         world.clock,
-        Collecting(settings.coding, settings.inline_limit, at=settings.collect_at),
+        Collecting(
+            settings.coding, ciphertext_bytes(settings.inline_limit), at=settings.collect_at
+        ),
         owner=owner,
         renew=striped.renew,
         cipher=lambda chunk: log_cipher(drives, root_keys, chunk),

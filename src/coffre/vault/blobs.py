@@ -37,8 +37,8 @@ _FRAMES_PER_PIECE = 16
 class FramedVault:
     """The `Vault` of a zone: frames over a chunk store.
 
-    `zone` is the zone's number in new ids; a blob whose ciphertext has at most `inline_limit`
-    bytes travels with its mutation; `count_dead` is told of rows that nothing will refer to.
+    `zone` is the zone's number in new ids; a blob of at most `inline_limit` bytes of plaintext
+    travels with its mutation; `count_dead` is told of rows that nothing will refer to.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class FramedVault:
         self._entropy = entropy
         self._zone = zone
         self._count_dead = count_dead
-        self._inline_limit = inline_limit
+        self._inline_limit = ciphertext_bytes(inline_limit)
 
     def writer(self, key_id: bytes, data_key: bytes, *, size_hint: int | None) -> FramedWriter:
         """A writer for one new blob. A wrong `size_hint` costs a copy, nothing else."""
