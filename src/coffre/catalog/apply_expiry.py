@@ -73,6 +73,14 @@ _PUT: Final = (
     " ON CONFLICT (bucket_id, kind) DO UPDATE SET document = excluded.document"
 )
 _DROP: Final = "DELETE FROM bucket_documents WHERE bucket_id = ? AND kind = ?"
+_OLDER_DUE: Final = (
+    "SELECT bucket_id, sort_key, ord, zone FROM versions WHERE bucket_id = ? AND sort_key = ?"
+    " AND (ord, zone) < (?, ?) AND latest = 0 AND due_ms <= ? ORDER BY ord, zone LIMIT ?"
+)
+_SIZE: Final = (
+    "SELECT coalesce(sum(p.size), 0) FROM parts p JOIN uploads u"
+    " ON u.manifest_id = p.manifest_id WHERE u.id = ?"
+)
 _OWNER: Final = "SELECT owner_id FROM buckets WHERE id = ?"
 _unpack_place: Final = Decoder(tuple[bytes, int, int]).decode
 
@@ -145,10 +153,7 @@ def expire_due(db: apsw.Connection, mutation: ExpireDue, stamp: Stamp, tally: Ta
     uploads: list[Any] = db.execute(_UPLOADS_DUE, (stamp.now_ms, limit)).fetchall()
     for row in uploads:
         work.upload(*row)
-    places: list[Any] = db.execute(_DUE, (stamp.now_ms, limit - len(uploads))).fetchall()
-    for place in places:
-        work.version(place)
-    rows = len(uploads) + len(places)
+    rows = len(uploads) + work.versions(limit - len(uploads))
     return Expired(rows, rows == limit, tuple(work.done))
 
 
@@ -170,8 +175,33 @@ class _Work:
         if found is None or found.due_ms > self._stamp.now_ms:
             set_upload_due(self._db, upload_id, found and found.due_ms)
             return
+        size = self._db.execute(_SIZE, (upload_id,)).get
         abort_upload(self._db, AbortUpload(upload_id), self._stamp, self._tally)
-        self.done.append(Expiration(bucket_id, key, upload_id, "abort", found.rule.id, 0))
+        self.done.append(Expiration(bucket_id, key, upload_id, "abort", found.rule.id, size))
+
+    def versions(self, limit: int) -> int:
+        """Let what is due expire; how many versions were looked at.
+
+        Of one key the oldest goes first: how many newer ones stay beside a version is counted as if
+        all that is due went at once.
+        """
+        now_ms, looked = self._stamp.now_ms, 0
+        places: list[Any] = self._db.execute(_DUE, (now_ms, limit)).fetchall()
+        for place in places:
+            if looked >= limit:
+                break
+            if most_kept(self._bucket(place[0])[1]):
+                older: list[Any] = self._db.execute(
+                    _OLDER_DUE, (*place, now_ms, limit - looked)
+                ).fetchall()
+                for before in older:
+                    self.version(before)
+                looked += len(older)
+                if looked >= limit:
+                    break
+            self.version(place)
+            looked += 1
+        return looked
 
     def version(self, place: Place) -> None:
         """Let a version expire, or say when it is due."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from coffre.catalog.foresight import Foreseen
 from coffre.catalog.mutations import Mutation, Refused, Result
 from coffre.catalog.records import (
     BlobName,
@@ -177,6 +178,25 @@ class Reader(Protocol):
         ...
 
     def searched_version(self, bucket: Bucket, found: Searched) -> Version | None: ...
+
+    def oldest_due_ms(self) -> int | None:
+        """From when on a rule of a lifecycle may act on something (`ExpireDue`); None: never."""
+        ...
+
+    def buckets_to_judge(self, limit: int) -> list[bytes]:
+        """Ids of buckets whose versions wait for `JudgeVersions`."""
+        ...
+
+    def foreseen(
+        self, bucket: Bucket, now_ms: int, *, after: bytes, limit: int
+    ) -> tuple[list[Foreseen], bytes | None]:
+        """What the bucket's lifecycle will do to its next `limit` keys, by sort key, those >
+        `after`; and the last of them, None when there was none."""
+        ...
+
+    def foreseen_uploads(self, bucket: Bucket) -> list[Foreseen]:
+        """What the bucket's lifecycle will do to its uploads."""
+        ...
 
     def has_orphans(self) -> bool:
         """Are there manifests whose parts wait to be freed (`ReapOrphans`)?"""

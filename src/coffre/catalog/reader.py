@@ -14,6 +14,7 @@ from coffre.catalog import queries as q
 from coffre.catalog.blob_reader import BlobReader
 from coffre.catalog.key_order import decode_key, encode_key, next_key
 from coffre.catalog.kms_reads import KmsReads
+from coffre.catalog.lifecycle_reads import LifecycleReads
 from coffre.catalog.packing import (
     unpack_blob,
     unpack_checksum,
@@ -57,7 +58,7 @@ _STATES = {state.value: state for state in ChunkState}
 _AFTER_ALL_NAMES = "\U0010ffff"
 
 
-class SqliteReader(SearchReader, KmsReads, BlobReader):
+class SqliteReader(SearchReader, KmsReads, BlobReader, LifecycleReads):
     """Reads over `db`, one thread at a time."""
 
     def __init__(self, db: apsw.Connection) -> None:

@@ -25,6 +25,7 @@ from coffre.service.repairing import Repairing
 from coffre.service.snapshots import DoorNamer, snapshotter
 from coffre.service.zone import World, ZoneFacts, catalog_reader, drive_set, real_world
 from coffre.stewards.emptier import Emptier
+from coffre.stewards.expirer import Expirer
 from coffre.stewards.reaper import Reaper
 from coffre.stewards.runner import Runner, StewardPaused, UnknownSteward
 from coffre.stewards.sealer import Sealer
@@ -59,6 +60,7 @@ def stewards(
         sealer,
         Reaper(means.reader, means.committer, means.world.clock),
         Emptier(means.reader, means.committer),
+        Expirer(means.reader, means.committer, means.world.clock),
         *collection(
             means.settings,
             means.facts,

@@ -1,0 +1,132 @@
+"""What a lifecycle will do to the versions of one key, if nobody else touches them: rules played
+forward in time, consequences too (the marker that an expiration leaves, once nothing is behind it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from msgspec import Struct
+
+from coffre.catalog.lifecycle_mutations import Act
+from coffre.catalog.lifecycle_rules import Rule, Subject, Verdict, judge
+
+
+class Foreseen(Struct, frozen=True):
+    """One thing that a rule will do, at `due_ms` at the earliest. `version_id` is empty for a null
+    version and for a marker that does not stand yet; `held`: a lock or a retention period would not
+    let it happen then."""
+
+    key: bytes
+    version_id: bytes
+    act: Act
+    rule_id: str
+    size: int
+    due_ms: int
+    held: bool = False
+
+
+@dataclass
+class Standing:
+    """A version of the key, as it stands at the time that is played."""
+
+    version_id: bytes
+    is_null: bool
+    marker: bool
+    size: int
+    tags: dict[str, str]
+    modified_ms: int
+    noncurrent_ms: int | None
+    kept: bool = False
+    """A lock held it: it is not asked again."""
+
+
+Held = Callable[[Standing, int], bool]
+
+
+def foresee(
+    rules: Sequence[Rule],
+    versioning: str,
+    key: bytes,
+    versions: Sequence[Standing],
+    now_ms: int,
+    held: Held,
+) -> list[Foreseen]:
+    """What will happen to `versions` (the newest first), in order of time. `held` says whether
+    something keeps a version at a time."""
+    play = _Play(tuple(rules), versioning, key, list(versions), held)
+    at_ms = now_ms
+    while due := play.due():
+        at_ms = max(at_ms, min(verdict.due_ms for _, verdict in due))
+        for version, verdict in reversed(due):
+            if verdict.due_ms <= at_ms:
+                play.act(version, verdict, at_ms)
+    return play.foreseen
+
+
+class _Play:
+    def __init__(
+        self,
+        rules: tuple[Rule, ...],
+        versioning: str,
+        key: bytes,
+        versions: list[Standing],
+        held: Held,
+    ) -> None:
+        self._rules = rules
+        self._versioning = versioning
+        self._key = key
+        self._versions = versions
+        self._held = held
+        self.foreseen: list[Foreseen] = []
+
+    def due(self) -> list[tuple[Standing, Verdict]]:
+        """Versions that a rule will act on, the newest first."""
+        found, newer = [], 0
+        alone = len(self._versions) == 1
+        for at, version in enumerate(self._versions):
+            subject = Subject(
+                self._key,
+                version.tags,
+                version.size,
+                version.marker,
+                version.modified_ms,
+                at == 0,
+                version.noncurrent_ms,
+                newer,
+                alone,
+            )
+            verdict = None if version.kept else judge(self._rules, subject)
+            if verdict is not None:
+                found.append((version, verdict))
+            newer += at > 0 and not version.marker
+        return found
+
+    def act(self, version: Standing, verdict: Verdict, at_ms: int) -> None:
+        current = version is self._versions[0] and not version.marker
+        marks = current and self._versioning != "never"
+        erased = [version]
+        if marks:
+            keeps = self._versioning == "enabled"
+            erased = [] if keeps else [one for one in self._versions if one.is_null]
+        version.kept = any(self._held(one, at_ms) for one in erased)
+        self.foreseen.append(
+            Foreseen(
+                self._key,
+                version.version_id,
+                "expire" if current else "remove",
+                verdict.rule.id,
+                version.size,
+                at_ms,
+                version.kept,
+            )
+        )
+        if version.kept:
+            return
+        self._versions = [one for one in self._versions if one not in erased]
+        if marks:
+            if self._versions and self._versions[0] is version:
+                version.noncurrent_ms = at_ms
+            null = self._versioning == "suspended"
+            self._versions.insert(0, Standing(b"", null, True, 0, {}, at_ms, None))

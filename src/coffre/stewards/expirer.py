@@ -1,0 +1,94 @@
+"""The expirer: what is due by buckets' lifecycles goes, and versions are judged by rules that are
+new. The committer decides both, at its own time; nothing is asked for while nothing is due."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from coffre.catalog.interface import Committer, Reader
+from coffre.catalog.lifecycle_mutations import Expiration, Expired, ExpireDue, JudgeVersions
+from coffre.catalog.mutations import Reaped
+from coffre.stewards.shape import Round, Steward
+from coffre.system.clock import Clock
+
+# How often it looks for what is due.
+ROUND_S = 5.0
+# Few enough that clients' writes behind a step wait some milliseconds.
+ROWS = 50
+# Rows that are only judged cost less than those that go.
+JUDGED_ROWS = 200
+# The part of its time that it works while there is more to do: the rest is the clients'.
+SHARE = 0.5
+_journal = logging.getLogger("coffre.lifecycle")
+
+
+def write_down(done: Expiration) -> None:
+    """One line of the log for each thing that a rule did, or would have done."""
+    _journal.info(
+        "%s %s key=%r version=%s bucket=%s rule=%r bytes=%d",
+        "held:" if done.held else "done:",
+        done.act,
+        done.key.decode(errors="backslashreplace"),
+        done.version_id.hex() or "null",
+        done.bucket_id.hex(),
+        done.rule_id,
+        done.size,
+    )
+
+
+class Expirer(Steward):
+    """Lets what is due expire. `told` hears of each thing that a rule did, after it is done."""
+
+    name = "expirer"
+
+    def __init__(
+        self,
+        reader: Reader,
+        committer: Committer,
+        clock: Clock,
+        told: Callable[[Expiration], None] = write_down,
+    ) -> None:
+        self._reader = reader
+        self._committer = committer
+        self._clock = clock
+        self._told = told
+
+    async def round(self) -> Round:
+        """One step of each kind, and a pause as long as they took."""
+        began = self._clock.monotonic()
+        judged, more = await self._judge()
+        gone, due = await self._expire()
+        if not (more or due):
+            result = f"expired {gone}" if gone else ""
+            return Round(did=gone + judged, unit="versions", result=result, again=ROUND_S)
+        took = self._clock.monotonic() - began
+        result = f"expired {gone}, judged {judged} by new rules"
+        again = took * (1 - SHARE) / SHARE
+        return Round(did=gone + judged, left=None, unit="versions", result=result, again=again)
+
+    async def _judge(self) -> tuple[int, bool]:
+        """Judge some versions of a bucket whose rules are new; (how many, are there more)."""
+        waiting = self._reader.buckets_to_judge(2)
+        if not waiting:
+            return 0, False
+        done = await self._committer.commit(JudgeVersions(waiting[0], JUDGED_ROWS))
+        assert isinstance(done, Reaped), "the committer answers with its count"
+        return done.rows, done.more or len(waiting) > 1
+
+    async def _expire(self) -> tuple[int, bool]:
+        """Let some of what is due go; (how many, is there more)."""
+        oldest_ms = self._reader.oldest_due_ms()
+        if oldest_ms is None or oldest_ms > self._clock.now_ms():
+            return 0, False
+        done = await self._committer.commit(ExpireDue(ROWS))
+        assert isinstance(done, Expired), "the committer answers with what it did"
+        for one in done.done:
+            self._told(one)
+        return sum(not one.held for one in done.done), done.more
+
+
+def lag_s(reader: Reader, clock: Clock) -> float:
+    """How long what has been due the longest has been, in seconds."""
+    oldest_ms = reader.oldest_due_ms()
+    return 0.0 if oldest_ms is None else max(0.0, (clock.now_ms() - oldest_ms) / 1000)

@@ -1,0 +1,349 @@
+"""The engine of lifecycles against a plain model of their rules, on random histories.
+
+The model keeps every version of every key in a list and, whenever time has passed, looks at all of
+them over and over until no rule has anything left to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coffre.catalog.lifecycle_mutations import (
+    DeleteLifecycle,
+    Expired,
+    ExpireDue,
+    JudgeVersions,
+    PutLifecycle,
+)
+from coffre.catalog.lifecycle_rules import Lifecycle, Rule, end_of
+from coffre.catalog.memory import MemoryCatalog
+from coffre.catalog.mutations import (
+    CreateBucket,
+    CreateStore,
+    CreateTenant,
+    CreateUpload,
+    CreateUser,
+    DeleteVersion,
+    ObjectFacts,
+    PutVersion,
+    SetTags,
+    SetVersioning,
+    Written,
+)
+from coffre.catalog.records import Bucket, EcsFacts, Secret
+from coffre.system.clock import ManualClock
+from coffre.system.entropy import SeededEntropy
+from coffre.vault.memory import MemoryChunkStore
+from coffre.vault.records import Blob
+
+DAY_S = 24 * 3600
+START_MS = 1_700_000_000_000  # 14 November 2023, 22:13:20
+TENANT, STORE, KEY, BUCKET = (bytes([n]) * 16 for n in range(1, 5))
+
+
+def test_a_period_ends_at_the_next_midnight() -> None:
+    january_15 = 1_768_473_000_000  # 10:30 in 2026
+    assert end_of(january_15, 3) == 1_768_780_800_000  # 19 January, 00:00
+    assert end_of(1_768_435_200_000, 3) == 1_768_780_800_000  # from 15 January, 00:00
+
+
+@dataclass
+class Model:
+    """One version: what a person would write down of it. The lock holds until `locked_ms`."""
+
+    version_id: bytes
+    is_null: bool
+    marker: bool
+    size: int
+    tags: dict[str, str]
+    made_ms: int
+    old_since_ms: int = 0
+    locked_ms: int = 0
+
+
+@dataclass
+class World:
+    """The engine, and beside it the model of the same history."""
+
+    clock: ManualClock = field(default_factory=lambda: ManualClock(START_MS))
+    keys: dict[bytes, list[Model]] = field(default_factory=dict)
+    uploads: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+    versioning: str = "never"
+
+    def __post_init__(self) -> None:
+        self.entropy = SeededEntropy(7)
+        self.catalog = MemoryCatalog(self.clock, self.entropy, 1, MemoryChunkStore().land)
+        for mutation in (
+            CreateTenant(TENANT, "t"),
+            CreateStore(STORE, "s", TENANT, KEY, b"root", b"wrapped"),
+            CreateUser("u", STORE, "u", "object", "AK", Secret(b"w", b"root")),
+            CreateBucket(BUCKET, STORE, "bucket", "u", "us-east-1"),
+        ):
+            self.do(mutation)
+
+    def do(self, mutation: Any, *body: bytes) -> Any:
+        return asyncio.run(self.catalog.commit(mutation, body))
+
+    @property
+    def bucket(self) -> Bucket:
+        found = self.catalog.bucket(STORE, "bucket")
+        assert found is not None
+        return found
+
+    def put(self, key: bytes, size: int, tags: dict[str, str], locked_days: int) -> None:
+        now_ms, versions = self.clock.now_ms(), self.keys.setdefault(key, [])
+        locked_ms = now_ms + locked_days * DAY_S * 1000
+        if self.versioning != "enabled" and any(
+            old.locked_ms > now_ms for old in versions if old.is_null
+        ):
+            return
+        blob = Blob(self.entropy.bytes(16), size, KEY, b"k")
+        facts = ObjectFacts(
+            "e",
+            "u",
+            tags=tags,
+            ecs=EcsFacts(retention_s=locked_days * DAY_S) if locked_days else None,
+        )
+        done = self.do(
+            PutVersion(BUCKET, key, self.entropy.bytes(16), blob, facts), b"x" * (size + 16)
+        )
+        assert isinstance(done, Written)
+        null = self.versioning != "enabled"
+        self._add(versions, Model(done.version_id, null, False, size, tags, now_ms, 0, locked_ms))
+
+    def delete(self, key: bytes, at: int | None) -> None:
+        """The key, or its version number `at`, the newest being 0."""
+        now_ms, versions = self.clock.now_ms(), self.keys.setdefault(key, [])
+        if at is not None or self.versioning == "never":
+            if not versions:
+                return
+            chosen = versions[(at or 0) % len(versions)]
+            if not chosen.marker and chosen.locked_ms > now_ms:
+                return
+            self.do(DeleteVersion(BUCKET, key, chosen.version_id))
+            versions.remove(chosen)
+            return
+        if self.versioning == "suspended" and any(
+            old.locked_ms > now_ms for old in versions if old.is_null and not old.marker
+        ):
+            return
+        done = self.do(DeleteVersion(BUCKET, key, owner_id="u"))
+        null = self.versioning != "enabled"
+        self._add(versions, Model(done.marker_version_id, null, True, 0, {}, now_ms))
+
+    def tag(self, key: bytes, at: int, tags: dict[str, str]) -> None:
+        versions = self.keys.get(key, [])
+        chosen = versions[at % len(versions)] if versions else None
+        if chosen is None or chosen.marker:
+            return
+        found = self.catalog.version(self.bucket, key, chosen.version_id)
+        assert found is not None
+        self.do(SetTags(BUCKET, key, chosen.version_id, found.order, tags))
+        chosen.tags = tags
+
+    def upload(self, key: bytes) -> None:
+        upload_id = self.entropy.bytes(16)
+        self.do(CreateUpload(upload_id, BUCKET, key, self.entropy.bytes(16), "u"))
+        self.uploads[upload_id] = key, self.clock.now_ms()
+
+    def version(self, state: Any) -> None:
+        self.do(SetVersioning(BUCKET, state))
+        self.versioning = state
+
+    def rule(self, rules: tuple[Rule, ...]) -> None:
+        self.rules = rules
+        if not rules:
+            self.do(DeleteLifecycle(BUCKET))
+            return
+        self.do(PutLifecycle(BUCKET, Lifecycle(rules, b"")))
+        while self.do(JudgeVersions(BUCKET, 2)).more:
+            pass
+
+    def _add(self, versions: list[Model], new: Model) -> None:
+        """A new version is the current one; a null one takes the place of an older null one."""
+        if new.is_null:
+            versions[:] = [old for old in versions if not old.is_null]
+        if versions and not versions[0].old_since_ms:
+            versions[0].old_since_ms = new.made_ms
+        versions.insert(0, new)
+
+    def expire(self) -> set[tuple[bytes, bytes, str]]:
+        """What the engine does until nothing is due."""
+        done: set[tuple[bytes, bytes, str]] = set()
+        more = True
+        while more:
+            step = self.do(ExpireDue(3))
+            assert isinstance(step, Expired)
+            done |= {(one.key, one.version_id, one.act) for one in step.done if not one.held}
+            oldest_ms = self.catalog.oldest_due_ms()
+            more = step.more or (oldest_ms is not None and oldest_ms <= self.clock.now_ms())
+        return done
+
+    def modelled(self) -> set[tuple[bytes, bytes, str]]:
+        """What the rules say has to happen by now."""
+        done: set[tuple[bytes, bytes, str]] = set()
+        now_ms = self.clock.now_ms()
+        for upload_id, (key, began_ms) in list(self.uploads.items()):
+            if any(
+                rule.enabled
+                and rule.abort_days
+                and key.startswith(rule.prefix)
+                and midnight_after(began_ms + rule.abort_days * DAY_S * 1000) <= now_ms
+                for rule in self.rules
+            ):
+                del self.uploads[upload_id]
+                done.add((key, upload_id, "abort"))
+        for key, versions in self.keys.items():
+            while acts := [one for one in self._due(key, versions) if self._may(versions, *one)]:
+                for version, act in acts:
+                    done.add((key, version.version_id, act))
+                    self._act(versions, version, act)
+        return done
+
+    def _due(self, key: bytes, versions: list[Model]) -> Iterator[tuple[Model, str]]:
+        for at, version in reversed(list(enumerate(versions))):
+            for rule in self.rules:
+                if (
+                    rule.enabled
+                    and applies(rule, key, version)
+                    and self._is_due(rule, versions, at)
+                ):
+                    act = "expire" if at == 0 and not version.marker else "remove"
+                    yield version, act
+                    break
+
+    def _is_due(self, rule: Rule, versions: list[Model], at: int) -> bool:
+        now_ms, version = self.clock.now_ms(), versions[at]
+        if at:
+            newer = sum(not one.marker for one in versions[1:at])
+            return (
+                rule.noncurrent_days is not None
+                and newer >= rule.newer_noncurrent
+                and midnight_after(version.old_since_ms + rule.noncurrent_days * DAY_S * 1000)
+                <= now_ms
+            )
+        if version.marker and len(versions) > 1:
+            return False
+        if version.marker and rule.expired_marker:
+            return True
+        if rule.days is not None:
+            return midnight_after(version.made_ms + rule.days * DAY_S * 1000) <= now_ms
+        return rule.date_ms is not None and rule.date_ms <= now_ms
+
+    def _may(self, versions: list[Model], version: Model, act: str) -> bool:
+        """A lock keeps what would go for good, and nothing else."""
+        goes = [version]
+        if act == "expire" and self.versioning != "never":
+            goes = [one for one in versions if one.is_null and self.versioning == "suspended"]
+        return all(one.marker or one.locked_ms <= self.clock.now_ms() for one in goes)
+
+    def _act(self, versions: list[Model], version: Model, act: str) -> None:
+        if act == "expire" and self.versioning != "never":
+            null = self.versioning == "suspended"
+            found = self.catalog
+            marker = Model(b"?", null, True, 0, {}, self.clock.now_ms())
+            assert found is not None
+            self._add(versions, marker)
+            return
+        versions.remove(version)
+
+    def check(self) -> None:
+        """Both did the same, and are in the same state."""
+        modelled, done = self.modelled(), self.expire()
+        # A marker that came and went within one round has an id that only the engine knows.
+        assert named(done) == named(modelled)
+        for key, versions in self.keys.items():
+            stand = self.catalog.list_versions(
+                self.bucket,
+                prefix=key,
+                delimiter=b"",
+                after_key=b"",
+                after_version=None,
+                limit=1000,
+            ).versions
+            mine = [one for one in stand if one.key == key]
+            assert [one.marker for one in mine] == [one.marker for one in versions]
+            for model, one in zip(versions, mine, strict=True):
+                if model.version_id == b"?":
+                    model.version_id, model.made_ms = one.version_id, one.modified_ms
+                assert model.version_id == one.version_id
+
+
+def named(done: set[tuple[bytes, bytes, str]]) -> set[tuple[bytes, bytes, str]]:
+    return {one for one in done if one[1] != b"?"}
+
+
+def midnight_after(at_ms: int) -> int:
+    return at_ms - at_ms % (DAY_S * 1000) + DAY_S * 1000
+
+
+def applies(rule: Rule, key: bytes, version: Model) -> bool:
+    return (
+        key.startswith(rule.prefix)
+        and all(version.tags.get(name) == value for name, value in rule.tags.items())
+        and (rule.larger is None or version.size > rule.larger)
+        and (rule.smaller is None or version.size < rule.smaller)
+    )
+
+
+KEYS = st.sampled_from([b"a", b"a/1", b"b"])
+TAGS = st.sampled_from([{}, {"k": "v"}, {"k": "v", "l": "w"}, {"k": "w"}])
+DATES = st.integers(0, 12).map(lambda day: START_MS - START_MS % 86_400_000 + day * 86_400_000)
+
+
+@st.composite
+def rules(draw: st.DrawFn) -> Rule:
+    expiration = draw(st.sampled_from(["days", "date", "marker", "none"]))
+    tags = {} if expiration == "marker" else draw(TAGS)
+    noncurrent = draw(st.none() | st.integers(1, 3))
+    return Rule(
+        id=draw(st.sampled_from("xyz")),
+        enabled=draw(st.sampled_from([True, True, True, False])),
+        prefix=draw(st.sampled_from([b"", b"a", b"a/"])),
+        tags=tags,
+        larger=draw(st.none() | st.integers(0, 2)),
+        smaller=draw(st.none() | st.integers(1, 3)),
+        days=draw(st.integers(1, 4)) if expiration == "days" else None,
+        date_ms=draw(DATES) if expiration == "date" else None,
+        expired_marker=expiration == "marker",
+        noncurrent_days=noncurrent,
+        newer_noncurrent=draw(st.integers(0, 2)) if noncurrent else 0,
+        abort_days=draw(st.none() | st.integers(1, 3)),
+    )
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("put"), KEYS, st.integers(0, 3), TAGS, st.sampled_from([0, 0, 0, 2, 30])),
+    st.tuples(st.just("put"), KEYS, st.integers(0, 3), TAGS, st.just(0)),
+    st.tuples(st.just("delete"), KEYS, st.none() | st.integers(0, 3)),
+    st.tuples(st.just("tag"), KEYS, st.integers(0, 3), TAGS),
+    st.tuples(st.just("upload"), KEYS),
+    st.tuples(st.just("version"), st.sampled_from(["enabled", "enabled", "suspended"])),
+    st.tuples(st.just("rule"), st.lists(rules(), max_size=3).map(tuple)),
+    st.tuples(st.just("wait"), st.sampled_from([60, 3600, DAY_S, DAY_S, 3 * DAY_S, -3600])),
+)
+
+
+@settings(deadline=None, max_examples=5000 if os.environ.get("COFFRE_LONG") else 150)
+@given(st.lists(rules(), min_size=1, max_size=3).map(tuple), st.lists(STEPS, max_size=30))
+def test_what_goes_is_what_the_rules_say(
+    first: tuple[Rule, ...], steps: list[tuple[Any, ...]]
+) -> None:
+    world = World()
+    world.rule(first)
+    for name, *arguments in steps:
+        world.clock.advance(1)
+        if name == "wait":
+            world.clock.advance(*arguments)
+            world.check()
+        else:
+            getattr(world, name)(*arguments)
+    world.check()
