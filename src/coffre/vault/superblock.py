@@ -41,7 +41,7 @@ from concurrent.futures import Future, wait
 from enum import StrEnum
 from functools import partial
 from threading import Lock, Thread
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -205,6 +205,11 @@ class _Body(Struct, frozen=True, array_like=True):
     unchecked: tuple[int | bytes, ...] = ()
 
 
+# Made once, by the importing thread: what msgspec learns of a type at its first use is not safe
+# from threads that use it first at the same moment, as the threads of the drives do.
+_DECODER: Final = msgspec.msgpack.Decoder(_Body)
+
+
 def superblock_path(folder: str) -> str:
     return f"{folder}/superblock"
 
@@ -355,7 +360,7 @@ class SuperblockStore:
             return order, SlotRead(SlotStatus.WRONG_KEY, reason=f"root key {key_id.hex()}")
         head, sealed = data[: _HEAD.size], data[_HEAD.size : _HEAD.size + length]
         try:
-            body = msgspec.msgpack.decode(aead.decrypt(nonce, sealed, head), type=_Body)
+            body = _DECODER.decode(aead.decrypt(nonce, sealed, head))
         except (InvalidTag, msgspec.DecodeError):
             return None
         return order, SlotRead(SlotStatus.VALID, _opened(body, epoch, generation), slot)
