@@ -38,9 +38,9 @@ Written = Literal["in key order", "in random order"]
 
 _ZONE = 1
 _PAGE_KEYS = 1000
-_ROWS_A_TRANSACTION = 50_000
+ROWS_A_TRANSACTION = 50_000
 _SAMPLES = 9
-_OWNER = "0" * 64
+OWNER = "0" * 64
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,9 @@ def _count(
     reads: list[int] = []
     taken: list[float] = []
     for number in range(_SAMPLES):
-        after = _key((objects - _PAGE_KEYS - 1) * number // (_SAMPLES - 1))
+        after = key_of((objects - _PAGE_KEYS - 1) * number // (_SAMPLES - 1))
         db.pragma("shrink_memory")
-        with _Counted(db) as counted:
+        with Counted(db) as counted:
             page = reader.list_current(
                 bucket, prefix=b"", delimiter=b"", after=after, limit=_PAGE_KEYS
             )
@@ -106,14 +106,14 @@ def _count(
     )
 
 
-class _Counted:
+class Counted:
     """Counts what a connection does inside a `with` block."""
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
         self.steps = self.reads = 0
 
-    def __enter__(self) -> _Counted:
+    def __enter__(self) -> Counted:
         self._db.status(apsw.SQLITE_DBSTATUS_CACHE_MISS, True)
         self._db.trace_v2(apsw.SQLITE_TRACE_PROFILE, self._statement)
         return self
@@ -131,23 +131,23 @@ def _fill(path: str, sizes: tuple[int, int], written: Written) -> bytes:
     entropy = SeededEntropy(1)
     clock = HybridClock(SystemClock(), entropy, _ZONE)
     db = open_writer(path)
-    store_id = _id(entropy)
-    _group(db, clock, _premises(store_id, _id(entropy), entropy))
+    store_id = fresh_id(entropy)
+    group(db, clock, premises(store_id, fresh_id(entropy), entropy))
     for objects in sizes:
-        bucket_id = _id(entropy)
+        bucket_id = fresh_id(entropy)
         numbers = list(range(objects))
         if written == "in random order":
             random.Random(objects).shuffle(numbers)
-        _group(db, clock, [CreateBucket(bucket_id, store_id, _name(objects), _OWNER, "us-east-1")])
-        for start in range(0, objects, _ROWS_A_TRANSACTION):
-            some = numbers[start : start + _ROWS_A_TRANSACTION]
-            _group(db, clock, (_put(bucket_id, number, entropy) for number in some))
+        group(db, clock, [CreateBucket(bucket_id, store_id, _name(objects), OWNER, "us-east-1")])
+        for start in range(0, objects, ROWS_A_TRANSACTION):
+            some = numbers[start : start + ROWS_A_TRANSACTION]
+            group(db, clock, (put(bucket_id, number, entropy) for number in some))
             checkpoint(path)
     db.close()
     return store_id
 
 
-def _group(db: apsw.Connection, clock: HybridClock, mutations: Iterable[Mutation]) -> None:
+def group(db: apsw.Connection, clock: HybridClock, mutations: Iterable[Mutation]) -> None:
     tally = Tally()
     with db:
         for mutation in mutations:
@@ -155,33 +155,35 @@ def _group(db: apsw.Connection, clock: HybridClock, mutations: Iterable[Mutation
         tally.write(db)
 
 
-def _premises(store_id: bytes, tenant_id: bytes, entropy: SeededEntropy) -> Iterator[Mutation]:
+def premises(store_id: bytes, tenant_id: bytes, entropy: SeededEntropy) -> Iterator[Mutation]:
     yield CreateTenant(tenant_id, "bench")
-    yield CreateStore(store_id, "bench", tenant_id, _id(entropy), b"root-key", entropy.bytes(40))
+    yield CreateStore(
+        store_id, "bench", tenant_id, fresh_id(entropy), b"root-key", entropy.bytes(40)
+    )
     secret = Secret(entropy.bytes(48), b"root-key")
-    yield CreateUser(_OWNER, store_id, "bench", "object", "BENCHACCESSKEY000000", secret)
+    yield CreateUser(OWNER, store_id, "bench", "object", "BENCHACCESSKEY000000", secret)
 
 
-def _put(bucket_id: bytes, number: int, entropy: SeededEntropy) -> PutVersion:
+def put(bucket_id: bytes, number: int, entropy: SeededEntropy) -> PutVersion:
     """An object without bytes: no listing looks at where bytes are."""
     return PutVersion(
         bucket_id,
-        _key(number),
-        _id(entropy),
-        Blob(_id(entropy), 0, b"", b""),
+        key_of(number),
+        fresh_id(entropy),
+        Blob(fresh_id(entropy), 0, b"", b""),
         ObjectFacts(
             etag="d41d8cd98f00b204e9800998ecf8427e",
-            owner_id=_OWNER,
+            owner_id=OWNER,
             metadata={"content-type": "application/octet-stream"},
         ),
     )
 
 
-def _key(number: int) -> bytes:
+def key_of(number: int) -> bytes:
     return b"folder/%04d/object-%09d" % (number // 1000, number)
 
 
-def _id(entropy: SeededEntropy) -> bytes:
+def fresh_id(entropy: SeededEntropy) -> bytes:
     return new_id(entropy, _ZONE, SystemClock().now_ms())
 
 
