@@ -48,7 +48,13 @@ async def complete_multipart_upload(context: Context) -> Response:
     if upload is None:
         return _answer(context, *await _repeat(context, listed))
     protection = await check_completion(context, upload)
-    parts = _choose(context, upload, listed)
+    try:
+        parts = _choose(context, upload, listed)
+    except S3Error as error:
+        # Parts go when their upload ends: another completion or an abort came first.
+        if error.code == "InvalidPart" and named_upload(context) is None:
+            return _answer(context, *await _repeat(context, listed))
+        raise
     size = sum(part.size for part in parts)
     if size > context.limits.object_bytes:
         raise too_large(size, context.limits.object_bytes)
