@@ -115,7 +115,7 @@ def test_a_method_that_s3_does_not_have_is_not_allowed(
     assert "GET" in answer.headers["allow"]
 
 
-@pytest.mark.parametrize("sub", ["lifecycle", "object-lock"])
+@pytest.mark.parametrize("sub", ["object-lock"])
 def test_unbuilt_settings_of_a_bucket_answer_501(wire: WireClient, bucket: str, sub: str) -> None:
     answer = wire.send("PUT", f"/{bucket}?{sub}", b"<x/>")
     assert (answer.status, answer.code) == (501, "NotImplemented")

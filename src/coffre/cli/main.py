@@ -12,7 +12,18 @@ import click
 from click.shell_completion import get_completion_class
 
 from coffre import __version__
-from coffre.cli import administer, doctor, drives, keys, kms, node, rebuild, stewards, verify
+from coffre.cli import (
+    administer,
+    doctor,
+    drives,
+    keys,
+    kms,
+    lifecycle,
+    node,
+    rebuild,
+    stewards,
+    verify,
+)
 from coffre.cli.complaint import INTERNAL, INTERRUPTED, Complaint
 from coffre.cli.invocation import Invocation, shared
 
@@ -54,6 +65,7 @@ for _command in (
     stewards.repair,
     keys.key,
     kms.kms,
+    lifecycle.lifecycle,
     doctor.doctor,
     completion,
 ):

@@ -39,6 +39,7 @@ from coffre.service.follower_place import follower_files
 from coffre.service.keys import KeyKeeper, refuse_unknown_keys
 from coffre.service.kms_administration import kms_operations
 from coffre.service.layout import DataFolder, StartRefused
+from coffre.service.lifecycle_administration import lifecycle_operations
 from coffre.service.monitor import Monitor
 from coffre.service.node import Node, NoStewards
 from coffre.service.snapshots import SnapshotDesk
@@ -118,6 +119,7 @@ class DrivesNode(Node):
             **self.keys.operations,
             **self.snapshots.operations,
             **kms_operations(settings, self.reader, committer, root_keys, world.entropy),
+            **lifecycle_operations(self.reader, committer, world.clock),
         }
 
     def status(self) -> dict[str, Any]:

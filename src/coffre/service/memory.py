@@ -14,6 +14,7 @@ from coffre.service.administration import Administration
 from coffre.service.announcement import announcement
 from coffre.service.first import populate
 from coffre.service.kms_administration import kms_operations
+from coffre.service.lifecycle_administration import lifecycle_operations
 from coffre.service.node import Node
 from coffre.service.s3service import s3_gateway
 from coffre.service.serving import serve_http
@@ -53,7 +54,10 @@ class MemoryNode(Node):
             count_dead=count_dead,
             inline_limit=settings.inline_limit,
         )
-        self.operations = kms_operations(settings, catalog, catalog, self.root_keys, self.entropy)
+        self.operations = {
+            **kms_operations(settings, catalog, catalog, self.root_keys, self.entropy),
+            **lifecycle_operations(catalog, catalog, self.clock),
+        }
 
     def status(self) -> dict[str, Any]:
         return {"engine": "memory", "region": self._settings.region, "zone": self._settings.zone}

@@ -1,0 +1,41 @@
+"""The commands about what expires in a bucket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from coffre.cli import show
+from coffre.cli.invocation import Invocation, shared
+
+_STORE = click.option(
+    "--store", metavar="NAME", help="The store it is in, where several have the name."
+)
+
+
+@click.group()
+def lifecycle() -> None:
+    """What expires in a bucket, and when."""
+
+
+@lifecycle.command("preview")
+@click.argument("bucket")
+@_STORE
+@shared
+def lifecycle_preview(invocation: Invocation, bucket: str, store: str | None) -> None:
+    """What a bucket's rules will do as it stands: when, by which rule, how many bytes."""
+    found: dict[str, Any] = invocation.call("lifecycle.preview", bucket=bucket, store=store)
+    columns = ["at", "act", "rule", "number", "bytes", "held"]
+    invocation.answer(found, lambda: show.table(found["rows"], columns, "Nothing will expire."))
+
+
+@lifecycle.command("set-days")
+@click.argument("bucket")
+@click.argument("days", type=click.IntRange(min=0))
+@_STORE
+@shared
+def lifecycle_set_days(invocation: Invocation, bucket: str, days: int, store: str | None) -> None:
+    """Let all of a bucket expire after DAYS; 0 keeps it for ever. Other rules stay."""
+    done = invocation.call("lifecycle.set_days", bucket=bucket, days=days, store=store)
+    invocation.answer(done, lambda: show.record(done))
