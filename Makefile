@@ -36,9 +36,9 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	@$(CLEAN) $(BIN)/python -m bench $(ARGS)
 
-# Faults and power losses by the thousand, and transfers of 5 GiB, for half an hour when somebody has them.
+# Faults and power losses by the thousand, a million keys, and transfers of 5 GiB, for half an hour when somebody has them.
 long: $(VENV)/.dev
-	@$(CLEAN) COFFRE_LONG=1 $(BIN)/python -m pytest tests/fault tests/sim tests/clients/test_large_transfers.py $(ARGS)
+	@$(CLEAN) COFFRE_LONG=1 $(BIN)/python -m pytest tests/fault tests/sim tests/scale tests/clients/test_large_transfers.py $(ARGS)
 
 # One seed of the simulator, every step told: `make sim SEED=42`.
 sim: $(VENV)/.dev
