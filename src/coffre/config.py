@@ -83,6 +83,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     bucket_limit: Annotated[int, Meta(ge=1)] = 999
     allow_v2: bool = True
+    access_log_every: Seconds = 300.0
     sse_c_over_http: bool = False
     kms_url: Annotated[str, Meta(pattern=r"^(https?://[^/]+(/.*)?)?$")] = ""
     kms_token_file: str = ""

@@ -12,22 +12,28 @@ import apsw
 from msgspec.structs import replace
 
 from coffre.catalog import (
+    annotation_mutations,
+    annotation_rows,
+    apply_annotations,
     apply_chunks,
     apply_collection,
     apply_emptying,
+    apply_encryption,
+    apply_events,
     apply_expiry,
     apply_kms,
-    apply_manifests,
     apply_objects,
     apply_search,
     apply_stores,
     apply_uploads,
     ecs_mutations,
+    event_mutations,
     kms_mutations,
     lifecycle_mutations,
     mutations,
 )
-from coffre.catalog.mutations import MoveBlob, Mutation, PutPart, PutVersion, Refusal, Result
+from coffre.catalog.event_mutations import Caused
+from coffre.catalog.mutations import WITH_BLOB, MoveBlob, Mutation, Refusal, Result
 from coffre.catalog.stamp import Stamp
 from coffre.catalog.tally import Tally
 from coffre.vault.records import Extent
@@ -53,6 +59,7 @@ _STEPS: dict[type, Callable[[apsw.Connection, Any, Stamp], Result]] = {
     lifecycle_mutations.PutLifecycle: apply_expiry.put_lifecycle,
     lifecycle_mutations.DeleteLifecycle: apply_expiry.delete_lifecycle,
     lifecycle_mutations.JudgeVersions: apply_expiry.judge_versions,
+    event_mutations.ForgetEvents: apply_events.forget_events,
     mutations.PutBucketDocument: apply_stores.put_bucket_document,
     mutations.DeleteBucketDocument: apply_stores.delete_bucket_document,
     mutations.ReserveChunk: apply_chunks.reserve_chunk,
@@ -72,10 +79,14 @@ _COUNTED: dict[type, Callable[[apsw.Connection, Any, Stamp, Tally], Result]] = {
     ecs_mutations.EmptyBucket: apply_emptying.empty_bucket,
     lifecycle_mutations.ExpireDue: apply_expiry.expire_due,
     mutations.SetAcl: apply_objects.set_acl,
+    annotation_mutations.PutAnnotation: apply_annotations.put_annotation,
+    annotation_mutations.DeleteAnnotation: apply_annotations.delete_annotation,
+    annotation_mutations.OwnBytes: apply_encryption.own_bytes,
+    annotation_mutations.SetEncryption: apply_encryption.set_encryption,
     mutations.PutPart: apply_uploads.put_part,
     mutations.CompleteUpload: apply_uploads.complete_upload,
     mutations.AbortUpload: apply_uploads.abort_upload,
-    mutations.ReapOrphans: apply_manifests.reap_orphans,
+    mutations.ReapOrphans: annotation_rows.reap_orphans,
     mutations.CountDead: apply_chunks.count_never_lived,
     mutations.MoveBlob: apply_collection.move_blob,
     mutations.MeasureChunk: apply_collection.measure_chunk,
@@ -93,7 +104,11 @@ def apply(db: apsw.Connection, mutation: Mutation, stamp: Stamp, tally: Tally) -
     try:
         counted = _COUNTED.get(type(mutation))
         if counted is not None:
-            return counted(db, mutation, stamp, tally)
+            before = db.total_changes()
+            result = counted(db, mutation, stamp, tally)
+            if isinstance(mutation, Caused) and db.total_changes() != before:
+                apply_events.note_change(db, mutation, stamp, result)
+            return result
         return _STEPS[type(mutation)](db, mutation, stamp)
     except apsw.ConstraintError as error:
         name = type(mutation).__name__
@@ -104,7 +119,7 @@ def needs_body(mutation: Mutation) -> bool:
     """Whether it travels with its blob's ciphertext, which has no extents yet."""
     if isinstance(mutation, MoveBlob):
         return any(not extent.chunk for extent in mutation.new)
-    if not isinstance(mutation, PutVersion | PutPart):
+    if not isinstance(mutation, WITH_BLOB):
         return False
     return mutation.blob.size > 0 and not mutation.blob.extents
 
@@ -114,6 +129,6 @@ def place(mutation: Mutation, extents: tuple[Extent, ...]) -> Mutation:
     if isinstance(mutation, MoveBlob):
         at = next(i for i, extent in enumerate(mutation.new) if not extent.chunk)
         return replace(mutation, new=(*mutation.new[:at], *extents, *mutation.new[at + 1 :]))
-    if not isinstance(mutation, PutVersion | PutPart):
+    if not isinstance(mutation, WITH_BLOB):
         raise TypeError(f"{type(mutation).__name__} carries no body")
     return replace(mutation, blob=replace(mutation.blob, extents=extents))

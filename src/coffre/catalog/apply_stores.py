@@ -5,8 +5,10 @@ from __future__ import annotations
 import apsw
 import msgspec
 
+from coffre.catalog.apply_events import TEST_EVENT, insert_event
 from coffre.catalog.apply_objects import bucket_rules, require_bucket
 from coffre.catalog.ecs_mutations import SetStore, SetTraits
+from coffre.catalog.event_mutations import BucketEvent
 from coffre.catalog.mutations import (
     CreateBucket,
     CreatePerson,
@@ -23,12 +25,21 @@ from coffre.catalog.mutations import (
     SetVersioning,
 )
 from coffre.catalog.packing import pack, pack_optional, unpack_secrets
+from coffre.catalog.records import Trait
 from coffre.catalog.stamp import Stamp
 
 _PUT_DOCUMENT = (
     "INSERT INTO bucket_documents (bucket_id, kind, document) VALUES (?, ?, ?)"
     " ON CONFLICT DO UPDATE SET document = excluded.document"
 )
+
+
+_NOTIFICATION = "notification"
+_TRAITS = {
+    "logging": Trait.LOGGED,
+    _NOTIFICATION: Trait.NOTIFYING,
+    "inventory": Trait.INVENTORIED,
+}
 
 
 def create_tenant(db: apsw.Connection, mutation: CreateTenant, stamp: Stamp) -> Done:
@@ -211,6 +222,7 @@ def delete_bucket(db: apsw.Connection, mutation: DeleteBucket, stamp: Stamp) -> 
         raise Refusal("BucketNotEmpty")
     db.execute("DELETE FROM buckets WHERE id = ?", bucket)
     db.execute("DELETE FROM bucket_documents WHERE bucket_id = ?", bucket)
+    db.execute("DELETE FROM outbox WHERE bucket_id = ?", bucket)
     db.execute("UPDATE tenants SET buckets = buckets - 1 WHERE id = ?", (tenant_id,))
     return Done()
 
@@ -238,7 +250,28 @@ def set_versioning(db: apsw.Connection, mutation: SetVersioning, stamp: Stamp) -
 def put_bucket_document(db: apsw.Connection, mutation: PutBucketDocument, stamp: Stamp) -> Done:
     require_bucket(db, mutation.bucket_id)
     db.execute(_PUT_DOCUMENT, (mutation.bucket_id, mutation.kind, mutation.document))
+    _mark(db, mutation.bucket_id, mutation.kind)
+    if mutation.kind == _NOTIFICATION:
+        test = BucketEvent(TEST_EVENT, stamp.now_ms)
+        insert_event(db, mutation.bucket_id, stamp, test)
     return Done()
+
+
+def _mark(db: apsw.Connection, bucket_id: bytes, kind: str) -> None:
+    """A bucket's row says whether it has documents that requests or stewards must heed."""
+    family = kind.partition(":")[0]
+    trait = _TRAITS.get(family)
+    if trait is None:
+        return
+    stands = db.execute(
+        "SELECT EXISTS (SELECT 1 FROM bucket_documents WHERE bucket_id = ?1"
+        " AND (kind = ?2 OR (kind >= ?2 || ':' AND kind < ?2 || ';')))",
+        (bucket_id, family),
+    ).get
+    db.execute(
+        "UPDATE buckets SET traits = CASE WHEN ? THEN traits | ? ELSE traits & ~? END WHERE id = ?",
+        (stands, int(trait), int(trait), bucket_id),
+    )
 
 
 def delete_bucket_document(
@@ -249,6 +282,7 @@ def delete_bucket_document(
         "DELETE FROM bucket_documents WHERE bucket_id = ? AND kind = ?",
         (mutation.bucket_id, mutation.kind),
     )
+    _mark(db, mutation.bucket_id, mutation.kind)
     return Done()
 
 

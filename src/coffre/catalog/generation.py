@@ -17,6 +17,7 @@ import struct
 
 from coffre.catalog import mutations as m
 from coffre.catalog.ecs_mutations import RemoveSearch, SetRetention
+from coffre.catalog.event_mutations import ForgetEvents
 from coffre.catalog.lifecycle_mutations import ExpireDue, JudgeVersions
 
 GENERATION_BYTES = 8
@@ -29,6 +30,10 @@ _QUIET = (
     m.SetTags,
     SetRetention,
     m.SetAcl,
+    m.PutAnnotation,
+    m.DeleteAnnotation,
+    m.OwnBytes,
+    m.SetEncryption,
     m.CreateUpload,
     m.PutPart,
     m.CompleteUpload,
@@ -48,6 +53,7 @@ _QUIET = (
     JudgeVersions,
     ExpireDue,
     m.ForgetCompletions,
+    ForgetEvents,
 )
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from coffre.catalog.event_mutations import BucketEvent, EventPlace
 from coffre.catalog.foresight import Foreseen
 from coffre.catalog.mutations import Mutation, Refused, Result
 from coffre.catalog.records import (
+    Annotation,
     BlobName,
     Bucket,
     Identity,
@@ -131,6 +133,18 @@ class Reader(Protocol):
         None: behind all versions of `after_key`. Common prefixes as in `list_current`."""
         ...
 
+    def annotation(self, bucket: Bucket, version: Version, name: str) -> Annotation | None: ...
+
+    def annotations(
+        self, bucket: Bucket, version: Version, *, prefix: str, after: str, limit: int
+    ) -> list[Annotation]:
+        """A version's annotations by name in binary order, names > `after`."""
+        ...
+
+    def is_shared(self, manifest_id: bytes) -> bool:
+        """Does more than one version hold the manifest?"""
+        ...
+
     def upload(self, upload_id: bytes) -> Upload | None: ...
 
     def list_uploads(
@@ -179,6 +193,16 @@ class Reader(Protocol):
 
     def searched_version(self, bucket: Bucket, found: Searched) -> Version | None: ...
 
+    def events(self, *, after: EventPlace, limit: int) -> list[tuple[EventPlace, BucketEvent]]:
+        """Events that wait to be delivered, by place, places > `after`."""
+        ...
+
+    def bucket_by_id(self, bucket_id: bytes) -> Bucket | None: ...
+
+    def inventoried(self, *, after: bytes, limit: int) -> list[Bucket]:
+        """Buckets that have inventories, by id, ids > `after`."""
+        ...
+
     def oldest_due_ms(self) -> int | None:
         """From when on a rule of a lifecycle may act on something (`ExpireDue`); None: never."""
         ...
@@ -199,7 +223,7 @@ class Reader(Protocol):
         ...
 
     def has_orphans(self) -> bool:
-        """Are there manifests whose parts wait to be freed (`ReapOrphans`)?"""
+        """Are there parts or annotations that wait to be freed (`ReapOrphans`)?"""
         ...
 
     def has_completions(self, before_ms: int) -> bool:

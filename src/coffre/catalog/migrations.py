@@ -90,8 +90,39 @@ _S3 = Migration(
             PRIMARY KEY (store_id, id)
         ) STRICT, WITHOUT ROWID""",
         "CREATE UNIQUE INDEX kms_keys_by_alias ON kms_keys (store_id, alias)",
+        # Events that wait to be delivered; `event` is a packed `event_mutations.BucketEvent`.
+        """CREATE TABLE outbox (
+            bucket_id BLOB NOT NULL,
+            ord INTEGER NOT NULL,
+            zone INTEGER NOT NULL,
+            event BLOB NOT NULL,
+            PRIMARY KEY (bucket_id, ord, zone)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX buckets_inventoried ON buckets (id) WHERE traits & 1024 <> 0",
+        # Texts beside a version, each with a manifest of its own; those of versions that are gone
+        # wait to be freed.
+        """CREATE TABLE annotations (
+            bucket_id BLOB NOT NULL,
+            sort_key BLOB NOT NULL,
+            ord INTEGER NOT NULL,
+            zone INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            manifest_id BLOB NOT NULL,
+            size INTEGER NOT NULL,
+            etag TEXT NOT NULL,
+            modified_ms INTEGER NOT NULL,
+            checksum BLOB NOT NULL,
+            PRIMARY KEY (bucket_id, sort_key, ord, zone, name)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE orphan_annotations (
+            bucket_id BLOB NOT NULL,
+            sort_key BLOB NOT NULL,
+            ord INTEGER NOT NULL,
+            zone INTEGER NOT NULL,
+            PRIMARY KEY (bucket_id, sort_key, ord, zone)
+        ) STRICT, WITHOUT ROWID""",
     ),
-    ("search_values", "kms_keys"),
+    ("search_values", "kms_keys", "outbox", "annotations", "orphan_annotations"),
 )
 
 # Lifecycle and locks. `noncurrent_ms`: since when a version is not the current one (NULL: it is).

@@ -15,6 +15,13 @@ from typing import Literal
 from msgspec import Struct
 
 from coffre.catalog import lifecycle_mutations as lifecycle
+from coffre.catalog.annotation_mutations import (
+    AnnotatedVersion,
+    DeleteAnnotation,
+    OwnBytes,
+    PutAnnotation,
+    SetEncryption,
+)
 from coffre.catalog.ecs_mutations import (
     Composition,
     EmptyBucket,
@@ -23,6 +30,7 @@ from coffre.catalog.ecs_mutations import (
     SetStore,
     SetTraits,
 )
+from coffre.catalog.event_mutations import Caused, ForgetEvents
 from coffre.catalog.kms_mutations import CreateKmsKey, RotateKmsKey, SetKmsKey
 from coffre.catalog.records import (
     Checksum,
@@ -178,7 +186,7 @@ class ObjectFacts(Struct, frozen=True):
     ecs: EcsFacts | None = None
 
 
-class PutVersion(Struct, frozen=True, tag=True):
+class PutVersion(Caused, frozen=True, tag=True):
     """A new current version from one blob. Refused: NoSuchBucket, PreconditionFailed, NoSuchKey
     (If-Match on a missing key), ObjectUnderRetention (what it would replace), OperationAborted (a
     composition whose base is not the current version any more), EmptyBucketInProgress. The version
@@ -193,8 +201,9 @@ class PutVersion(Struct, frozen=True, tag=True):
     composition: Composition | None = None
 
 
-class CopyVersion(Struct, frozen=True, tag=True):
-    """A new current version that shares the manifest of another (same store): no byte moves.
+class CopyVersion(Caused, frozen=True, tag=True):
+    """A new current version that shares the manifest of another (same store): no byte moves. It
+    takes over the annotations of `annotated`.
 
     Refused beside PutVersion's: NoSuchKey when the source manifest is gone by now.
     """
@@ -206,9 +215,10 @@ class CopyVersion(Struct, frozen=True, tag=True):
     parts_count: int
     facts: ObjectFacts
     condition: WriteCondition = NO_CONDITION
+    annotated: AnnotatedVersion | None = None
 
 
-class DeleteVersion(Struct, frozen=True, tag=True):
+class DeleteVersion(Caused, frozen=True, tag=True):
     """Delete the current object (`version_id` None) or one version. A missing key is no error.
 
     `owner_id` owns the delete marker, if one is made. Refused: NoSuchBucket, PreconditionFailed
@@ -225,7 +235,7 @@ class DeleteVersion(Struct, frozen=True, tag=True):
     if_size: int | None = None
 
 
-class SetTags(Struct, frozen=True, tag=True):
+class SetTags(Caused, frozen=True, tag=True):
     """Replace the tags of a version; nothing else of it changes. `order` says which one is meant:
     a null version may have been replaced since it was read. Refused: NoSuchBucket, NoSuchKey (there
     is no such version, or it is a delete marker), OperationAborted (it is another)."""
@@ -237,7 +247,7 @@ class SetTags(Struct, frozen=True, tag=True):
     tags: dict[str, str]
 
 
-class SetAcl(Struct, frozen=True, tag=True):
+class SetAcl(Caused, frozen=True, tag=True):
     """Replace the ACL of a version. Refused as `SetTags`."""
 
     bucket_id: bytes
@@ -280,7 +290,7 @@ class ChosenPart(Struct, frozen=True, array_like=True):
     blob_id: bytes
 
 
-class CompleteUpload(Struct, frozen=True, tag=True):
+class CompleteUpload(Caused, frozen=True, tag=True):
     """Make an upload's chosen parts the current version; the rest is counted dead.
 
     Refused: NoSuchUpload, InvalidPart (changed since read), and PutVersion's. Repeating a finished
@@ -430,6 +440,10 @@ Mutation = (
     | SetTags
     | SetRetention
     | SetAcl
+    | PutAnnotation
+    | DeleteAnnotation
+    | OwnBytes
+    | SetEncryption
     | CreateUpload
     | PutPart
     | CompleteUpload
@@ -445,11 +459,14 @@ Mutation = (
     | CondemnChunk
     | ForgetChunk
     | ReapOrphans
+    | ForgetEvents
     | EmptyBucket
     | RemoveSearch
     | ForgetCompletions
 )
 
+# What may travel with the ciphertext of a blob.
+WITH_BLOB = (PutVersion, PutPart, PutAnnotation, OwnBytes)
 
 class Done(Struct, frozen=True, tag=True):
     """The mutation took effect; it has nothing else to say."""

@@ -165,6 +165,14 @@ BUCKETS_AT_WORK = (
     _BUCKET_COLUMNS + " FROM buckets b INDEXED BY buckets_at_work"
     " LEFT JOIN users u ON u.id = b.owner_id WHERE b.traits & 40 <> 0 ORDER BY b.id LIMIT ?"
 )
+BUCKET_BY_ID = (
+    _BUCKET_COLUMNS + " FROM buckets b LEFT JOIN users u ON u.id = b.owner_id WHERE b.id = ?"
+)
+BUCKETS_INVENTORIED = (
+    _BUCKET_COLUMNS + " FROM buckets b INDEXED BY buckets_inventoried"
+    " LEFT JOIN users u ON u.id = b.owner_id"
+    " WHERE b.traits & 1024 <> 0 AND b.id > ? ORDER BY b.id LIMIT ?"
+)
 VERSION_AT = _VERSION + " AND v.ord = ? AND v.zone = ?"
 _SEARCH = (
     " WHERE bucket_id = ? AND number = ? AND latest = {latest}"
@@ -181,5 +189,7 @@ SEARCH_VALUES = (
 
 LABEL = "SELECT label FROM users WHERE id = ?"
 
-HAS_ORPHANS = "SELECT EXISTS (SELECT 1 FROM orphans)"
+HAS_ORPHANS = (
+    "SELECT EXISTS (SELECT 1 FROM orphans) OR EXISTS (SELECT 1 FROM orphan_annotations)"
+)
 HAS_COMPLETIONS = "SELECT EXISTS (SELECT 1 FROM completions WHERE completed_ms < ?)"

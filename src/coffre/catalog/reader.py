@@ -11,7 +11,9 @@ from typing import Any
 import apsw
 
 from coffre.catalog import queries as q
+from coffre.catalog.annotation_reads import AnnotationReads
 from coffre.catalog.blob_reader import BlobReader
+from coffre.catalog.event_reads import EventReads
 from coffre.catalog.key_order import decode_key, encode_key, next_key
 from coffre.catalog.kms_reads import KmsReads
 from coffre.catalog.lifecycle_reads import LifecycleReads
@@ -58,7 +60,7 @@ _STATES = {state.value: state for state in ChunkState}
 _AFTER_ALL_NAMES = "\U0010ffff"
 
 
-class SqliteReader(SearchReader, KmsReads, BlobReader, LifecycleReads):
+class SqliteReader(SearchReader, KmsReads, EventReads, BlobReader, LifecycleReads, AnnotationReads):
     """Reads over `db`, one thread at a time."""
 
     def __init__(self, db: apsw.Connection) -> None:

@@ -30,6 +30,14 @@ class Trait(IntFlag):
     """Its document `lifecycle` says what expires."""
     JUDGING = 128
     """Its versions wait to be judged by rules that are new."""
+    LOGGED = 256
+    """Its document `logging` says where its access log goes."""
+    NOTIFYING = 512
+    """Its document `notification` says who is told of changes."""
+    INVENTORIED = 1024
+    """It has documents `inventory:…`."""
+    ANNOTATED = 8192
+    """Versions in it may have annotations."""
 
 
 class Tenant(Struct, frozen=True):
@@ -264,6 +272,20 @@ class Version(Struct, frozen=True):
     acl: bytes = b""
     encryption: Encryption | None = None
     ecs: EcsFacts | None = None
+
+
+class Annotation(Struct, frozen=True):
+    """A text beside a version, encrypted as that is. `shared`: a copy of the version holds the same
+    bytes."""
+
+    name: str
+    manifest_id: bytes
+    size: int
+    etag: str
+    modified_ms: int
+    checksum: Checksum
+    blob: Blob
+    shared: bool = False
 
 
 class Upload(Struct, frozen=True):

@@ -33,6 +33,7 @@ class Context:
         "_facts",
         "_seen",
         "_virtual",
+        "_writer",
         "body",
         "head",
         "key",
@@ -57,6 +58,7 @@ class Context:
         virtual: bool,
         seen: Seen,
         facts: RequestFacts,
+        writer: Committer | None = None,
     ) -> None:
         self.services = services
         self.head = head
@@ -68,6 +70,7 @@ class Context:
         self.body = body
         self.now_ms = now_ms
         self._virtual = virtual
+        self._writer = writer or services.committer
         self._seen = seen
         self._facts = facts
 
@@ -94,7 +97,7 @@ class Context:
 
     @property
     def committer(self) -> Committer:
-        return self.services.committer
+        return self._writer
 
     @property
     def vault(self) -> Vault:

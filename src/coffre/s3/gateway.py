@@ -13,9 +13,11 @@ from msgspec.structs import replace
 
 from coffre.access.decision import SERVICE, decide
 from coffre.access.principals import ANONYMOUS, Principal
-from coffre.catalog.interface import Reader
-from coffre.catalog.records import Bucket, Store
+from coffre.catalog.event_mutations import Cause
+from coffre.catalog.interface import Committer, Reader
+from coffre.catalog.records import Bucket, Store, Trait
 from coffre.s3 import cors, ecs_rules, parameters
+from coffre.s3.access_entry import entry_of
 from coffre.s3.authenticate import authenticate, authenticate_form, with_hoisted
 from coffre.s3.body import Receive, RequestBody
 from coffre.s3.context import Context
@@ -24,6 +26,7 @@ from coffre.s3.deadlines import Deadlines
 from coffre.s3.facts import RequestFacts
 from coffre.s3.form_body import FormBody
 from coffre.s3.funnel import Disconnected, Funnel, Interrupted, Send, as_error, log_failure
+from coffre.s3.notifications import TellingCommitter
 from coffre.s3.operation import BodyKind, Entry, On, Operation
 from coffre.s3.operations import TABLE
 from coffre.s3.post_object import read_form
@@ -33,6 +36,7 @@ from coffre.s3.router import Router
 from coffre.s3.services import Event, Services
 from coffre.s3.unread import CLOSE, Unread, has_body
 from coffre.s3.website import Site, html, site_bucket, site_forms, site_label
+from coffre.wire.access_log import log_line
 from coffre.wire.auth import Claim, read_claim
 from coffre.wire.errors import S3Error
 from coffre.wire.form_auth import read_form_claim
@@ -62,6 +66,7 @@ class _Exchange:
             "principal",
         ),
         *("request_id", "sent", "started", "status", "store", "target"),
+        *("answered", "response", "site"),
     )
 
     def __init__(self, head: RequestHead, request_id: str, now_ms: int, started: float) -> None:
@@ -79,6 +84,9 @@ class _Exchange:
         self.error = ""
         self.status = 0
         self.sent = 0
+        self.answered = started
+        self.response: Response | None = None
+        self.site = False
 
 
 class Gateway:
@@ -115,8 +123,12 @@ class Gateway:
                 response = await self._answer(exchange, receive)
             except Exception as failure:
                 response = self._failed(exchange, failure)
+            exchange.answered, exchange.response = clock.monotonic(), response
             await self._send(exchange, response, receive, send)
         finally:
+            bucket = exchange.bucket
+            if bucket is not None and bucket.traits & Trait.LOGGED:
+                self._log_access(exchange, bucket)
             services.requests.end(exchange)
             if services.ledger is not None:
                 services.ledger(self._event(exchange))
@@ -125,6 +137,17 @@ class Gateway:
         error = as_error(failure, exchange.request_id)
         exchange.error = error.code
         return self._funnel.error(error, exchange.head, exchange.request_id)
+
+    def _log_access(self, exchange: _Exchange, bucket: Bucket) -> None:
+        services = self._services
+        if services.access_log is None:
+            return
+        ended, host_id = services.clock.monotonic(), self._funnel.host_id
+        try:
+            entry = entry_of(exchange, bucket, ended, host_id, site=exchange.site)
+            services.access_log.add(bucket, exchange.now_ms, log_line(entry))
+        except Exception as failure:
+            log_failure("was not logged", exchange.request_id, failure)
 
     async def _send(
         self, exchange: _Exchange, response: Response, receive: Receive, send: Send
@@ -244,17 +267,30 @@ class Gateway:
             target.virtual,
             seen,
             facts,
+            self._writer(exchange, principal, bucket),
         )
         response = await operation.handler(context)
         if charged:
             response.headers.append(CHARGED)
         return response
 
+    def _writer(
+        self, exchange: _Exchange, principal: Principal, bucket: Bucket | None
+    ) -> Committer:
+        """The committer, which a request in a bucket that notifies tells who it came from."""
+        committer, target = self._services.committer, exchange.target
+        if bucket is None or target is None or not bucket.traits & Trait.NOTIFYING:
+            return committer
+        head = exchange.head
+        about = (principal.user_id or "", head.client, exchange.request_id)
+        cause = Cause(bucket.id, target.key or b"", head.method, *about)
+        return TellingCommitter(committer, cause)
+
     async def _answer_site(self, exchange: _Exchange, receive: Receive, label: str) -> Response:
         """The answer of a bucket's website: reads by nobody, and pages for errors."""
         services, head, now_ms = self._services, exchange.head, exchange.now_ms
         operation = exchange.operation = _READS["HEAD" if head.method == "HEAD" else "GET"]
-        exchange.principal = ANONYMOUS
+        exchange.principal, exchange.site = ANONYMOUS, True
         try:
             bucket = exchange.bucket = site_bucket(services.reader, label)
             exchange.target = Target(None, bucket.name, None, True, label)

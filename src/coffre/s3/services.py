@@ -9,6 +9,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from coffre.catalog.interface import Committer, Reader
+from coffre.catalog.records import Bucket
 from coffre.s3.key_service import KeyService
 from coffre.s3.keyring import Keyring
 from coffre.s3.settings import Settings
@@ -70,6 +71,12 @@ class Unwatched:
 UNWATCHED = Unwatched()
 
 
+class AccessLog(Protocol):
+    """Takes the lines of requests on buckets whose access is logged."""
+
+    def add(self, source: Bucket, at_ms: int, line: bytes, /) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """`ledger` is told of every finished request. `network` and `zone` are asked before the
@@ -89,3 +96,4 @@ class Services:
     zone: Gate = open_gate
     admit: Gate = open_gate
     requests: OpenRequests = UNWATCHED
+    access_log: AccessLog | None = None

@@ -38,11 +38,13 @@ class Patience:
 class Settings:
     """`base_hosts` are the names under which stores and buckets are host names; `sse_c_over_http`:
     customers' keys are taken without TLS from other machines too. `website_bases`: names under
-    which buckets are websites, beside `s3-website.<base>` and its kin."""
+    which buckets are websites, beside `s3-website.<base>` and its kin. `destinations`: name and
+    kind of those that buckets may notify."""
 
     region: str = DEFAULT_REGION
     base_hosts: tuple[str, ...] = ("localhost",)
     website_bases: tuple[str, ...] = ()
+    destinations: frozenset[tuple[str, str]] = frozenset()
     zone: int = 1
     limits: Limits = Limits()
     patience: Patience = Patience()

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from coffre.s3 import acls, bucket_settings, lifecycle, policies, tagging, website
+from coffre.s3 import (
+    access_logs,
+    acls,
+    bucket_settings,
+    lifecycle,
+    notifications,
+    policies,
+    tagging,
+    website,
+)
 from coffre.s3.bucket_settings import ACCELERATION
 from coffre.s3.control import ENCRYPTION, OWNERSHIP, POLICY, PUBLIC_ACCESS_BLOCK
 from coffre.s3.identified import Family
@@ -31,10 +40,16 @@ from coffre.wire.configurations import (
     parse_request_payment,
 )
 from coffre.wire.lifecycle import DOCUMENT_LIMIT as LIFECYCLE_LIMIT
+from coffre.wire.notifications import DOCUMENT_LIMIT as NOTIFICATION_LIMIT
 from coffre.wire.tags import DOCUMENT_LIMIT as TAGGING_LIMIT
 from coffre.wire.website import DOCUMENT_LIMIT as WEBSITE_LIMIT
 
-_LIMITS: Final = {"acl": ACL_LIMIT, "lifecycle": LIFECYCLE_LIMIT, "website": WEBSITE_LIMIT}
+_LIMITS: Final = {
+    "acl": ACL_LIMIT,
+    "lifecycle": LIFECYCLE_LIMIT,
+    "website": WEBSITE_LIMIT,
+    "notification": NOTIFICATION_LIMIT,
+}
 _METERING: Final = {"GET": Metering.READ, "PUT": Metering.WRITE, "DELETE": Metering.WRITE}
 
 
@@ -160,15 +175,15 @@ BUCKET_SETTINGS: Final = (
         "logging",
         "BucketLogging",
         "BucketLogging",
-        get=bucket_settings.answering(documents.render_logging()),
-        put=bucket_settings.checking(documents.check_logging),
+        get=access_logs.get_bucket_logging,
+        put=access_logs.put_bucket_logging,
     ),
     *_setting(
         "notification",
         "BucketNotificationConfiguration",
         "BucketNotification",
-        get=bucket_settings.answering(documents.render_notification()),
-        put=bucket_settings.checking(documents.check_notification),
+        get=notifications.get_bucket_notification,
+        put=notifications.put_bucket_notification,
     ),
     *_setting(
         "accelerate",

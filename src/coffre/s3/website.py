@@ -17,7 +17,6 @@ from coffre.catalog.interface import Reader
 from coffre.catalog.mutations import PutBucketDocument
 from coffre.catalog.records import Bucket, Store
 from coffre.s3.context import Context
-from coffre.s3.facts import RequestFacts
 from coffre.s3.funnel import as_error
 from coffre.s3.object_read import get_object, head_object
 from coffre.s3.request_payment import is_charged

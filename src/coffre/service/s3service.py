@@ -6,7 +6,7 @@ from coffre.catalog.interface import Committer, Reader
 from coffre.config import Settings
 from coffre.s3.gateway import Gateway
 from coffre.s3.keyring import Keyring
-from coffre.s3.services import UNWATCHED, Gate, OpenRequests, Services, open_gate
+from coffre.s3.services import UNWATCHED, AccessLog, Gate, OpenRequests, Services, open_gate
 from coffre.s3.settings import Patience
 from coffre.s3.settings import Settings as S3Settings
 from coffre.service.key_services import key_service
@@ -28,6 +28,7 @@ def s3_gateway(
     zone: int,
     admit: Gate = open_gate,
     requests: OpenRequests = UNWATCHED,
+    access_log: AccessLog | None = None,
 ) -> Gateway:
     """The ASGI application of the S3 port."""
     keyring = Keyring(root_keys)
@@ -50,5 +51,6 @@ def s3_gateway(
             ),
             admit=admit,
             requests=requests,
+            access_log=access_log,
         )
     )

@@ -17,9 +17,11 @@ from coffre.catalog.interface import Committer, CommitterBusy, CommitUnknown
 from coffre.catalog.link import CommitterClient
 from coffre.catalog.mutations import CloseChunk, CountDead, Refusal, ReserveChunk
 from coffre.config import Settings
+from coffre.s3.access_logs import AccessLogs
 from coffre.service.admission import Admission
 from coffre.service.board import following
 from coffre.service.child import Boot
+from coffre.service.delivery import deposits
 from coffre.service.layout import DataFolder
 from coffre.service.notices import Teller
 from coffre.service.readers import OwnRequests
@@ -78,26 +80,31 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     async def count_dead(extents: tuple[Extent, ...]) -> None:
         await committer.commit(CountDead(extents))
 
+    vault = FramedVault(
+        chunks,
+        world.clock,
+        world.entropy,
+        facts.zone_number,
+        count_dead=count_dead,
+        inline_limit=settings.inline_limit,
+    )
+    deposit = deposits(reader, committer, vault, root_keys, world, facts)
+    access_logs = AccessLogs(reader, deposit, world.clock, world.entropy, settings.region)
     requests = OwnRequests(folder.readers.name)
     gateway = s3_gateway(
         settings,
         reader=reader,
         committer=committer,
-        vault=FramedVault(
-            chunks,
-            world.clock,
-            world.entropy,
-            facts.zone_number,
-            count_dead=count_dead,
-            inline_limit=settings.inline_limit,
-        ),
+        vault=vault,
         root_keys=root_keys,
         clock=world.clock,
         entropy=world.entropy,
         zone=facts.zone_number,
         admit=Admission(committer, world.disk, world.clock, str(folder.root)),
         requests=requests,
+        access_log=access_logs,
     )
+    delivering = asyncio.ensure_future(access_logs.run(settings.access_log_every))
     requests.keep_beating()
     _spare_the_collector()
     ready({})
@@ -109,6 +116,8 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
         _heed_changes(drives, striped)
         await serve_http(gateway, socket.socket(fileno=boot.listen_fd), settings, stop)
     closing.cancel()
+    delivering.cancel()
+    await access_logs.flush()
     await _unless_away(striped.drain())
     committer.close()
     chunks.close()

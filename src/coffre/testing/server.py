@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
@@ -22,6 +23,7 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 from msgspec import Struct
 
+from coffre.catalog.deposit import Deposit
 from coffre.catalog.memory import MemoryCatalog
 from coffre.catalog.mutations import (
     CountDead,
@@ -31,6 +33,7 @@ from coffre.catalog.mutations import (
     Mutation,
     Result,
 )
+from coffre.s3.access_logs import AccessLogs
 from coffre.s3.gateway import Gateway
 from coffre.s3.key_service import BUILT_IN, BuiltInKeys, KeyService
 from coffre.s3.keyring import Keyring
@@ -75,16 +78,29 @@ class MemoryEngine:
         self.catalog = MemoryCatalog(self.clock, self.entropy, self.settings.zone, self.chunks.land)
         self._root_key = RootKey(self.entropy.bytes(KEY_BYTES))
         keyring = Keyring(self._root_key)
+        vault = FramedVault(
+            self.chunks,
+            self.clock,
+            self.entropy,
+            self.settings.zone,
+            count_dead=self._count_dead,
+        )
+        self.deposit = Deposit(
+            self.catalog,
+            self.catalog,
+            vault,
+            partial(keyring.data_key, self.catalog),
+            self.clock,
+            self.entropy,
+            self.settings.zone,
+        )
+        self.access_logs = AccessLogs(
+            self.catalog, self.deposit, self.clock, self.entropy, self.settings.region
+        )
         self.services = Services(
             reader=self.catalog,
             committer=self.catalog,
-            vault=FramedVault(
-                self.chunks,
-                self.clock,
-                self.entropy,
-                self.settings.zone,
-                count_dead=self._count_dead,
-            ),
+            vault=vault,
             keyring=keyring,
             keys=KeyService(
                 self.catalog,
@@ -97,6 +113,7 @@ class MemoryEngine:
             entropy=self.entropy,
             settings=self.settings,
             ledger=self.events.append,
+            access_log=self.access_logs,
         )
 
     async def _count_dead(self, extents: tuple[Extent, ...]) -> None:

@@ -8,7 +8,7 @@ nothing for anybody else.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
@@ -20,7 +20,7 @@ from msgspec import Struct
 from coffre.wire.documents import Owner, owner_element
 from coffre.wire.errors import S3Error
 from coffre.wire.request import RequestHead
-from coffre.wire.xml import document, element, leaves, parse, tag
+from coffre.wire.xml import document, element, leaves, malformed, parse, tag
 
 DOCUMENT_LIMIT: Final = 128 * 1024  # bytes: 100 grants
 MAX_GRANTS: Final = 100
@@ -178,12 +178,26 @@ def parse_acl(body: bytes) -> tuple[str, Acl]:
     return owner, _bounded(grants)
 
 
-def render_acl(owner: Owner, acl: Acl, labels: Mapping[str, str]) -> bytes:
-    """AccessControlPolicy; `labels` has the display names of the users in it."""
-    grants = (
+def parse_grants(parent: Element, permissions: Collection[Permission]) -> Acl:
+    """The grants in an element of another document, of certain permissions only. Raises as
+    `parse_acl`, and MalformedXML."""
+    granted = _bounded([_grant(one) for one in parent])
+    if any(one.permission not in permissions for one in granted):
+        raise malformed()
+    return granted
+
+
+def grants_markup(acl: Acl, labels: Mapping[str, str]) -> list[str]:
+    """A `Grant` element for each grant; `labels` has the display names of the users in it."""
+    return [
         element("Grant", _grantee(grant.grantee, labels), tag("Permission", grant.permission))
         for grant in acl
-    )
+    ]
+
+
+def render_acl(owner: Owner, acl: Acl, labels: Mapping[str, str]) -> bytes:
+    """AccessControlPolicy; `labels` has the display names of the users in it."""
+    grants = grants_markup(acl, labels)
     return document(
         "AccessControlPolicy", owner_element(owner), element("AccessControlList", *grants)
     )

@@ -165,11 +165,6 @@ def render_request_payment() -> bytes:
     return document("RequestPaymentConfiguration", tag("Payer", "BucketOwner"))
 
 
-def check_logging(body: bytes) -> None:
-    """BucketLoggingStatus: off."""
-    _check_nothing(parse(body, "BucketLoggingStatus"), ("LoggingEnabled",), "Server access logging")
-
-
 def render_logging() -> bytes:
     return document("BucketLoggingStatus")
 
@@ -187,21 +182,6 @@ def render_abac() -> bytes:
     return document("AbacStatus", tag("Status", "Disabled"))
 
 
-_NOTIFIED: Final = (
-    *("TopicConfiguration", "QueueConfiguration", "CloudFunctionConfiguration"),
-    "EventBridgeConfiguration",
-)
-
-
-def check_notification(body: bytes) -> None:
-    """NotificationConfiguration: nobody is notified."""
-    _check_nothing(parse(body, "NotificationConfiguration"), _NOTIFIED, "Event notification")
-
-
-def render_notification() -> bytes:
-    return document("NotificationConfiguration")
-
-
 def render_acceleration() -> bytes:
     """AccelerateConfiguration of a bucket that never had it."""
     return document("AccelerateConfiguration")
@@ -210,13 +190,6 @@ def render_acceleration() -> bytes:
 def render_no_configurations(root: str) -> bytes:
     """A list of configurations that has none; `root` is the operation's own."""
     return document(root, flag("IsTruncated", False))
-
-
-def _check_nothing(root: Element, known: Collection[str], what: str) -> None:
-    if any(child.tag not in known for child in root):
-        raise malformed()
-    if len(root):
-        raise S3Error("NotImplemented", f"{what} is not implemented")
 
 
 def _only(root: Element, name: str) -> Element:
