@@ -14,6 +14,7 @@ import pytest
 
 from coffre.catalog import mutations as m
 from coffre.catalog.interface import CommitUnknown
+from coffre.catalog.log_state import LogSettings
 from coffre.catalog.recovery import RecoveryRefused, Way
 from coffre.system.entropy import SeededEntropy
 from coffre.testing.committing import (
@@ -23,10 +24,12 @@ from coffre.testing.committing import (
     put,
     stored_body,
 )
-from coffre.vault.drives import mirror_path
-from coffre.vault.landing import Landing
+from coffre.vault.drives import DriveState, mirror_path
+from coffre.vault.headers import HEADER_BYTES
+from coffre.vault.landing import Landing, scan
 from coffre.vault.records import ChunkState
 from coffre.vault.seal import remove_mirrors, seal
+from coffre.vault.segments import read_header
 
 
 @pytest.fixture
@@ -224,3 +227,53 @@ async def test_a_drive_that_comes_back_with_a_stale_mirror_is_not_read(zone: Rec
     for chunk in again.reader.chunks():
         named = again.recovered.start.superblock.log.unsealed[0]
         assert chunk.id != named.chunk or stale.id not in chunk.members
+
+
+async def test_what_rotted_on_the_only_trusted_mirror_is_copied_from_drives_yet_to_be_checked(
+    zone: RecordedZone,
+) -> None:
+    node = await zone.founded()
+    for key in (b"a", b"b", b"c"):
+        await node.committer.commit(*put(key, b"hello"))
+    trusted, *others = await open_mirrors(node)
+    chunk = node.writer.chunk
+    await node.kill()
+    path = mirror_path(trusted, chunk)
+    *_, rotten, _ = scan(zone.disk, path, read_header(zone.disk, path))
+    zone.disk.corrupt(path, HEADER_BYTES + rotten.offset, 1)
+    zone.unchecked = [drive.id for drive in others]
+    again = await zone.node()
+    for key in (b"a", b"b", b"c"):
+        assert await stored_body(again, key) == b"hello"
+    (ref,) = again.recovered.start.superblock.log.unsealed
+    assert len(ref.members) == 3
+    assert not set(ref.members) & set(zone.unchecked)
+    await again.kill()
+    zone.lose_catalog()
+    zone.unchecked = []
+    for drive in others:
+        zone.disk.lose(drive.path)
+    assert await stored_body(await zone.node(), b"c") == b"hello"
+
+
+async def test_a_full_zone_starts_with_the_mirrors_there_are_and_fails_no_drive(
+    zone: RecordedZone,
+) -> None:
+    zone.settings = LogSettings(capacity=64 * 1024, ahead=0, sync_deadline=1.0)
+    node = await zone.founded()
+    for key in (b"a", b"b"):
+        await node.committer.commit(*put(key, b"hello"))
+    cut, *whole = await open_mirrors(node)
+    chunk = node.writer.chunk
+    await node.kill()
+    path = mirror_path(cut, chunk)
+    *_, last = scan(zone.disk, path, read_header(zone.disk, path))
+    zone.disk.open(path, "edit").truncate(HEADER_BYTES + last.offset)
+    for folder in folders("/drives"):
+        zone.disk.full(folder, 0)
+    again = await zone.node()
+    assert {drive.state for drive in again.drives.all()} == {DriveState.PRESENT}
+    (ref,) = again.recovered.start.superblock.log.unsealed
+    assert set(ref.members) == {drive.id for drive in whole}
+    assert not [name for name in zone.disk.paths("/drives") if name.endswith(".tmp")]
+    assert await stored_body(again, b"b") == b"hello"

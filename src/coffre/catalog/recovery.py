@@ -2,6 +2,8 @@
 
 1. The newest superblock names the landing chunks of the log that are not sealed, and their current
    members. Each must have one present member, else the end of the log may be missing: refused.
+   Beside one, a mirror on a drive that is yet to be checked is read too, as far as it can be told
+   that no start since has outlawed what it holds: what the others lost may be whole there.
 2. The records found there make one chain (at equal sequence the higher epoch wins). Its last group
    is written and synced again where it stands: it is read from the page cache, which also shows
    what was never synced or whose sync failed. What of the chain a current member lacks is copied
@@ -24,11 +26,13 @@ count by number, rows and position move in one transaction.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
+from itertools import takewhile
 
 import apsw
 from msgspec import Struct
@@ -60,7 +64,7 @@ from coffre.vault.drives import Drive, DriveSet, mirror_path
 from coffre.vault.headers import HEADER_BYTES, BadHeader, ChunkHeader
 from coffre.vault.interface import DataLost, StorageFull
 from coffre.vault.keys import RootKeys, UnknownRootKey
-from coffre.vault.landing import GroupTooNew, MembersFailed
+from coffre.vault.landing import GroupTooNew
 from coffre.vault.records import ChunkState
 from coffre.vault.remirror import copy_prefix
 from coffre.vault.segments import find_sealed, read_header
@@ -74,6 +78,9 @@ from coffre.vault.superblock import (
 )
 
 _journal = logging.getLogger(__name__)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+# Errors of files that SQLite makes beside the rows; they say nothing of the rows.
+_NO_SPACE = (apsw.SQLITE_IOERR_SHMSIZE, apsw.SQLITE_IOERR_SHMOPEN, apsw.SQLITE_IOERR_WRITE)
 _DAMAGE = (apsw.NotADBError, apsw.CorruptError, apsw.IOError, apsw.SQLError, SchemaMismatch)
 
 
@@ -104,11 +111,13 @@ class Recovered(Struct, frozen=True):
 
 
 class _Mirror(Struct, frozen=True):
-    """A readable mirror and the records of its valid prefix."""
+    """A readable mirror and the records of its valid prefix. One that is not `trusted` is only
+    copied from."""
 
     drive: Drive
     header: ChunkHeader
     records: list[FoundRecord]
+    trusted: bool
 
     @property
     def end(self) -> int:
@@ -198,7 +207,7 @@ class _Recovery:
 
     def read_end(self, superblock: Superblock) -> _Log:
         """The end of the log, from the chunks that superblocks name as unsealed."""
-        mirrors = {ref.chunk: self._mirrors(ref) for ref in superblock.log.unsealed}
+        mirrors = {ref.chunk: self._mirrors(ref, superblock) for ref in superblock.log.unsealed}
         found = [r for some in mirrors.values() for mirror in some for r in mirror.records]
         known = Position(superblock.log.tail_sequence, superblock.log.tail_hash or GENESIS_HASH)
         # What came after superblocks were written is in chunks that they name; of what came
@@ -207,10 +216,15 @@ class _Recovery:
         anchor = before[0].follows if before else known
         return _Log(anchor, known, [*before, *chain_from(known, found)], mirrors)
 
-    def _mirrors(self, ref: LandingRef) -> list[_Mirror]:
+    def _mirrors(self, ref: LandingRef, superblock: Superblock) -> list[_Mirror]:
+        """The mirrors that can be read, trusted ones first."""
         found: list[_Mirror] = []
         seen: dict[ScannedHead, FoundRecord] = {}
-        for drive in self._present(ref.members):
+        trusting, untrusted = self._drives.trusting(), self._drives.untrusted()
+        for one in sorted(ref.members, key=untrusted.__contains__):
+            drive = trusting.member(one)
+            if drive is None:
+                continue
             path = mirror_path(drive, ref.chunk)
             try:
                 header = read_header(self._disk, path)
@@ -219,17 +233,17 @@ class _Recovery:
             except (OSError, BadHeader) as error:
                 _journal.warning("mirror %s cannot be read: %s", path, error)
             else:
-                found.append(_Mirror(drive, header, records))
-        if not found:
+                if one in untrusted:
+                    records = _not_outlawed(records, superblock)
+                found.append(_Mirror(drive, header, records, one not in untrusted))
+        # Nobody knows how old the others are.
+        if not any(mirror.trusted for mirror in found):
             wanted = ", ".join(self._name(member) for member in ref.members)
             raise RecoveryRefused(
                 f"the end of the log is on none of the drives that are present: bring back one of"
                 f" {wanted}"
             )
         return found
-
-    def _present(self, members: Sequence[bytes]) -> list[Drive]:
-        return [drive for one in members if (drive := self._drives.member(one)) is not None]
 
     def _name(self, drive_id: bytes) -> str:
         drive = self._drives.by_id(drive_id)
@@ -254,12 +268,11 @@ class _Recovery:
         )
 
     def _whole(self, log: _Log, chunk: bytes) -> list[_Mirror]:
-        """The mirrors of a chunk that hold all of it that counts, for sure. Raises DataLost."""
-        whole = [mirror for mirror in log.mirrors[chunk] if mirror.end == log.length(chunk)]
+        """The trusted mirrors of a chunk that hold all of it that counts, for sure."""
+        length = log.length(chunk)
+        whole = [one for one in log.mirrors[chunk] if one.trusted and one.end == length]
         if log.tail != log.known and (last := log.chain[-1]).chunk == chunk:
             whole = [mirror for mirror in whole if self._settled(mirror, last)]
-        if not whole:
-            raise DataLost(f"no drive takes the end of the log in chunk {chunk.hex()}")
         return whole
 
     def _settled(self, mirror: _Mirror, last: FoundRecord) -> bool:
@@ -280,7 +293,8 @@ class _Recovery:
     def _re_mirror(
         self, whole: list[_Mirror], mirrors: list[_Mirror], length: int, copies: int
     ) -> tuple[bytes, ...]:
-        """Copy a chunk's first `length` bytes to where they are missing; the members then."""
+        """Copy a chunk's first `length` bytes to where they are missing; the members then. Where
+        there is no room, there are fewer. Raises DataLost when there are none."""
         members = [mirror.drive for mirror in whole]
         targets = [
             mirror.drive
@@ -289,15 +303,21 @@ class _Recovery:
         ]
         targets += self._others([*members, *targets], copies)
         if targets:
+            others = [mirror for mirror in mirrors if mirror not in whole]
+            sources = [*whole, *sorted(others, key=lambda mirror: -mirror.end)]
             ids = tuple(drive.id for drive in (*members, *targets))
-            header = replace(whole[0].header, members=ids)
-            sources = [*members, *(mirror.drive for mirror in mirrors if mirror not in whole)]
-            try:
-                copy_prefix(self._drives, header, sources, targets, length)
-            except MembersFailed as error:
-                for drive_id, reason in error.reasons.items():
-                    self._drives.fail(drive_id, reason)
-                targets = [drive for drive in targets if drive.id not in error.ids]
+            header = replace(sources[0].header, members=ids)
+            wrong = copy_prefix(
+                self._drives, header, [mirror.drive for mirror in sources], targets, length
+            )
+            for drive_id, error in wrong.items():
+                if error.errno in _FULL:
+                    self._drives.fill(drive_id)
+                else:
+                    self._drives.fail(drive_id, str(error))
+            targets = [drive for drive in targets if drive.id not in wrong]
+        if not members and not targets:
+            raise DataLost("no drive takes the end of the log")
         return tuple(drive.id for drive in (*members, *targets))
 
     def _others(self, members: list[Drive], copies: int) -> list[Drive]:
@@ -359,6 +379,16 @@ class _Recovery:
             whole.close()
 
 
+def _not_outlawed(records: list[FoundRecord], superblock: Superblock) -> list[FoundRecord]:
+    """What counts of a mirror that may be old: up to where superblocks know the log, all of it;
+    beyond, what was logged since the start that wrote them. That start settled what came before:
+    what it did not find has not happened, and must not come back."""
+    known = superblock.log.tail_sequence
+    return list(
+        takewhile(lambda r: r.position.sequence <= known or r.epoch >= superblock.epoch, records)
+    )
+
+
 async def _go_on(path: str, log: WholeLog, clean: bool) -> Rebuilt | None:
     """The rows that are there, rolled forward; None where they must be made again."""
     if not log.tail.sequence and _is_absent(path):
@@ -403,6 +433,11 @@ def _open_rows(path: str, clean: bool) -> tuple[apsw.Connection, LogPosition] | 
             raise apsw.CorruptError("quick_check finds damage")
         return db, read_position(db)
     except _DAMAGE as error:
+        if getattr(error, "extendedresult", 0) in _NO_SPACE:
+            raise RecoveryRefused(
+                f"the catalog {path} cannot be opened ({error}): its file system seems to be full."
+                " Free some space there"
+            ) from error
         _journal.error("the catalog %s cannot be used: %s", path, error)
         if db is not None:
             db.close()

@@ -85,14 +85,18 @@ class Node:
         limits: Limits | None = None,
         superblock_deadline: float = 2.0,
         followers: Sequence[str] = (),
+        unchecked: Sequence[bytes] = (),
     ) -> Node:
-        """Recover and run. Raises what recovery raises, TooFewSuperblocks."""
+        """Recover and run; `unchecked` drives are not to be trusted yet. Raises what recovery
+        raises, TooFewSuperblocks."""
         drives = DriveSet(disk, all_drives(root))
         superblocks = SuperblockStore(disk, ROOT, entropy, deadline=superblock_deadline)
         loaded = superblocks.load(folders(root))
         for drive in drives.all():
             if loaded.per_path[drive.path].superblock is None:
                 drives.mark(drive.id, DriveState.MISSING)
+            elif drive.id in unchecked:
+                drives.mark(drive.id, DriveState.CHECKING)
         recovered = await recover(
             catalog=catalog,
             superblock=loaded.best,
@@ -165,6 +169,7 @@ class RecordedZone:
         self.settings = LogSettings(capacity=64 * 1024, ahead=4096, sync_deadline=1.0)
         self.limits = Limits()
         self.followers: list[str] = []
+        self.unchecked: list[bytes] = []
         self.nodes: list[Node] = []
         initialize(self.disk, "/drives", self.entropy)
 
@@ -178,6 +183,7 @@ class RecordedZone:
             settings=self.settings,
             limits=self.limits,
             followers=self.followers,
+            unchecked=self.unchecked,
         )
         self.nodes.append(node)
         return node

@@ -13,7 +13,7 @@ from msgspec import structs
 from coffre.system.disk import Disk, File
 from coffre.vault.drives import Drive, DriveSet, ensure_chunk_dir, mirror_path, temporary_path
 from coffre.vault.headers import HEADER_BYTES, ChunkHeader
-from coffre.vault.landing import GROUP_HEADER_BYTES, MembersFailed, decode_group_header, scan
+from coffre.vault.landing import GROUP_HEADER_BYTES, decode_group_header, scan
 
 _PIECE = 1024 * 1024
 
@@ -24,17 +24,17 @@ def copy_prefix(
     sources: Sequence[Drive],
     targets: Sequence[Drive],
     length: int,
-) -> None:
+) -> dict[bytes, OSError]:
     """Give each of `targets` a mirror with the first `length` bytes of a chunk, under `header`
     (whose members name the targets). The first of `sources` holds all of them; a group that rotted
     there is taken from the next that has it whole, which may be a target that lacks the end. File
     and name are synced; a file left by an earlier attempt is replaced. Blocks.
 
-    Raises OSError when the first source fails, or another as it is read; MembersFailed for targets
-    that fail, after the others are done.
+    What went wrong with targets that have none, by drive id. Raises OSError when the first source
+    fails, or another as it is read.
     """
     disk, path = drives.disk, partial(mirror_path, chunk_id=header.chunk)
-    reasons: dict[bytes, str] = {}
+    wrong: dict[bytes, OSError] = {}
     files: dict[bytes, File] = {}
 
     def begin(target: Drive) -> None:
@@ -53,11 +53,11 @@ def copy_prefix(
 
     def each(step: Callable[[Drive], object]) -> None:
         for target in targets:
-            if target.id not in reasons:
+            if target.id not in wrong:
                 try:
                     step(target)
                 except OSError as error:
-                    reasons[target.id] = str(error)
+                    wrong[target.id] = error
 
     originals = {sources[0].id: disk.open(path(sources[0]), "read")}
     for source in sources[1:]:
@@ -76,8 +76,11 @@ def copy_prefix(
     finally:
         for file in (*originals.values(), *files.values()):
             file.close()
-    if reasons:
-        raise MembersFailed(reasons)
+    for target in targets:
+        if target.id in wrong:
+            with suppress(OSError):
+                disk.unlink(temporary_path(path(target)))
+    return wrong
 
 
 def _whole_runs(
