@@ -12,7 +12,8 @@ import apsw
 from msgspec import Struct
 from msgspec.structs import replace
 
-from coffre.catalog import apply_search, judging
+from coffre.catalog import annotation_rows, apply_search, judging
+from coffre.catalog.annotation_mutations import AnnotatedVersion
 from coffre.catalog.apply_manifests import add_blob, add_pieces, release, share
 from coffre.catalog.ecs_mutations import Composition, SetRetention
 from coffre.catalog.key_order import encode_key
@@ -47,6 +48,7 @@ _EXACT = _ROW + (
 )
 _UNCONDITIONAL = (None, None, None)
 _DELETE = "DELETE FROM versions WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
+_STANDS = "SELECT 1 FROM versions WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
 _SET_LATEST = (
     "UPDATE versions SET latest = ?, noncurrent_ms = ?"
     " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
@@ -254,6 +256,8 @@ class Slot:
         self._db.execute(_DELETE, place)
         if self.rules.traits & _SEARCHED:
             apply_search.drop_version(self._db, place)
+        if self.rules.traits & Trait.ANNOTATED:
+            annotation_rows.let_go(self._db, self._tally, place)
         if row.manifest_id is not None:
             self._tally.add_to_bucket(self.bucket_id, -1, -row.size)
             release(self._db, self._tally, row.manifest_id)
@@ -337,9 +341,15 @@ def copy_version(db: apsw.Connection, mutation: CopyVersion, stamp: Stamp, tally
     slot.check(mutation.condition)
     # Before the old version lets go: a copy onto itself must not free what it shares.
     share(db, mutation.source_manifest_id)
-    return slot.write(
+    annotated = mutation.annotated
+    held = [] if annotated is None else annotation_rows.hold(db, _place_of(db, annotated))
+    done = slot.write(
         stamp, mutation.facts, mutation.source_manifest_id, mutation.size, mutation.parts_count
     )
+    for kept in held:
+        place = (slot.bucket_id, slot.sort_key, stamp.order, stamp.zone)
+        annotation_rows.put(db, place, kept, stamp.now_ms)
+    return done
 
 
 def delete_version(
@@ -417,6 +427,15 @@ def _amend(
         raise Refusal("OperationAborted")
     db.execute(statement, (value, slot.bucket_id, slot.sort_key, found.order, found.zone))
     return slot, found
+
+
+def _place_of(db: apsw.Connection, source: AnnotatedVersion) -> annotation_rows.Place:
+    """Where a version is that stands. Refused: NoSuchBucket, NoSuchKey."""
+    sort_key = encode_key(bucket_rules(db, source.bucket_id).key_order, source.key)
+    place = (source.bucket_id, sort_key, source.order, source.zone)
+    if db.execute(_STANDS, place).get is None:
+        raise Refusal("NoSuchKey")
+    return place
 
 
 def _slot(db: apsw.Connection, tally: Tally, bucket_id: bytes, key: bytes) -> Slot:

@@ -23,9 +23,21 @@ from coffre.vault.records import Blob, Chunk, ChunkKind, ChunkState
 
 _BUCKETS = "SELECT id, name, objects, bytes FROM buckets ORDER BY id"
 _OBJECTS = "SELECT bucket_id, count(*), sum(size) FROM versions WHERE marker = 0 GROUP BY bucket_id"
+# An annotation is encrypted as its version; of one that is gone nobody knows how it was.
 _REFERENCES = (
-    "SELECT manifest_id, count(*), max(encryption IS NOT NULL) FROM versions"
-    " WHERE manifest_id IS NOT NULL GROUP BY manifest_id ORDER BY manifest_id"
+    "SELECT manifest_id, count(*), max(own) FROM ("
+    "SELECT manifest_id, encryption IS NOT NULL AS own FROM versions"
+    " WHERE manifest_id IS NOT NULL"
+    " UNION ALL SELECT a.manifest_id, v.bucket_id IS NULL OR v.encryption IS NOT NULL"
+    " FROM annotations a LEFT JOIN versions v USING (bucket_id, sort_key, ord, zone)"
+    ") GROUP BY manifest_id ORDER BY manifest_id"
+)
+_LOST_ANNOTATIONS = (
+    "SELECT DISTINCT bucket_id, sort_key FROM annotations a WHERE NOT EXISTS (SELECT 1"
+    " FROM versions v WHERE v.bucket_id = a.bucket_id AND v.sort_key = a.sort_key"
+    " AND v.ord = a.ord AND v.zone = a.zone AND v.marker = 0) AND NOT EXISTS (SELECT 1"
+    " FROM orphan_annotations o WHERE o.bucket_id = a.bucket_id AND o.sort_key = a.sort_key"
+    " AND o.ord = a.ord AND o.zone = a.zone)"
 )
 _MANIFESTS = "SELECT id, refs, parts_count, blob, parts FROM manifests ORDER BY id"
 _PIECES = (
@@ -113,6 +125,9 @@ def _audit_buckets(db: apsw.Connection, found: Audited, report: _Report) -> None
             )
     for bucket in counted:
         report("versions-without-bucket", bucket.hex(), "versions of a bucket that does not exist")
+    for bucket, key in db.execute(_LOST_ANNOTATIONS):
+        about = f"{bucket.hex()}/{key.hex()}"
+        report("annotations-without-version", about, "nothing frees them either")
 
 
 def _audit_manifests(db: apsw.Connection, found: Audited, report: _Report) -> None:

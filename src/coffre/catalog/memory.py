@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 
 from coffre.catalog.apply import apply, needs_body, place
 from coffre.catalog.mutations import (
+    WITH_BLOB,
     CountDead,
     MoveBlob,
     Mutation,
     OpenLanding,
-    PutPart,
-    PutVersion,
     Refusal,
     Refused,
     ReserveChunk,
@@ -47,7 +46,7 @@ class MemoryCatalog(SqliteReader):
         if needs_body(mutation):
             landed = (self._land(body),)
             mutation = place(mutation, landed)
-        if isinstance(mutation, PutVersion | PutPart):
+        if isinstance(mutation, WITH_BLOB):
             self._open_chunks(mutation.blob.extents)
         elif isinstance(mutation, MoveBlob):
             self._open_chunks(mutation.new)
