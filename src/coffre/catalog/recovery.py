@@ -38,13 +38,7 @@ import apsw
 from msgspec import Struct
 from msgspec.structs import replace
 
-from coffre.catalog.chain import (
-    FoundRecord,
-    MirrorSource,
-    ScannedHead,
-    chain_from,
-    chain_to,
-)
+from coffre.catalog.chain import FoundRecord, MirrorSource, ScannedHead, chain_from, chain_to
 from coffre.catalog.log import GENESIS_HASH, Position, RecordDamaged, RecordTooNew
 from coffre.catalog.log_state import Closing, LogStart, remove_mirrors
 from coffre.catalog.migrations import SCHEMA_VERSION
