@@ -236,7 +236,7 @@ class Node:
 
 def copy_of(template: Path, data: Path) -> None:
     """Another folder with the same region."""
-    shutil.copytree(template, data, ignore=shutil.ignore_patterns("*.sock"))
+    shutil.copytree(template, data, ignore=shutil.ignore_patterns("*.sock", "ballast"))
 
 
 def tree(root: Path) -> Mapping[str, str]:
