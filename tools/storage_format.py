@@ -31,6 +31,7 @@ is refused, never guessed at.
 | `*.tmp` | a file on its way to its name; left over by a crash, it counts for nothing |
 | `coffre.sock`, `committer.sock`, `steward.sock`, `follower.sock` | sockets of a running node (mode 0600) |
 | `drives/rXnYdZ/probe` | what the monitor writes and reads back to see that a drive works; means nothing else |
+| `ballast`, `drives/rXnYdZ/ballast` | zeros, given up where not a byte is free; mean nothing else |
 | `drives.json` | drives that were added and removed since the configuration: `{"added": [{"path", "node", "rack"}], "removed": [path]}` |
 | `drives.board` | how each drive is, for the processes of a running node; means nothing beyond a run |
 | `generation` | shared memory of a running node: rises when a right may have changed |

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from coffre.vault.ballast import BALLAST
+
 from .client import Answer, Client
 from .ledger import BUCKET, Ledger, check, value_of
 from .node import Node, copy_of, wait_until
@@ -40,6 +42,29 @@ class Volume:
         """Make it as small as what is used and `free` more."""
         facts = os.statvfs(self._folder)
         self.size((facts.f_blocks - facts.f_bfree) * facts.f_frsize + free)
+
+    @property
+    def free(self) -> int:
+        facts = os.statvfs(self._folder)
+        return facts.f_bavail * facts.f_frsize
+
+    @contextmanager
+    def filled_by_others(self) -> Iterator[None]:
+        """A foreign file takes the last free byte."""
+        self.leave(16 * MIB)
+        foreign = self._folder / "foreign"
+        with foreign.open("wb", buffering=0) as file:
+            size = MIB
+            while size:
+                try:
+                    file.write(bytes(size))
+                except OSError:
+                    size //= 2
+        try:
+            yield
+        finally:
+            foreign.unlink()
+            self.size(ROOMY)
 
 
 @contextmanager
@@ -157,6 +182,32 @@ def test_room_on_two_drives_alone_is_no_room_for_what_must_survive_two_drives(
         _refused_for_space(client.put(BUCKET, "large", bytes(_LARGE)))
 
 
+def test_drives_without_a_free_byte_start_are_read_deleted_from_and_give_space_back(
+    full_node: tuple[Node, Volume], chance: random.Random
+) -> None:
+    node, space = full_node
+    ledger = _some_objects(node.start(), chance)
+    _wait_for_ballast(node)
+    with space.filled_by_others():
+        _the_rest_goes_on(node, ledger)
+    _wait_for_ballast(node)
+    node.kill()
+    with space.filled_by_others():
+        node.start()
+        check(node, ledger)
+        _refused_for_space(Client(node).put(BUCKET, "more", bytes(_SMALL)))
+        _the_rest_goes_on(node, ledger)
+        before = space.free
+        client = Client(node)
+        for key in [key for key in ledger.known() if ledger.possible(key) != {None}]:
+            ledger.begin(key, None)
+            assert client.delete(BUCKET, key).status == 204, node.tail()
+            ledger.acknowledge(key, None)
+        wait_until(lambda: space.free > before + 3 * MIB, "space comes back", 60.0)
+    _writes_go_on(node, ledger, chance)
+    _wait_for_ballast(node)
+
+
 def test_space_returns_after_deletion(
     make_node: Callable[..., Node], chance: random.Random
 ) -> None:
@@ -192,6 +243,12 @@ def test_space_returns_after_deletion(
         wait_until(as_much_again, "space returns", 90.0)
         assert value_of(client.get(BUCKET, f"again/{taken[0]}").body) == value_of(body)
         node.kill()
+
+
+def _wait_for_ballast(node: Node) -> None:
+    """What a full drive gives up is there while it is not full."""
+    folders = (node.data, *node.drive_folders())
+    wait_until(lambda: all((one / BALLAST).exists() for one in folders), "there is ballast")
 
 
 def _some_objects(node: Node, chance: random.Random) -> Ledger:

@@ -79,8 +79,8 @@ class Limits(Struct, frozen=True):
 _DEFAULTS = Limits()
 
 
-def _nobody_caches() -> None:
-    """For a committer whose readers remember nothing."""
+def _nothing() -> None:
+    """For a committer whose readers remember nothing, and whose rows always have room."""
 
 
 class GroupCommitter:
@@ -97,13 +97,16 @@ class GroupCommitter:
         stamps: HybridClock,
         *,
         limits: Limits = _DEFAULTS,
-        rights_changed: Callable[[], None] = _nobody_caches,
+        rights_changed: Callable[[], None] = _nothing,
+        make_room: Callable[[], object] = _nothing,
     ) -> None:
+        """`make_room` is asked for space where the rows are kept, when a COMMIT failed."""
         self._db = db
         self._writer = writer
         self._stamps = stamps
         self._limits = limits
         self._rights_changed = rights_changed
+        self._make_room = make_room
         self._transaction = Transaction(db, writer, stamps)
         self._queue: deque[Call] = deque()
         self._queued_mutations = 0
@@ -333,6 +336,7 @@ class GroupCommitter:
         except apsw.Error as error:
             _journal.error("COMMIT failed after the log's sync: %s; rolling forward", error)
             roll_back(self._db)
+            self._make_room()
             try:
                 with immediate(self._db):
                     replay(

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from coffre.catalog.landing_places import choose_places
 from coffre.catalog.log import (
     EncodedRecord,
     Position,
@@ -41,6 +42,7 @@ from coffre.catalog.zone_writer import Change, ZoneWriter
 from coffre.system.buffer import Buffer
 from coffre.system.clock import Clock
 from coffre.system.entropy import Entropy, new_id
+from coffre.vault.ballast import throw_off
 from coffre.vault.drives import Drive, DriveSet
 from coffre.vault.interface import StorageFull
 from coffre.vault.keys import RootKeys
@@ -153,7 +155,8 @@ class LogWriter:
             if self._target.end and GROUP_HEADER_BYTES + blob_bytes > room:
                 self._rolled, self._due_at = True, None
                 self._close_target()
-        if blob_bytes and self._target is not None and not self._has_room(self._target):
+        target = self._target
+        if blob_bytes and target is not None and not self._drives.have_room(target.ref.members):
             # Opened for deletes, from the reserve; that is not for bodies.
             self._choose(blobs=True)
             self._rolled, self._due_at = True, None
@@ -202,7 +205,7 @@ class LogWriter:
             record,
         )
         needed = sum(len(piece) for piece in pieces)
-        landing = target.landing or await self._create(target, needed)
+        landing = target.landing or await self._made(target, needed, for_bodies=bool(blobs))
         if not target.named:
             await self._write_superblock()
             target.named = True
@@ -356,19 +359,8 @@ class LogWriter:
     def _opening(self, target: Target) -> OpenLanding:
         return OpenLanding(target.ref.chunk, target.ref.epoch, target.ref.members)
 
-    def _has_room(self, target: Target) -> bool:
-        return self._drives.have_room(target.ref.members)
-
     def _choose(self, *, blobs: bool) -> list[Drive]:
-        copies = self._zone.zone.landing_copies
-        try:
-            return self._drives.choose_mirrors(copies)
-        except StorageFull:
-            if blobs:
-                raise
-            # Deletes must go on where bodies do not fit: they may use what is kept in reserve.
-            everywhere = self._drives.among(self._drives.present(), reserve_bytes=0)
-            return everywhere.choose_mirrors(copies)
+        return choose_places(self._drives, self._zone.zone.landing_copies, blobs=blobs)
 
     def _new_target(self, members: Sequence[Drive]) -> Target:
         chunk = new_id(self._entropy, self._zone.zone.zone_number, self._clock.now_ms())
@@ -392,6 +384,14 @@ class LogWriter:
             previous_hash=self.position.hash,
         )
         self._target = spare
+
+    async def _made(self, target: Target, needed: int, *, for_bodies: bool) -> Landing:
+        try:
+            return await self._create(target, needed)
+        except MembersFull as full:
+            if for_bodies or not await asyncio.to_thread(throw_off, self._drives):
+                raise
+            raise ChunkGivenUp(f"{full}: the ballast is given up", superseding=False) from full
 
     async def _create(self, target: Target, needed: int) -> Landing:
         """Make a chunk's files. Raises ChunkGivenUp, MembersFull."""

@@ -15,6 +15,7 @@ from coffre.catalog.link import serve_link
 from coffre.config import Settings
 from coffre.service.administration import Administration
 from coffre.service.child import Boot
+from coffre.service.data_ballast import keep_trim, trim
 from coffre.service.door import ask, open_door
 from coffre.service.engine import open_engine
 from coffre.service.layout import DataFolder, FolderLock
@@ -32,7 +33,9 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     folder = DataFolder(Path(settings.data))
     lock = FolderLock(folder, "committer", patience_s=LOCK_PATIENCE_S)
     os.chdir(folder.root)
-    engine = await open_engine(settings, real_world(), accept_less=boot.accept_less)
+    world = real_world()
+    trim(world.disk, str(folder.root))
+    engine = await open_engine(settings, world, accept_less=boot.accept_less)
     node = engine.node
 
     async def ask_stewards(operation: str, arguments: dict[str, Any]) -> Any:
@@ -53,6 +56,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     node.snapshots.follower = lambda operation: ask(folder.follower_socket.name, operation, {})
     running = asyncio.ensure_future(engine.run())
     keeping = asyncio.ensure_future(node.keep_drives())
+    trimming = asyncio.ensure_future(keep_trim(world.disk, str(folder.root)))
     await node.keys.resume(beside_others=bool(boot.live_owners))
     try:
         await close_left_chunks(
@@ -68,6 +72,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     await asyncio.wait((running, keeping, stopping), return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     keeping.cancel()
+    trimming.cancel()
     door.close()
     engine.stop()
     try:

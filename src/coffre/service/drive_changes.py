@@ -26,6 +26,7 @@ from coffre.service.layout import DataFolder
 from coffre.service.monitor import PROBE, try_out
 from coffre.service.zone import World
 from coffre.system.entropy import new_id
+from coffre.vault.ballast import BALLAST
 from coffre.vault.drives import Drive, DriveSet, DriveState, broken_promise
 from coffre.vault.superblock import (
     REPLACED,
@@ -222,6 +223,7 @@ class DriveChanges:
                 with suppress(OSError):
                     self._world.disk.unlink(superblock_path(one.path))
                     self._world.disk.unlink(f"{one.path}/{PROBE}")
+                    self._world.disk.unlink(f"{one.path}/{BALLAST}")
 
     # Folders and superblocks
 
@@ -233,7 +235,7 @@ class DriveChanges:
             if one.path and one is not instead_of and _overlap(one.path, path):
                 raise Invalid("DriveExists", f"{path} and the drive {one.path} overlap", "path")
         try:
-            names = set(self._world.disk.listdir(path)) - {"lost+found", PROBE}
+            names = set(self._world.disk.listdir(path)) - {"lost+found", PROBE, BALLAST}
         except OSError as error:
             raise Invalid(
                 "NoSuchFolder", f"{path} is no folder that can be read ({error.strerror})", "path"

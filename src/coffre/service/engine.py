@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ from coffre.service.monitor import Monitor
 from coffre.service.node import Node, NoStewards
 from coffre.service.snapshots import SnapshotDesk
 from coffre.service.zone import World, ZoneFacts, catalog_reader, drive_set, open_root_keys
+from coffre.vault.ballast import throw_off_from
 from coffre.vault.drives import DriveSet, DriveState
 from coffre.vault.interface import StorageFull
 from coffre.vault.keys import RootKeyFile
@@ -244,6 +246,7 @@ async def open_engine(
         writer,
         HybridClock(world.clock, world.entropy, facts.zone_number, recovered.last_order),
         rights_changed=generation.rise,
+        make_room=partial(throw_off_from, world.disk, str(folder.root)),
     )
     os.chmod(folder.catalog, 0o600)
     node = DrivesNode(settings, world, root_keys, drives, facts, committer, superblocks)

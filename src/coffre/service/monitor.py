@@ -30,6 +30,7 @@ from msgspec import Struct
 from coffre.system.clock import Clock
 from coffre.system.disk import Disk
 from coffre.system.entropy import Entropy
+from coffre.vault.ballast import BALLAST, ballast_bytes, take_on
 from coffre.vault.drives import LATE, Drive, DriveSet, DriveState
 from coffre.vault.identity import drive_of
 from coffre.vault.superblock import SlotStatus, Superblock, SuperblockStore
@@ -230,7 +231,11 @@ class Monitor:
                 return Found()
             began = self._clock.monotonic()
             try_out(self._drives.disk, drive.path, self._entropy.bytes(16))
-            return Found(seconds=self._clock.monotonic() - began)
+            seconds = self._clock.monotonic() - began
+            if drive.state is DriveState.PRESENT:
+                reserve = self._drives.reserve_bytes
+                take_on(self._drives.disk, drive.path, ballast_bytes(reserve), reserve)
+            return Found(seconds=seconds)
         except (Gone, OSError) as error:
             return Found(error)
 
@@ -251,7 +256,7 @@ class Monitor:
         names: Sequence[str] | None = None
         with suppress(OSError):
             listed = self._drives.disk.listdir(drive.path)
-            names = [one for one in listed if one not in ("lost+found", PROBE)]
+            names = [one for one in listed if one not in ("lost+found", PROBE, BALLAST)]
         if names is None:
             raise Gone(DriveState.MISSING, "its folder is gone")
         if names:

@@ -54,7 +54,8 @@ class _Slots:
     def __init__(self, path: str) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.ftruncate(self._descriptor, SLOTS * SLOT_BYTES)
+            # All of it: a page that finds no space when it is touched ends the process.
+            os.posix_fallocate(self._descriptor, 0, SLOTS * SLOT_BYTES)
             self.map = mmap.mmap(self._descriptor, SLOTS * SLOT_BYTES)
         except BaseException:
             os.close(self._descriptor)

@@ -9,6 +9,7 @@ Errors are `OSError` as the kernel gives them; nothing is retried here.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from typing import Literal, Protocol
@@ -119,6 +120,17 @@ class LocalFile:
 
     def truncate(self, length: int) -> None:
         os.ftruncate(self._fd, length)
+
+    def allocate(self, length: int) -> bool:
+        """Make the file `length` bytes of zeros without writing them; False where the file system
+        cannot. Not every `File` has this: callers look for it and otherwise write."""
+        try:
+            os.posix_fallocate(self._fd, 0, length)
+        except OSError as error:
+            if error.errno in (errno.EOPNOTSUPP, errno.EINVAL):
+                return False
+            raise
+        return True
 
     def size(self) -> int:
         return os.fstat(self._fd).st_size

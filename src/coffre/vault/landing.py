@@ -62,6 +62,7 @@ _MAGIC = b"CFGR"
 _FIXED = struct.Struct(">4sBB2xQQII16s8s")
 _PIECE = 1024 * 1024
 _ZEROS = bytes(AHEAD)
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class MembersFailed(Exception):
@@ -308,16 +309,22 @@ class Landing:
         if length > self.room:
             raise ValueError(f"{length} bytes do not fit in the {self.room} that are left")
         offset, end = HEADER_BYTES + self.end, self.end + length
-        buffers = list(pieces)
+        zeros: list[Buffer] = []
         if end > self._written:
             ahead = min(self._ahead, self._capacity - end)
             if ahead:
-                buffers.append(memoryview(_ZEROS)[:ahead])
+                zeros.append(memoryview(_ZEROS)[:ahead])
             self._written = end + ahead
 
         def write(lane: _Lane) -> None:
             assert lane.file is not None
-            lane.file.pwritev(buffers, offset)
+            try:
+                lane.file.pwritev([*pieces, *zeros], offset)
+            except OSError as error:
+                if not zeros or error.errno not in _NO_SPACE:
+                    raise
+                # There may still be space for the group itself, which is all that counts.
+                lane.file.pwritev(pieces, offset)
             lane.file.sync()
 
         await self._on_every_member(write)
@@ -340,7 +347,7 @@ class Landing:
                 failed[member] = "late"
                 continue
             error = work_round.errors[member]
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if isinstance(error, OSError) and error.errno in _NO_SPACE:
                 full.append(member)
             elif error is not None:
                 failed[member] = str(error)
