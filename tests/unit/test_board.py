@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from coffre.service.administration import Invalid
-from coffre.service.board import Follower, publish
+from coffre.service.board import Follower, hear_changes, publish
 from coffre.testing.disk import RecordingDisk
 from coffre.vault.drives import Drive, DriveSet, DriveState
 
@@ -116,3 +117,24 @@ async def test_a_drive_that_the_committer_does_not_know_is_not_reported_for_ever
     await follower.tell()
     await follower.tell()
     assert len(office.heard) == 1
+
+
+async def test_who_writes_hears_of_changes_beside_the_follower_whoever_came_first(
+    tmp_path: Path,
+) -> None:
+    board = tmp_path / "drives.board"
+    ours, theirs = drive_set("a", "b"), drive_set("a", "b")
+    heard: list[str] = []
+    hear_changes(theirs, lambda: heard.append("before"))
+    follower = Follower(board, theirs, Office(ours, board).report)
+    hear_changes(theirs, lambda: heard.append("after"))
+    ours.intend(ours.all()[0].id, "drain")
+    publish(board, ours)
+    follower.look()
+    await asyncio.sleep(0)
+    assert sorted(heard) == ["after", "before"]
+    theirs.fail(theirs.all()[1].id, "EIO")
+    await asyncio.sleep(0)
+    assert len(heard) == 4
+    await follower.tell()
+    assert ours.all()[1].state is DriveState.FAILED

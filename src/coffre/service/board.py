@@ -49,6 +49,19 @@ def publish(path: Path, drives: DriveSet) -> None:
     fresh.replace(path)
 
 
+def hear_changes(drives: DriveSet, heed: Callable[[], None]) -> None:
+    """Have `heed` called on the running loop after every change of a drive, on whichever thread it
+    is found out, beside whoever hears already."""
+    before, loop = drives.changed, asyncio.get_running_loop()
+
+    def changed(drive: Drive) -> None:
+        if before is not None:
+            before(drive)
+        loop.call_soon_threadsafe(heed)
+
+    drives.changed = changed
+
+
 class Follower:
     """Keeps a process's `DriveSet` as the board says, and reports what it finds out itself."""
 
@@ -59,6 +72,7 @@ class Follower:
         self._seen = b""
         self._found: dict[bytes, str] = {}
         self._applying = 0
+        self._before = drives.changed
         drives.changed = self._changed
 
     def look(self) -> None:
@@ -85,6 +99,8 @@ class Follower:
                 reporting.cancel()
 
     def _changed(self, drive: Drive) -> None:
+        if self._before is not None:
+            self._before(drive)
         # On any thread: whoever writes finds out.
         if drive.state is DriveState.FAILED and self._applying != get_ident():
             self._found[drive.id] = drive.reason

@@ -6,6 +6,7 @@ from coffre.catalog.interface import Committer, Reader
 from coffre.catalog.log import RecordCipher
 from coffre.catalog.mutations import CloseChunk, ReserveChunk
 from coffre.config import Settings
+from coffre.service.board import hear_changes
 from coffre.service.door import ask
 from coffre.service.layout import DataFolder
 from coffre.service.readers import AllRequests
@@ -38,6 +39,7 @@ def collection(
     requests = AllRequests(folder.readers.name, world.clock.monotonic)
     owner = OWNER + world.entropy.bytes(4).hex()
     striped = _striped(owner, settings, facts, world, committer, drives, root_keys)
+    hear_changes(drives, striped.heed)
     door = folder.socket.name
 
     async def log_floor() -> int:

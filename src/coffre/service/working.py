@@ -19,7 +19,7 @@ from coffre.catalog.mutations import CloseChunk, CountDead, Refusal, ReserveChun
 from coffre.config import Settings
 from coffre.s3.access_logs import AccessLogs
 from coffre.service.admission import Admission
-from coffre.service.board import following
+from coffre.service.board import following, hear_changes
 from coffre.service.child import Boot
 from coffre.service.delivery import deposits
 from coffre.service.layout import DataFolder
@@ -38,7 +38,7 @@ from coffre.service.zone import (
     real_world,
 )
 from coffre.vault.blobs import FramedVault
-from coffre.vault.drives import Drive, DriveSet
+from coffre.vault.drives import DriveSet
 from coffre.vault.keys import RootKeys
 from coffre.vault.records import Chunk, Extent
 from coffre.vault.store import DriveChunkStore
@@ -113,7 +113,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
         _unless_away(close_left_chunks(reader, committer, boot.gone_owner.__eq__))
     )
     async with following(drives, folder):
-        _heed_changes(drives, striped)
+        hear_changes(drives, striped.heed)
         await serve_http(gateway, socket.socket(fileno=boot.listen_fd), settings, stop)
     closing.cancel()
     delivering.cancel()
@@ -123,18 +123,6 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     chunks.close()
     notices.close()
     requests.close()
-
-
-def _heed_changes(drives: DriveSet, striped: StripedWriter) -> None:
-    """Let the writer hear of drives that change, on this loop, beside whoever hears already."""
-    before, loop = drives.changed, asyncio.get_running_loop()
-
-    def changed(drive: Drive) -> None:
-        if before is not None:
-            before(drive)
-        loop.call_soon_threadsafe(striped.heed)
-
-    drives.changed = changed
 
 
 async def _unless_away(closing: Awaitable[None]) -> None:
