@@ -77,7 +77,7 @@ class Expirer(Steward):
         return done.rows, done.more or len(waiting) > 1
 
     async def _expire(self) -> tuple[int, bool]:
-        """Let some of what is due go; (how many, is there more)."""
+        """Let some of what is due go; (how many, may there be more)."""
         oldest_ms = self._reader.oldest_due_ms()
         if oldest_ms is None or oldest_ms > self._clock.now_ms():
             return 0, False
@@ -85,7 +85,8 @@ class Expirer(Steward):
         assert isinstance(done, Expired), "the committer answers with what it did"
         for one in done.done:
             self._told(one)
-        return sum(not one.held for one in done.done), done.more
+        # What went may have left a marker alone, which is due too.
+        return sum(not one.held for one in done.done), done.rows > 0
 
 
 def lag_s(reader: Reader, clock: Clock) -> float:
