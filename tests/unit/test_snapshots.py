@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from os.path import dirname
 from pathlib import Path
 
 import apsw
@@ -33,7 +34,7 @@ from coffre.vault.archive import (
 )
 from coffre.vault.drives import DriveState, mirror_path, segment_path
 from coffre.vault.headers import Origin
-from coffre.vault.interface import DataLost
+from coffre.vault.interface import DataLost, StorageFull
 from coffre.vault.records import ChunkState, Geometry
 from coffre.vault.seal import remove_mirrors, seal
 from coffre.vault.superblock import SnapshotRef, SuperblockNotWritten
@@ -164,6 +165,34 @@ def test_a_flipped_bit_is_gone_round_and_found(zone: RecordedZone) -> None:
     zone.disk.corrupt(archive_path(archive.places[2], ref.id, 2), 5000, 1)
     assert b"".join(read_archive(drives, archive, ROOT)) == body
     assert bad_segments(drives, archive) == {2}
+
+
+def test_a_snapshot_stops_at_the_reserve_and_leaves_nothing(zone: RecordedZone) -> None:
+    drives = zone.drives()
+    ref = SnapshotRef(b"s" * 16, 7, 1, bytes(32), 1, 0)
+
+    def stream() -> Iterator[bytes]:
+        yield bytes(FRAME_BYTES)
+        for drive in drives.all():
+            zone.disk.full(drive.path, drives.reserve_bytes)
+        for _ in range(200):
+            yield bytes(FRAME_BYTES)
+
+    with pytest.raises(StorageFull):
+        write_archive(drives, ORIGIN, ref, stream(), ROOT, Geometry(4, 2))
+    assert not [path for path in zone.disk.paths("/drives") if "snapshots" in path]
+
+
+async def test_where_little_is_free_beside_the_catalog_no_copy_is_begun(
+    zone: RecordedZone,
+) -> None:
+    node = await zone.founded()
+    keeping = Keeping(zone, node)
+    zone.disk.full(dirname(zone.catalog), 100_000)
+    with pytest.raises(StorageFull):
+        await keeping.steward.take_now()
+    zone.disk.heal(dirname(zone.catalog))
+    await keeping.steward.take_now()
 
 
 def test_what_was_cut_or_bent_does_not_expand() -> None:

@@ -36,7 +36,7 @@ from coffre.vault.archive import (
 )
 from coffre.vault.drives import DriveSet
 from coffre.vault.headers import Origin
-from coffre.vault.interface import DataLost
+from coffre.vault.interface import DataLost, StorageFull
 from coffre.vault.keys import RootKeys
 from coffre.vault.records import Geometry
 from coffre.vault.superblock import SnapshotRef
@@ -47,7 +47,8 @@ _Stream = Callable[[], Iterable[bytes]]
 
 
 class SnapshotWorld(Struct, frozen=True):
-    """What snapshots are written with. `scratch`: a path for one copy of the rows."""
+    """What snapshots are written with. `scratch`: a path for one copy of the rows, on a file system
+    of which this many bytes stay free."""
 
     drives: DriveSet
     origin: Origin
@@ -57,6 +58,7 @@ class SnapshotWorld(Struct, frozen=True):
     clock: Clock
     entropy: Entropy
     scratch: str
+    scratch_reserve: int = 0
 
 
 def copy_rows(source: str, target: str) -> tuple[LogPosition, int]:
@@ -93,6 +95,10 @@ def take(world: SnapshotWorld, source: str) -> SnapshotRef:
 
     Raises ArchiveFailed, StorageFull, DataLost where it does not prove itself, apsw.Error.
     """
+    # The copy, and what is read back of the snapshot.
+    needed = 2 * _size(source) + world.scratch_reserve
+    if world.drives.disk.free_bytes(os.path.dirname(world.scratch)) < needed:
+        raise StorageFull(f"a snapshot needs {needed} free bytes beside the catalog")
     try:
         position, schema = copy_rows(source, world.scratch)
         ref = SnapshotRef(b"", world.epoch, position.sequence, position.hash, schema, 0)
@@ -164,6 +170,15 @@ def _found(drives: DriveSet, ref: SnapshotRef) -> Archive:
     if archive is None:
         raise DataLost(f"snapshot {ref.id.hex()} (record {ref.sequence}) has too few segments left")
     return archive
+
+
+def _size(path: str) -> int:
+    """Bytes of a catalog with what is not in its file yet."""
+    size = 0
+    for name in (path, f"{path}-wal"):
+        with suppress(FileNotFoundError):
+            size += os.path.getsize(name)
+    return size
 
 
 def _pieces(path: str) -> Iterator[bytes]:

@@ -29,7 +29,7 @@ from coffre.service.follower_place import FILE, choose_folder, differs_mark
 from coffre.service.layout import DataFolder, FolderLock
 from coffre.service.zone import ZoneFacts, drive_set, open_root_keys, real_world
 from coffre.vault.drives import DriveSet
-from coffre.vault.interface import DataLost
+from coffre.vault.interface import DataLost, StorageFull
 from coffre.vault.superblock import SnapshotRef, SuperblockStore, TooFewSuperblocks
 
 log = logging.getLogger("coffre.follower")
@@ -66,7 +66,13 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
         world.clock,
         lambda: _snapshots(superblocks, drives),
     )
-    office = _Office(follower, path, mark)
+
+    def has_room() -> bool:
+        # A folder that was set for it is the operator's to watch.
+        free = world.disk.free_bytes(place)
+        return bool(settings.follower_path) or free > drives.reserve_bytes
+
+    office = _Office(follower, path, mark, has_room)
     door = await open_door(folder.follower_socket.name, office.call)
     ready({})
     async with following(drives, folder):
@@ -86,10 +92,13 @@ def _snapshots(superblocks: SuperblockStore, drives: DriveSet) -> tuple[Snapshot
 class _Office:
     """A follower at work, and what it answers."""
 
-    def __init__(self, follower: Follower, path: str, mark: Path) -> None:
+    def __init__(
+        self, follower: Follower, path: str, mark: Path, has_room: Callable[[], bool]
+    ) -> None:
         self._follower = follower
         self._path = path
         self._mark = mark
+        self._has_room = has_room
         self._turn = asyncio.Lock()
         self._behind: int | None = None
         self._error = ""
@@ -104,9 +113,11 @@ class _Office:
 
     async def _step(self) -> float:
         try:
+            if not self._has_room():
+                raise StorageFull("its drive is down to the reserve")
             async with self._turn:
                 done = await self._follower.step()
-        except (DataLost, OSError, apsw.Error) as error:
+        except (DataLost, StorageFull, OSError, apsw.Error) as error:
             if str(error) != self._error:
                 log.warning("the follower waits: %s", error)
             self._error = str(error)

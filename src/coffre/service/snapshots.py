@@ -15,6 +15,7 @@ from coffre.catalog.schema import LogPosition, open_reader, read_position
 from coffre.catalog.snapshots import SnapshotWorld
 from coffre.config import Settings
 from coffre.service.administration import Invalid
+from coffre.service.admission import CATALOG_RESERVE_BYTES
 from coffre.service.door import ask
 from coffre.service.layout import DataFolder
 from coffre.service.zone import World, ZoneFacts, open_root_keys, origin
@@ -150,6 +151,7 @@ def snapshotter(
             clock=world.clock,
             entropy=world.entropy,
             scratch=str(folder.root / _SCRATCH),
+            scratch_reserve=CATALOG_RESERVE_BYTES,
         ),
         reader,
         namer,

@@ -61,7 +61,7 @@ from coffre.vault.blocks import (
 from coffre.vault.drives import Drive, DriveSet, temporary_path
 from coffre.vault.erasure import decode, encode
 from coffre.vault.headers import HEADER_BYTES, BadHeader, Origin
-from coffre.vault.interface import DataLost
+from coffre.vault.interface import DataLost, StorageFull
 from coffre.vault.keys import RootKey, RootKeys
 from coffre.vault.records import BLOCK_BYTES, STRIPE_UNIT, Geometry
 from coffre.vault.segments import read_payload
@@ -76,6 +76,8 @@ _CHECKED_BYTES = HEADER_BYTES - 16
 _MEMBER_BYTES = 16
 _MOST_MEMBERS = 64
 _SUFFIX = ".segment"
+# How much more of each segment is written before drives are asked again whether they have room.
+_LOOK_EVERY_BYTES = 16 * STRIPE_UNIT
 _LEVEL = 3
 
 
@@ -241,6 +243,8 @@ def write_archive(
                 with _blaming(drives, segment.drive):
                     segment.write(unit, position)
             length += len(row)
+            if position % _LOOK_EVERY_BYTES == 0 and not drives.have_room(header.members):
+                raise StorageFull("a snapshot would use up what drives keep in reserve")
         header = structs.replace(header, snapshot=structs.replace(snapshot, length=length))
         for segment in segments:
             with _blaming(drives, segment.drive):
