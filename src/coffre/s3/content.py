@@ -22,6 +22,13 @@ _PARTS_AT_ONCE = 64
 DEFAULT_ALGORITHM = Algorithm.CRC64NVME
 
 
+class Replaced(S3Error):
+    """The object was replaced or deleted since it was looked at: what it was made of is gone."""
+
+    def __init__(self) -> None:
+        super().__init__("ServiceUnavailable", "The object was replaced meanwhile. Try again.")
+
+
 class Taken(Struct, frozen=True):
     """A body that was taken in and agrees with all that was declared of it."""
 
@@ -38,7 +45,7 @@ def read_content(
     context: Context, manifest: Manifest, start: int, end: int, data_key: bytes | None = None
 ) -> AsyncIterator[Buffer]:
     """Bytes start..end (end exclusive) of an object, in pieces; with the store's key, unless
-    another `data_key` is given."""
+    another `data_key` is given. Raises Replaced."""
     blob = manifest.blob
     if blob is not None:
         return context.vault.read(blob, data_key or context.data_key(blob.key_id), start, end)
@@ -49,7 +56,7 @@ def read_content(
 async def whole_content(
     context: Context, manifest: Manifest, start: int, end: int, data_key: bytes | None
 ) -> Buffer:
-    """Few bytes start..end of an object, at once."""
+    """Few bytes start..end of an object, at once. Raises Replaced."""
     blob = manifest.blob
     if blob is not None:
         key = data_key or context.data_key(blob.key_id)
@@ -57,13 +64,25 @@ async def whole_content(
     return b"".join([some async for some in read_content(context, manifest, start, end, data_key)])
 
 
+async def begun(pieces: AsyncIterator[Buffer]) -> AsyncIterator[Buffer]:
+    """The same pieces, the first of them read already: its failure comes before the answer."""
+    first = await anext(pieces)
+
+    async def all_of_them() -> AsyncIterator[Buffer]:
+        yield first
+        async for piece in pieces:
+            yield piece
+
+    return all_of_them()
+
+
 async def _read_pieces(
     context: Context, manifest: Manifest, start: int, end: int, data_key: bytes | None
 ) -> AsyncIterator[Buffer]:
-    for piece, at in placed(manifest.pieces, start, end):
+    for piece, _ in placed(manifest.pieces, start, end):
         source = context.reader.manifest(piece.manifest_id)
         if source is None:
-            raise S3Error("InternalError", f"The bytes from {at} on were replaced meanwhile")
+            raise Replaced
         last = piece.start + piece.size
         async for some in read_content(context, source, piece.start, last, data_key):
             yield some
@@ -83,7 +102,9 @@ async def _read_parts(
         rows = context.reader.manifest_parts(manifest.id, some[0][0], some[-1][0])
         blobs = {row.number: row.blob for row in rows}
         for number, low, high in some:
-            blob = blobs[number]
+            blob = blobs.get(number)
+            if blob is None:
+                raise Replaced
             key = data_key or context.data_key(blob.key_id)
             async for piece in context.vault.read(blob, key, low, high):
                 yield piece

@@ -6,7 +6,7 @@ from typing import Final
 
 from coffre.catalog.records import Checksum, PartIndex, Version
 from coffre.s3 import ecs_read, parameters, versions
-from coffre.s3.content import DEFAULT_ALGORITHM, read_content, whole_content
+from coffre.s3.content import DEFAULT_ALGORITHM, Replaced, begun, read_content, whole_content
 from coffre.s3.context import Context
 from coffre.s3.encryption import open_protected
 from coffre.s3.response import WHOLE_BYTES, Header, Response, xml
@@ -28,9 +28,22 @@ _CONDITIONS: Final = frozenset(
     {b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since"}
 )
 
+# How often an object that is replaced all the time is looked for.
+_LOOKS: Final = 8
+
 
 async def get_object(context: Context) -> Response:
-    """GetObject."""
+    """GetObject. An object that was replaced before its bytes were found is looked for again."""
+    for _ in range(_LOOKS - 1):
+        try:
+            return await _get_object(context)
+        except Replaced:
+            continue
+    return await _get_object(context)
+
+
+async def _get_object(context: Context) -> Response:
+    """Raises Replaced."""
     version, response, start, end, data_key = await _look(context)
     if start == end:
         response.headers.append((b"content-length", b"0"))
@@ -43,6 +56,8 @@ async def get_object(context: Context) -> Response:
         response.body = await whole_content(context, manifest, start, end, data_key)
     else:
         response.stream = read_content(context, manifest, start, end, data_key)
+        if manifest.blob is None:
+            response.stream = await begun(response.stream)
         response.length = end - start
     return response
 
