@@ -109,7 +109,7 @@ def test_the_least_size_of_a_transition_is_told_back(s3: Any, bucket: str) -> No
 AND = {"Prefix": "a", "Tags": [{"Key": "k", "Value": "v"}]}
 TAG = {"Filter": {"Tag": {"Key": "k", "Value": "v"}}, "Status": "Enabled"}
 ABORT = {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}}
-REFUSED = {
+REFUSED: dict[str, tuple[list[dict[str, Any]], str]] = {
     "no rule": ([], "MalformedXML"),
     "long id": ([{"ID": "i" * 256, **ALL, **DAYS}], "InvalidArgument"),
     "same id": ([{"ID": "i", **ALL, **DAYS}] * 2, "InvalidArgument"),
@@ -237,7 +237,7 @@ REFUSED = {
     ),
 }
 MOVE = {"Days": 40, "StorageClass": "STANDARD_IA"}
-MOVES = {
+MOVES: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
     "an unknown class": ([{**MOVE, "StorageClass": "LUKEWARM"}], {}, "MalformedXML"),
     "no class": ([{"Days": 3}], {}, "MalformedXML"),
     "no time": ([{"StorageClass": "GLACIER"}], {}, "MalformedXML"),
