@@ -57,6 +57,30 @@ def test_a_missing_rack_makes_it_eight_and_four() -> None:
 
 
 @pytest.mark.parametrize(
+    ("wanted", "left", "expected"),
+    [
+        (Geometry(12, 4), 8, Geometry(1, 2)),
+        (Geometry(4, 2), 3, Geometry(1, 2)),
+        (Geometry(12, 4), 2, Geometry(1, 1)),
+        (Geometry(2, 1), 8, Geometry(1, 1)),
+    ],
+)
+def test_two_racks_left_of_four_hold_whole_copies_so_that_either_may_go(
+    wanted: Geometry, left: int, expected: Geometry
+) -> None:
+    _, drives = drive_set(4, 2, 2)
+    first, second = drives.all()[8:12], drives.all()[12:]
+    staying = [*first[: left - left // 2], *second[: left // 2]]
+    for drive in drives.all():
+        if drive not in staying:
+            drives.mark(drive.id, DriveState.MISSING)
+    geometry, chosen = drives.choose_segments(wanted)
+    assert geometry == expected
+    assert len(per_rack(chosen)) == 2
+    assert per_rack(chosen)[-1] <= geometry.m
+
+
+@pytest.mark.parametrize(
     ("shape", "expected"),
     [
         ((6, 1, 3), "12+4"),
@@ -102,11 +126,12 @@ def test_whatever_is_chosen_is_safe(
             drives.choose_segments(wanted)
         return
     geometry, chosen = drives.choose_segments(wanted)
-    assert geometry in GEOMETRIES
+    assert geometry in (*GEOMETRIES, Geometry(1, 2), Geometry(1, 1))
     assert geometry.width <= wanted.width
     assert len({drive.id for drive in chosen}) == geometry.width
     assert all(drive.state is DriveState.PRESENT for drive in chosen)
-    if len({drive.rack for drive in drives.present()}) >= 3 and wanted.m:
+    left = len({drive.rack for drive in drives.present()})
+    if wanted.m and (left >= 3 or (left == 2 and racks >= 3)):
         assert per_rack(chosen)[-1] <= geometry.m
     mirrors = drives.choose_mirrors(3)
     assert len(mirrors) == min(3, len(drives.present()))

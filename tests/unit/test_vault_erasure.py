@@ -10,7 +10,7 @@ from coffre.system.entropy import SeededEntropy
 from coffre.vault.erasure import decode, encode
 from coffre.vault.records import GEOMETRIES, Geometry
 
-CODED = [geometry for geometry in GEOMETRIES if geometry.m]
+CODED = [geometry for geometry in (*GEOMETRIES, Geometry(1, 2), Geometry(1, 1)) if geometry.m]
 
 
 def row(geometry: Geometry, unit: int, seed: int = 1) -> list[bytes]:

@@ -284,11 +284,17 @@ def _promise(
 def _there(
     folders: tuple[DriveFolder, ...], reads: Mapping[str, SlotRead], zone: Superblock
 ) -> Iterator[Drive]:
+    """The zone's drives that take new data; those that were not found are missing."""
     intents = dict(zone.intents)
+    found: set[bytes] = set()
     for one in folders:
         own = reads[one.path].superblock
         if own is not None and own.drive not in intents:
+            found.add(own.drive)
             yield Drive(own.drive, one.path, one.node, one.rack)
+    for label in zone.drives:
+        if label.id not in found and label.id not in intents:
+            yield Drive(label.id, "", label.node, label.rack, DriveState.MISSING)
 
 
 def _survives(geometry: Geometry, drives: DriveSet) -> str:

@@ -21,6 +21,8 @@ from coffre.vault.records import GEOMETRIES, Geometry
 RESERVE_BYTES = 1 << 30
 # Reasons that begin so speak of a drive that answers, but not in time.
 LATE = "late"
+# What two racks can hold so that either may go.
+_COPIES = (Geometry(1, 2), Geometry(1, 1))
 Intent = Literal["", "drain"]
 
 
@@ -229,10 +231,12 @@ class DriveSet:
         """The widest geometry not wider than `wanted` that keeps its promise, and its drives.
 
         The promise: any m drives or any one rack may go, so no rack holds more than m segments.
-        With fewer than three racks that have room no geometry can keep the second half; then the
-        rule is relaxed: one segment a drive, spread evenly over racks and nodes, any m drives may
-        go but not a rack. One drive alone takes 1+0. Raises StorageFull when none has room, and
-        when only fullness of drives that are there would make m smaller.
+        Where two racks are left of three or more, only whole copies can keep the second half: 1+2,
+        or 1+1 where one is all that may go. A zone that has but two racks was made to promise less,
+        and of one rack nothing survives its loss: then the rule is relaxed, one segment a drive,
+        spread evenly over racks and nodes, any m drives may go but not a rack. One drive alone
+        takes 1+0. Raises StorageFull when none has room, and when only fullness of drives that are
+        there would make m smaller.
         """
         room = self._with_room()
         self._refuse_crowding(room, wanted.m + 1)
@@ -249,8 +253,12 @@ class DriveSet:
         """The widest geometry that fits on these drives. Raises StorageFull when none does."""
         allowed = [g for g in GEOMETRIES if g.width <= wanted.width and g.m <= wanted.m]
         racks = len({self._drives[drive_id].rack for drive_id in room})
+        keeps_racks = racks >= 3
+        if racks == 2 and len({drive.rack for drive in self._drives.values()}) >= 3:
+            copies = [g for g in _COPIES if g.m <= min(wanted.m, len(room) - 1)]
+            allowed, keeps_racks = copies or allowed, bool(copies)
         for geometry in allowed or [GEOMETRIES[-1]]:
-            per_rack = (geometry.m or 1) if racks >= 3 else geometry.width
+            per_rack = (geometry.m or 1) if keeps_racks else geometry.width
             chosen = self._spread(room, geometry.width, per_rack)
             if len(chosen) == geometry.width:
                 return geometry, chosen

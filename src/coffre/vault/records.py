@@ -35,6 +35,7 @@ class Geometry(Struct, frozen=True, array_like=True):
 
 
 # From the widest promise to none: the geometries that headers may name.
+# What can be asked for, the widest first.
 GEOMETRIES = tuple(Geometry(k, m) for k, m in ((12, 4), (8, 4), (8, 3), (4, 2), (2, 1), (1, 0)))
 
 
