@@ -100,6 +100,19 @@ def test_a_stopped_node_and_a_running_one_verify_clean(stopped: Node) -> None:
     assert (code, verdict["ok"]) == (0, True)
 
 
+def test_what_was_sealed_at_once_verifies_before_the_log_says_so(stopped: Node) -> None:
+    """Its rows say that it is mirrored until something is written; the mirrors are gone."""
+    client = Client(stopped.start())
+    fill(client, random.Random(6), 0, 5)
+    client.close()
+    stopped.command("seal", "--now")
+    code, verdict = verify(stopped, "--deep")
+    assert (code, verdict["findings"]) == (0, [])
+    assert stopped.stop() == 0
+    code, verdict = verify(stopped, "--deep")
+    assert (code, verdict["findings"]) == (0, [])
+
+
 @pytest.mark.parametrize(
     ("statement", "kind"),
     [

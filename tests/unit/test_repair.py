@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterable
 
 import pytest
+from msgspec import structs
 
 from coffre.service.local import LocalStore
 from coffre.stewards.damage import Place
@@ -16,7 +17,7 @@ from coffre.stewards.repairer import NO_PLACE
 from coffre.stewards.survey import survey
 from coffre.testing.repair import BODY, DAY_S, House
 from coffre.vault.drives import Drive, DriveState, segment_path
-from coffre.vault.records import Chunk
+from coffre.vault.records import Chunk, ChunkState
 
 
 @pytest.fixture
@@ -165,13 +166,14 @@ async def test_an_unsealed_chunk_that_lost_a_mirror_is_sealed_at_once(
     assert await house.reads_whole()
 
 
+@pytest.mark.parametrize("said", [ChunkState.OPEN, ChunkState.SEALING])
 async def test_rows_that_lag_behind_a_seal_hide_neither_a_loss_nor_rot(
-    make_house: Callable[..., House],
+    make_house: Callable[..., House], said: ChunkState
 ) -> None:
     """Superblocks alone know of a seal until the next group; mirrors are gone by then."""
     house = make_house()
     house.extents += await house.zone.land(BODY)
-    closed = house.zone.close_landing()
+    closed = structs.replace(house.zone.close_landing(), state=said)
     sealed = await house.zone.seal(closed)
     house.rows.lag(closed)
     gone = next(one for one in sealed.members if one not in closed.members)
@@ -268,8 +270,10 @@ async def test_a_drive_that_is_back_is_checked_before_it_is_trusted(
     house.bring_back(gone)
     bad = held[2]
     house.flip(bad, bad.members.index(gone.id))
-    while not house.admitted:
+    for _ in range(100):
         await house.checker.round()
+    assert house.admitted == [gone.id]
+    assert gone.state is DriveState.PRESENT
     assert house.damage.places() == [Place(bad.id, bad.members.index(gone.id), gone.id)]
     stale = [n for n in house.disk._names if n.startswith(gone.path) and ".segment" in n]
     assert len(stale) == len(held) - 2

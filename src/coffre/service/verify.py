@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from coffre.catalog.audit import Audited, Finding, audit
 from coffre.catalog.interface import Reader
@@ -27,7 +27,7 @@ from coffre.vault.drives import Drive, DriveSet, DriveState, mirror_path, segmen
 from coffre.vault.headers import HEADER_BYTES, BadHeader, ChunkHeader
 from coffre.vault.leftovers import chunk_files, parse_name
 from coffre.vault.records import Chunk, ChunkKind, ChunkState
-from coffre.vault.segments import read_header
+from coffre.vault.segments import read_header, sealed_at_once
 
 # Looks at what seems wrong, a moment apart, before it is said to be.
 _LOOKS = 3
@@ -64,6 +64,7 @@ async def verify(
     finally:
         db.close()
     looks = _Looks(catalog_reader(folder), drives, audited, online=online)
+    audited.chunks = await asyncio.to_thread(lambda: [looks.as_it_is(c) for c in audited.chunks])
     await looks.at_chunks(progress)
     await looks.at_files(progress)
     checked = {
@@ -75,7 +76,10 @@ async def verify(
     }
     findings = [*audited.findings, *looks.findings]
     if deep:
-        reading = Deep(looks.reader, drives, world, open_root_keys(folder), audited, pace, progress)
+        keys = open_root_keys(folder)
+        reading = Deep(
+            looks.reader, drives, world, keys, audited, pace, progress, chunk=looks.chunk
+        )
         findings += await reading.all_bytes()
         checked |= {"bytes_read": reading.bytes_read, "blobs_opened": reading.opened}
     return _verdict(findings, checked, deep=deep)
@@ -169,6 +173,20 @@ class _Looks:
         self._online = online
         self._epoch = max((chunk.epoch for chunk in audited.chunks), default=0)
 
+    def chunk(self, chunk_id: bytes) -> Chunk | None:
+        """A chunk as it is now."""
+        row = self.reader.chunk(chunk_id)
+        return None if row is None else self.as_it_is(row)
+
+    def as_it_is(self, chunk: Chunk) -> Chunk:
+        """What a row says, or what it will say of a chunk that was sealed at once."""
+        held = self._audited.held.get(chunk.id)
+        sealed = sealed_at_once(self._drives, chunk)
+        if sealed is None or (held is not None and sealed.length < held.end):
+            return chunk
+        counted = {"appended": chunk.appended, "dead": chunk.dead}
+        return structs.replace(sealed, **counted)
+
     async def at_chunks(self, progress: Progress) -> None:
         """Every member of every chunk is on its drive, with the right header, long enough."""
         doubtful: list[Chunk] = []
@@ -183,7 +201,7 @@ class _Looks:
                 await asyncio.sleep(_BETWEEN_S)
             wrong = {}
             for chunk in doubtful:
-                now = self.reader.chunk(chunk.id)
+                now = self.chunk(chunk.id)
                 if now is not None and (found := list(self._wrong_in(now))):
                     wrong[chunk.id] = found
             doubtful = [chunk for chunk in doubtful if chunk.id in wrong]
@@ -214,7 +232,7 @@ class _Looks:
         parsed = parse_name(name)
         if parsed is None or parsed.temporary:
             return True
-        chunk = self.reader.chunk(parsed.chunk)
+        chunk = self.chunk(parsed.chunk)
         if chunk is None:
             with suppress(BadHeader, OSError):
                 # The log's next chunk has its files before its row.

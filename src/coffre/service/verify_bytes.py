@@ -60,10 +60,14 @@ class Deep:
         audited: Audited,
         pace: Pace,
         progress: Progress,
+        *,
+        chunk: Callable[[bytes], Chunk | None],
     ) -> None:
+        """`chunk`: one as it is by now."""
         self.bytes_read = 0
         self.opened = 0
         self._reader = reader
+        self._chunk = chunk
         self._drives = drives
         self._audited = audited
         self._pace = pace
@@ -96,7 +100,7 @@ class Deep:
         """Check one member's file; the chunk is looked up anew where that fails: it may have been
         sealed, moved or collected meanwhile."""
         for attempt in range(_TRIES):
-            now = self._reader.chunk(chunk.id) if attempt else chunk
+            now = self._chunk(chunk.id) if attempt else chunk
             if now is None or now.state is ChunkState.CONDEMNED or index >= len(now.members):
                 return
             try:

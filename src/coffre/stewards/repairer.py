@@ -30,7 +30,7 @@ from coffre.vault.inspection import file_of, is_there, missing_segments
 from coffre.vault.interface import DataLost, StorageFull
 from coffre.vault.rebuild import SegmentRebuild, TargetFailed, choose_target, remove_segment
 from coffre.vault.records import Chunk, ChunkState, Extent
-from coffre.vault.segments import find_sealed
+from coffre.vault.segments import find_sealed, sealed_at_once
 
 log = logging.getLogger("coffre.repairer")
 
@@ -185,10 +185,17 @@ class Repairer(Steward):
         return await self._snapshot()
 
     async def _catch_up(self) -> None:
-        waiting = [one for one in await self._snapshot() if one.state is ChunkState.SEALING]
-        if waiting:
+        chunks = await self._snapshot()
+        if (waiting := await self._in_thread(self._waiting, chunks)) is not None:
             # It counts nothing.
-            await self._committer.commit(CountDead((Extent(waiting[0].id, 0, 0),)))
+            await self._committer.commit(CountDead((Extent(waiting.id, 0, 0),)))
+
+    def _waiting(self, chunks: list[Chunk]) -> Chunk | None:
+        """One that may be sealed by now; its row may say that it is open, too."""
+        for chunk in chunks:
+            if chunk.state is ChunkState.SEALING or sealed_at_once(self._drives, chunk) is not None:
+                return chunk
+        return None
 
     # Looking
 

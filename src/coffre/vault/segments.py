@@ -14,6 +14,7 @@ from coffre.system.disk import IOV_MAX, Disk, File
 from coffre.vault.blocks import (
     BadBlock,
     physical,
+    relaid,
     segment_seed,
     stored_pieces,
     stored_range,
@@ -117,6 +118,22 @@ def header_of(drives: DriveSet, chunk: Chunk) -> ChunkHeader | None:
             with suppress(OSError, BadHeader):
                 return read_header(drives.disk, path)
     return None
+
+
+def sealed_at_once(drives: DriveSet, chunk: Chunk) -> Chunk | None:
+    """A chunk as its row will be once the rows hear that it was sealed, by its files: it lacks
+    mirrors on drives that are there, and has segments instead. None where nothing of that is so.
+
+    Rows hear of what was sealed at once (`coffre seal --now`) with the log's next group, whenever
+    that comes; mirrors go before.
+    """
+    if relaid(chunk) or chunk.kind is not ChunkKind.LANDING:
+        return None
+    here = [drive for one in chunk.members if (drive := drives.member(one)) is not None]
+    if here and all(drives.disk.exists(mirror_path(drive, chunk.id)) for drive in here):
+        return None
+    found = find_sealed(drives, chunk.id)
+    return found if found is not None and found.length >= chunk.length else None
 
 
 def find_sealed(drives: DriveSet, chunk_id: bytes) -> Chunk | None:
