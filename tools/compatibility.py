@@ -25,7 +25,6 @@ SAME: Final = {
     "PutBucketLifecycle": "PutBucketLifecycleConfiguration",
     "GetBucketNotification": "GetBucketNotificationConfiguration",
     "PutBucketNotification": "PutBucketNotificationConfiguration",
-    "GetObjectAnnotation": "ListObjectAnnotations",
 }
 # Operations that are not about general-purpose buckets.
 ELSEWHERE: Final = {
@@ -53,9 +52,6 @@ _MAKERS: Final = {
     "checking": (NONE, "only what every bucket has anyway is taken"),
     "delete_nothing": (NONE, "there is none to delete"),
     "lacking": (NONE, "not found: no bucket has one"),
-    "_no_annotations": (NONE, "no object has any"),
-    "_delete_no_annotation": (NONE, "there is none to delete"),
-    "_no_new_annotation": (REFUSED, "`501 NotImplemented`"),
 }
 
 _HEAD: Final = """\

@@ -131,6 +131,7 @@ GLOBAL_KEYS: Final = frozenset(
     {
         *("aws:currenttime", "aws:epochtime", "aws:principaltype", "aws:sourceip", "aws:useragent"),
         *("aws:referer", "aws:username", "aws:userid", "aws:securetransport", "aws:principalarn"),
+        *("aws:resourcetag/", "s3:buckettag/"),
         *("aws:principalaccount", "aws:principaltag/", "aws:principalisawsservice"),
         *("aws:principalservicename", "aws:principalorgid", "aws:sourcearn", "aws:sourceaccount"),
         *("aws:sourcevpc", "aws:sourcevpce", "aws:vpcsourceip", "aws:tokenissuetime"),

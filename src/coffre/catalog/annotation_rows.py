@@ -25,10 +25,18 @@ Place = tuple[bytes, bytes, int, int]
 Kept = tuple[str, bytes, int, str, bytes]
 """Of an annotation: its name, manifest id, size, ETag and packed checksum."""
 
-_AT: Final = " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
-_SOME: Final = "SELECT name, manifest_id FROM annotations" + _AT + " ORDER BY name LIMIT ?"
-_ALL: Final = "SELECT name, manifest_id, size, etag, checksum FROM annotations" + _AT
-_DROP_SOME: Final = "DELETE FROM annotations" + _AT + " AND name <= ?"
+_SOME: Final = (
+    "SELECT name, manifest_id FROM annotations"
+    " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ? ORDER BY name LIMIT ?"
+)
+_ALL: Final = (
+    "SELECT name, manifest_id, size, etag, checksum FROM annotations"
+    " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
+)
+_DROP_SOME: Final = (
+    "DELETE FROM annotations"
+    " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ? AND name <= ?"
+)
 _PUT: Final = (
     "INSERT INTO annotations (bucket_id, sort_key, ord, zone, name, manifest_id, size, etag,"
     " checksum, modified_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -42,6 +50,9 @@ _ORPHAN: Final = (
 _ORPHANS: Final = (
     "SELECT bucket_id, sort_key, ord, zone FROM orphan_annotations"
     " ORDER BY bucket_id, sort_key, ord, zone LIMIT 1"
+)
+_FORGET: Final = (
+    "DELETE FROM orphan_annotations WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
 )
 _SET_TRAIT: Final = "UPDATE buckets SET traits = traits | ? WHERE id = ? AND traits & ? = 0"
 
@@ -77,7 +88,7 @@ def reap_orphans(db: apsw.Connection, mutation: ReapOrphans, stamp: Stamp, tally
             break
         freed = _free(db, tally, place, left)
         if freed < left:
-            db.execute("DELETE FROM orphan_annotations" + _AT, place)
+            db.execute(_FORGET, place)
             freed += 1
         left -= freed
         rows += freed

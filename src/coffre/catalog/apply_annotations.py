@@ -25,11 +25,20 @@ from coffre.catalog.records import Encryption, Trait
 from coffre.catalog.stamp import Stamp
 from coffre.catalog.tally import Tally
 
-_AT: Final = " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
-_MANIFEST: Final = "SELECT manifest_id FROM annotations" + _AT + " AND name = ?"
-_COUNT: Final = "SELECT count(*) FROM annotations" + _AT
-_DELETE: Final = "DELETE FROM annotations" + _AT + " AND name = ?"
-_ENCRYPTION: Final = "SELECT encryption FROM versions" + _AT
+_MANIFEST: Final = (
+    "SELECT manifest_id FROM annotations"
+    " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ? AND name = ?"
+)
+_COUNT: Final = (
+    "SELECT count(*) FROM annotations WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
+)
+_DELETE: Final = (
+    "DELETE FROM annotations"
+    " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ? AND name = ?"
+)
+_ENCRYPTION: Final = (
+    "SELECT encryption FROM versions WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
+)
 
 
 def put_annotation(

@@ -21,15 +21,25 @@ from coffre.catalog.records import BlobName
 from coffre.catalog.stamp import Stamp
 from coffre.catalog.tally import Tally
 
-_AT: Final = " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
-_SET_ENCRYPTION: Final = "UPDATE versions SET encryption = ?" + _AT
-_SET_MANIFEST: Final = "UPDATE versions SET manifest_id = ?" + _AT + " AND manifest_id = ?"
+_SET_ENCRYPTION: Final = (
+    "UPDATE versions SET encryption = ?"
+    " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
+)
+_SET_MANIFEST: Final = (
+    "UPDATE versions SET manifest_id = ?"
+    " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ? AND manifest_id = ?"
+)
 _SET_ANNOTATION: Final = (
-    "UPDATE annotations SET manifest_id = ?" + _AT + " AND manifest_id = ? AND name = ?"
+    "UPDATE annotations SET manifest_id = ?"
+    " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
+    " AND manifest_id = ? AND name = ?"
 )
 _INDEX: Final = "SELECT parts FROM manifests WHERE id = ?"
 _SET_INDEX: Final = "UPDATE manifests SET parts = ? WHERE id = ?"
-_ANNOTATIONS: Final = "SELECT manifest_id FROM annotations" + _AT
+_ANNOTATIONS: Final = (
+    "SELECT manifest_id FROM annotations"
+    " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
+)
 _HELD: Final = "SELECT refs, blob IS NOT NULL, pieces IS NOT NULL FROM manifests WHERE id = ?"
 _PARTS: Final = "SELECT number FROM parts WHERE manifest_id = ?"
 _WHOLE: Final = "SELECT blob FROM manifests WHERE id = ?"

@@ -341,7 +341,7 @@ def copy_version(db: apsw.Connection, mutation: CopyVersion, stamp: Stamp, tally
     slot.check(mutation.condition)
     # Before the old version lets go: a copy onto itself must not free what it shares.
     share(db, mutation.source_manifest_id)
-    annotated = mutation.annotated
+    annotated = mutation.annotations_of
     held = [] if annotated is None else annotation_rows.hold(db, _place_of(db, annotated))
     done = slot.write(
         stamp, mutation.facts, mutation.source_manifest_id, mutation.size, mutation.parts_count

@@ -16,6 +16,12 @@ import os
 import struct
 
 from coffre.catalog import mutations as m
+from coffre.catalog.annotation_mutations import (
+    DeleteAnnotation,
+    OwnBytes,
+    PutAnnotation,
+    SetEncryption,
+)
 from coffre.catalog.ecs_mutations import RemoveSearch, SetRetention
 from coffre.catalog.event_mutations import ForgetEvents
 from coffre.catalog.lifecycle_mutations import ExpireDue, JudgeVersions
@@ -30,10 +36,10 @@ _QUIET = (
     m.SetTags,
     SetRetention,
     m.SetAcl,
-    m.PutAnnotation,
-    m.DeleteAnnotation,
-    m.OwnBytes,
-    m.SetEncryption,
+    PutAnnotation,
+    DeleteAnnotation,
+    OwnBytes,
+    SetEncryption,
     m.CreateUpload,
     m.PutPart,
     m.CompleteUpload,

@@ -14,14 +14,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from coffre.catalog import annotation_mutations as annotated
 from coffre.catalog import lifecycle_mutations as lifecycle
-from coffre.catalog.annotation_mutations import (
-    AnnotatedVersion,
-    DeleteAnnotation,
-    OwnBytes,
-    PutAnnotation,
-    SetEncryption,
-)
 from coffre.catalog.ecs_mutations import (
     Composition,
     EmptyBucket,
@@ -203,7 +197,7 @@ class PutVersion(Caused, frozen=True, tag=True):
 
 class CopyVersion(Caused, frozen=True, tag=True):
     """A new current version that shares the manifest of another (same store): no byte moves. It
-    takes over the annotations of `annotated`.
+    takes over the annotations of `annotations_of`.
 
     Refused beside PutVersion's: NoSuchKey when the source manifest is gone by now.
     """
@@ -215,7 +209,7 @@ class CopyVersion(Caused, frozen=True, tag=True):
     parts_count: int
     facts: ObjectFacts
     condition: WriteCondition = NO_CONDITION
-    annotated: AnnotatedVersion | None = None
+    annotations_of: annotated.AnnotatedVersion | None = None
 
 
 class DeleteVersion(Caused, frozen=True, tag=True):
@@ -440,10 +434,10 @@ Mutation = (
     | SetTags
     | SetRetention
     | SetAcl
-    | PutAnnotation
-    | DeleteAnnotation
-    | OwnBytes
-    | SetEncryption
+    | annotated.PutAnnotation
+    | annotated.DeleteAnnotation
+    | annotated.OwnBytes
+    | annotated.SetEncryption
     | CreateUpload
     | PutPart
     | CompleteUpload
@@ -466,7 +460,7 @@ Mutation = (
 )
 
 # What may travel with the ciphertext of a blob.
-WITH_BLOB = (PutVersion, PutPart, PutAnnotation, OwnBytes)
+WITH_BLOB = (PutVersion, PutPart, annotated.PutAnnotation, annotated.OwnBytes)
 
 class Done(Struct, frozen=True, tag=True):
     """The mutation took effect; it has nothing else to say."""

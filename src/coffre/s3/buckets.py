@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from coffre.catalog.mutations import CreateBucket, DeleteBucket, Refusal
-from coffre.s3 import acls, control, ecs_buckets, parameters, tagging
+from coffre.s3 import acls, control, ecs_buckets, parameters
 from coffre.s3.context import Context
+from coffre.s3.control import TAGGING
 from coffre.s3.response import Response, xml
 from coffre.s3.settings import DEFAULT_REGION
 from coffre.s3.unbuilt import check_expected_owner, refuse_unbuilt
@@ -78,7 +79,7 @@ async def create_bucket(context: Context) -> Response:
     if rule is not None:
         documents[control.OWNERSHIP] = render_ownership(rule)
     if tags:
-        documents[tagging.KIND] = render_tagging(tags)
+        documents[TAGGING] = render_tagging(tags)
     asked = ecs_buckets.of_new_bucket(context)
     mutation = CreateBucket(
         context.new_id(),

@@ -10,7 +10,7 @@ from coffre.access.principals import Principal
 from coffre.catalog.interface import Committer, Reader
 from coffre.catalog.records import Bucket, Store, Version
 from coffre.s3.body import RequestBody
-from coffre.s3.control import Seen, look, resource, tags_of
+from coffre.s3.control import Seen, bucket_tags, look, resource, tags_of
 from coffre.s3.facts import RequestFacts
 from coffre.s3.services import Services
 from coffre.s3.settings import Limits
@@ -147,7 +147,9 @@ class Context:
         about = (self.principal, permission, bucket, key, version_id)
         asked = resource(self.reader, *about, self._seen)
         facts = self._facts.about(
-            lambda: tags_of(self.reader, bucket, key, version_id, self._seen), said
+            lambda: tags_of(self.reader, bucket, key, version_id, self._seen),
+            lambda: bucket_tags(self.reader, bucket),
+            said,
         )
         return decide(self.principal, permission, asked, facts).allowed
 
@@ -158,7 +160,8 @@ class Context:
         asked = resource(self.reader, *about, self._seen)
         if asked.policy is None:
             return
-        decision = decide(self.principal, "s3:PutObjectAcl", asked, self._facts)
+        facts = self._facts.about(dict, lambda: bucket_tags(self.reader, bucket))
+        decision = decide(self.principal, "s3:PutObjectAcl", asked, facts)
         without = replace(asked, policy=None)
         by_acl = decide(self.principal, "s3:PutObject", without).allowed
         if decision is Decision.DENY or not (decision.allowed or by_acl):

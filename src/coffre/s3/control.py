@@ -18,19 +18,24 @@ from coffre.catalog.records import Bucket, Version
 from coffre.wire import acl, bucket_settings
 from coffre.wire.acl import Acl
 from coffre.wire.bucket_settings import BucketEncryption, Ownership, PublicAccessBlock
+from coffre.wire.tags import BUCKET_TAGS, parse_tagging
 
 Seen = dict[tuple[bytes, bytes, bytes | None], Version | None]
 """Versions by bucket, key and the version id that was asked for."""
 
+ABAC: Final = "abac"
 ACL: Final = "acl"
 ENCRYPTION: Final = "encryption"
 OWNERSHIP: Final = "ownership"
 POLICY: Final = "policy"
 PUBLIC_ACCESS_BLOCK: Final = "public-access-block"
+TAGGING: Final = "tagging"
+_ABAC: Final = bucket_settings.render_abac(enabled=True)
 _NO_BLOCK: Final = PublicAccessBlock()
 _NO_ENCRYPTION: Final = BucketEncryption()
 _ownership: Final = lru_cache(maxsize=64)(bucket_settings.parse_ownership)
 _encryption: Final = lru_cache(maxsize=64)(bucket_settings.parse_encryption)
+_tagging: Final = lru_cache(maxsize=64)(parse_tagging)
 _block: Final = lru_cache(maxsize=64)(bucket_settings.parse_public_access_block)
 
 
@@ -104,6 +109,17 @@ def tags_of(
         seen[asked] = look(reader, bucket, key, version_id)
     found = seen[asked]
     return {} if found is None else found.tags
+
+
+def by_tags(reader: Reader, bucket: Bucket) -> bool:
+    """Whether policies may ask for the bucket's tags (ABAC)."""
+    return reader.bucket_document(bucket.id, ABAC) == _ABAC
+
+
+def bucket_tags(reader: Reader, bucket: Bucket) -> dict[str, str]:
+    """The tags of a bucket that policies may ask for; none where they may not."""
+    found = reader.bucket_document(bucket.id, TAGGING) if by_tags(reader, bucket) else None
+    return {} if found is None else _tagging(found, BUCKET_TAGS)
 
 
 def _control(

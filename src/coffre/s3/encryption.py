@@ -164,12 +164,17 @@ async def _open_sealed(context: Context, kept: Encryption, *, read: bool = True)
     return Protection(data_key, kept, told_of(context, kept))
 
 
+def is_v4(context: Context) -> bool:
+    """Whether Signature Version 4 says who asks."""
+    head = context.head
+    signed = (head.header(b"authorization") or "").startswith("AWS4-")
+    return signed or "X-Amz-Algorithm" in head.query or isinstance(context.body, FormBody)
+
+
 def _require_v4(context: Context) -> None:
     """InvalidArgument unless Signature Version 4 says who asks, as on AWS. (What a form is signed
     with stands in its fields.)"""
-    head = context.head
-    signed = (head.header(b"authorization") or "").startswith("AWS4-")
-    if not (signed or "X-Amz-Algorithm" in head.query or isinstance(context.body, FormBody)):
+    if not is_v4(context):
         raise S3Error(
             "InvalidArgument",
             "Requests specifying Server Side Encryption with AWS KMS managed keys require AWS "

@@ -21,6 +21,7 @@ _Reader = Callable[["RequestFacts"], str | None]
 
 _DAY_MS: Final = 24 * 3600 * 1000
 _OLD_TAG: Final = "s3:existingobjecttag/"
+_BUCKET_TAGS: Final = ("aws:resourcetag/", "s3:buckettag/")
 _NEW_TAG: Final = "s3:requestobjecttag/"
 _NEW_TAG_KEYS: Final = "s3:requestobjecttagkeys"
 _HEADERS: Final = {
@@ -58,7 +59,8 @@ class RequestFacts(Mapping[str, tuple[str, ...]]):
     """The facts of one request about one thing that it asks for.
 
     `said` are facts that the request's body says and its handler knows (`s3:object-lock-mode` of a
-    retention that is put); `tags` gives those of the version that is asked for.
+    retention that is put); `tags` gives those of the version that is asked for,
+    `bucket_tags` those of its bucket.
     """
 
     def __init__(
@@ -69,17 +71,22 @@ class RequestFacts(Mapping[str, tuple[str, ...]]):
         now_ms: int,
         tags: Tags = _no_tags,
         said: Mapping[str, str] | None = None,
+        bucket_tags: Tags = _no_tags,
     ) -> None:
         self.head = head
         self.principal = principal
         self.claim = claim
         self.now_ms = now_ms
         self._tags = tags
+        self._bucket_tags = bucket_tags
         self._said = said or {}
 
-    def about(self, tags: Tags, said: Mapping[str, str] | None = None) -> RequestFacts:
+    def about(
+        self, tags: Tags, bucket_tags: Tags, said: Mapping[str, str] | None = None
+    ) -> RequestFacts:
         """The same request's, about something else."""
-        return RequestFacts(self.head, self.principal, self.claim, self.now_ms, tags, said)
+        same = (self.head, self.principal, self.claim, self.now_ms)
+        return RequestFacts(*same, tags, said, bucket_tags)
 
     def __getitem__(self, key: str) -> tuple[str, ...]:
         found = self._find(key)
@@ -105,6 +112,8 @@ class RequestFacts(Mapping[str, tuple[str, ...]]):
             value = _READERS[key](self)
         elif key.startswith(_OLD_TAG):
             return _tag(self._tags(), key.removeprefix(_OLD_TAG))
+        elif key.startswith(_BUCKET_TAGS):
+            return _tag(self._bucket_tags(), key.partition("/")[2])
         elif key.startswith(_NEW_TAG):
             return _tag(self._new_tags(), key.removeprefix(_NEW_TAG))
         elif key == _NEW_TAG_KEYS:

@@ -21,7 +21,7 @@ from coffre.s3.access_entry import entry_of
 from coffre.s3.authenticate import authenticate, authenticate_form, with_hoisted
 from coffre.s3.body import Receive, RequestBody
 from coffre.s3.context import Context
-from coffre.s3.control import Seen, resource, tags_of
+from coffre.s3.control import Seen, bucket_tags, resource, tags_of
 from coffre.s3.deadlines import Deadlines
 from coffre.s3.facts import RequestFacts
 from coffre.s3.form_body import FormBody
@@ -402,6 +402,6 @@ def _authorize(
             asked = resource(reader, principal, permission, bucket, key, version_id, seen)
             if asked.policy is not None:
                 told = partial(tags_of, reader, bucket, key, version_id, seen)
-                facts = facts.about(told)
+                facts = facts.about(told, partial(bucket_tags, reader, bucket))
         if not decide(principal, permission, asked, facts).allowed:
             raise S3Error("AccessDenied")

@@ -131,9 +131,11 @@ class KeyService:
     async def new_data_key(self, store: Store, key: KmsKey, context: str) -> tuple[bytes, bytes]:
         """A new data key of 32 bytes, plain and sealed."""
         data_key = self._entropy.bytes(KEY_BYTES)
-        backend = self._backend(key)
-        sealed = await backend.encrypt(store, key, data_key, context.encode())
-        return data_key, sealed
+        return data_key, await self.seal(store, key, data_key, context)
+
+    async def seal(self, store: Store, key: KmsKey, data_key: bytes, context: str) -> bytes:
+        """A data key, sealed."""
+        return await self._backend(key).encrypt(store, key, data_key, context.encode())
 
     async def open(self, store: Store, kept: KmsEncryption) -> bytes:
         """The data key of an object. Raises KMS.NotFoundException, KMS.DisabledException."""

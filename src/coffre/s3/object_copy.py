@@ -16,7 +16,14 @@ from coffre.catalog.mutations import (
     Written,
 )
 from coffre.catalog.records import Bucket, Checksum, Upload, Version
-from coffre.s3 import ecs_buckets, ecs_retention, lifecycle, parameters, versions
+from coffre.s3 import (
+    ecs_buckets,
+    ecs_retention,
+    lifecycle,
+    object_annotations,
+    parameters,
+    versions,
+)
 from coffre.s3.acls import of_new_object
 from coffre.s3.content import DEFAULT_ALGORITHM, checksum_of, commit, copy_bytes, new_blob
 from coffre.s3.context import Context
@@ -68,12 +75,15 @@ async def copy_object(context: Context) -> Response:
         acl=acl,
         ecs=ecs_retention.of_new_object(context),
     )
+    annotated = object_annotations.taken_over(context, source_bucket, version)
     opened = await open_protected(context, version.encryption, source=True)
     protection = await protect(context)
     if opened.kept is None and protection.kept is None:
-        done = await _share(context, version, facts, wanted)
+        done = await _share(context, version, facts, wanted, annotated=bool(annotated))
     else:
+        object_annotations.check_copied(annotated, protection)
         done = await _encrypt_anew(context, version, facts, wanted, opened, protection)
+        await object_annotations.write_anew(context, annotated, done, opened, protection)
     checksum = done.checksum
     body = render_copy(
         done.etag,
@@ -90,7 +100,12 @@ async def copy_object(context: Context) -> Response:
 
 
 async def _share(
-    context: Context, version: Version, facts: ObjectFacts, wanted: Algorithm | None
+    context: Context,
+    version: Version,
+    facts: ObjectFacts,
+    wanted: Algorithm | None,
+    *,
+    annotated: bool,
 ) -> Written:
     """The copy has the source's blobs; no byte moves."""
     condition = condition_of(context)
@@ -102,6 +117,7 @@ async def _share(
         parts_count=version.parts_count,
         facts=replace(facts, checksum=await _checksum(context, version, wanted)),
         condition=condition,
+        annotations_of=object_annotations.source_of(version) if annotated else None,
     )
     return written(await context.committer.commit(mutation))
 

@@ -200,6 +200,15 @@ def replaces_tags(head: RequestHead) -> bool:
     return _replaces(head, "tagging")
 
 
+def copies_annotations(head: RequestHead) -> bool:
+    """Whether a copy takes over its source's annotations (the default)."""
+    name = "x-amz-object-annotation-directive"
+    text = head.header(name.encode()) or head.query.get(name) or "COPY"
+    if text not in ("COPY", "EXCLUDE"):
+        raise invalid(name, text, "Unknown annotation directive.")
+    return text == "COPY"
+
+
 def _replaces(head: RequestHead, what: str) -> bool:
     name = f"x-amz-{what}-directive"
     text = head.header(name.encode()) or "COPY"

@@ -62,6 +62,9 @@ def _sub_resource(head: RequestHead, target: On) -> str:
         return ""
     if named[0] == "list-type" and head.query["list-type"] != "2":
         return ""
-    if named[0] in IDENTIFIED and "id" in head.query:
-        return f"{named[0]}&id"
+    identity = IDENTIFIED.get(named[0])
+    # Nothing but a list is about all annotations.
+    one = named[0] == "annotation" and head.method != "GET"
+    if identity is not None and (one or identity in head.query):
+        return f"{named[0]}&{identity}"
     return named[0]

@@ -11,15 +11,18 @@ from coffre.s3 import (
     bucket_settings,
     lifecycle,
     notifications,
+    object_annotations,
+    object_encryption,
     policies,
     tagging,
     website,
 )
 from coffre.s3.bucket_settings import ACCELERATION
-from coffre.s3.control import ENCRYPTION, OWNERSHIP, POLICY, PUBLIC_ACCESS_BLOCK
+from coffre.s3.control import ABAC, ENCRYPTION, OWNERSHIP, POLICY, PUBLIC_ACCESS_BLOCK
 from coffre.s3.identified import Family
 from coffre.s3.operation import (
     NO_BODY,
+    STREAM,
     Body,
     Handler,
     Metering,
@@ -211,8 +214,8 @@ BUCKET_SETTINGS: Final = (
         "abac",
         "BucketAbac",
         "BucketABAC",
-        get=bucket_settings.answering(documents.render_abac()),
-        put=bucket_settings.checking(documents.check_abac),
+        get=bucket_settings.kept_or(ABAC, documents.render_abac()),
+        put=bucket_settings.keeping(ABAC, documents.parse_abac),
     ),
     *_setting(
         "website",
@@ -265,6 +268,18 @@ BUCKET_SETTINGS: Final = (
     ),
 )
 
+def _annotations() -> Iterator[Operation]:
+    one = "annotation&annotationName"
+    for verb, method, sub, handler, body in (
+        ("List", "GET", "annotation", object_annotations.list_object_annotations, NO_BODY),
+        ("Get", "GET", one, object_annotations.get_object_annotation, NO_BODY),
+        ("Put", "PUT", one, object_annotations.put_object_annotation, STREAM),
+        ("Delete", "DELETE", one, object_annotations.delete_object_annotation, NO_BODY),
+    ):
+        name = f"{verb}ObjectAnnotation" + ("s" if verb == "List" else "")
+        yield _row(name, method, Need(f"s3:{name}", On.OBJECT), handler, sub, body)
+
+
 OBJECT_SETTINGS: Final = (
     _row("GetObjectAcl", "GET", _object("Get", "Acl"), acls.get_object_acl, "acl"),
     _row(
@@ -297,4 +312,13 @@ OBJECT_SETTINGS: Final = (
         tagging.delete_object_tagging,
         "tagging",
     ),
+    _row(
+        "UpdateObjectEncryption",
+        "PUT",
+        Need("s3:UpdateObjectEncryption", On.OBJECT),
+        object_encryption.update_object_encryption,
+        "encryption",
+        document(object_encryption.DOCUMENT_LIMIT),
+    ),
+    *_annotations(),
 )

@@ -14,8 +14,9 @@ from coffre.s3.operation import On
 _G, _GP, _GPD = frozenset({"GET"}), frozenset({"GET", "PUT"}), frozenset({"GET", "PUT", "DELETE"})
 
 # Of these a bucket may have several: with an `id` in the query, one of them is meant (written
-# `inventory&id`), without it the list.
-IDENTIFIED: Final = frozenset({"analytics", "intelligent-tiering", "inventory", "metrics"})
+# `inventory&id`), without it the list. An object may have several annotations.
+_CONFIGURATIONS: Final = ("analytics", "intelligent-tiering", "inventory", "metrics")
+IDENTIFIED: Final = {**dict.fromkeys(_CONFIGURATIONS, "id"), "annotation": "annotationName"}
 
 # (target, sub-resource) -> the methods that S3 has for it; "" is the plain resource
 KNOWN: Final[dict[tuple[On, str], frozenset[str]]] = {
@@ -46,7 +47,7 @@ KNOWN: Final[dict[tuple[On, str], frozenset[str]]] = {
         (On.BUCKET, name): frozenset({"GET", "POST", "DELETE"})
         for name in ("metadataConfiguration", "metadataTable")
     },
-    **{(On.BUCKET, f"{name}&id"): _GPD for name in IDENTIFIED},
+    **{(On.BUCKET, f"{name}&id"): _GPD for name in _CONFIGURATIONS},
     (On.BUCKET, "delete"): frozenset({"POST"}),
     **{
         (On.BUCKET, name): _GP
@@ -57,7 +58,8 @@ KNOWN: Final[dict[tuple[On, str], frozenset[str]]] = {
     (On.BUCKET, "empty-bucket-status"): _G,
     (On.BUCKET, "enable-object-lock"): frozenset({"PUT"}),
     (On.OBJECT, "acl"): _GP,
-    (On.OBJECT, "annotation"): _GPD,
+    (On.OBJECT, "annotation"): _G,
+    (On.OBJECT, "annotation&annotationName"): _GPD,
     (On.OBJECT, "attributes"): _G,
     (On.OBJECT, "encryption"): frozenset({"PUT"}),
     (On.OBJECT, "legal-hold"): _GP,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from coffre.catalog.mutations import (
     DeleteBucketDocument,
     PutBucketDocument,
@@ -12,6 +10,7 @@ from coffre.catalog.mutations import (
 from coffre.catalog.records import Version
 from coffre.s3 import parameters, versions
 from coffre.s3.context import Context
+from coffre.s3.control import TAGGING, by_tags
 from coffre.s3.response import Header, Response, xml
 from coffre.s3.unbuilt import check_expected_owner, refuse_unbuilt
 from coffre.wire.errors import S3Error
@@ -22,8 +21,6 @@ from coffre.wire.tags import (
     parse_tagging,
     render_tagging,
 )
-
-KIND: Final = "tagging"
 
 
 async def get_object_tagging(context: Context) -> Response:
@@ -66,7 +63,7 @@ def _shown(context: Context, version: Version) -> tuple[Header, ...]:
 async def get_bucket_tagging(context: Context) -> Response:
     """GetBucketTagging."""
     check_expected_owner(context.head, context.bucket)
-    found = context.reader.bucket_document(context.bucket.id, KIND)
+    found = context.reader.bucket_document(context.bucket.id, TAGGING)
     if found is None:
         raise S3Error("NoSuchTagSet", BucketName=context.bucket.name)
     return xml(found)
@@ -76,13 +73,14 @@ async def put_bucket_tagging(context: Context) -> Response:
     """PutBucketTagging: all tags are replaced; none at all is as good as deleting them."""
     refuse_unbuilt(context.head)
     check_expected_owner(context.head, context.bucket)
+    _refuse_while_decisive(context)
     body = await context.body.document(DOCUMENT_LIMIT, must_declare=True)
     tags = parse_tagging(body, BUCKET_TAGS)
     bucket_id = context.bucket.id
     await context.committer.commit(
-        PutBucketDocument(bucket_id, KIND, render_tagging(tags))
+        PutBucketDocument(bucket_id, TAGGING, render_tagging(tags))
         if tags
-        else DeleteBucketDocument(bucket_id, KIND)
+        else DeleteBucketDocument(bucket_id, TAGGING)
     )
     return Response(204)
 
@@ -90,5 +88,19 @@ async def put_bucket_tagging(context: Context) -> Response:
 async def delete_bucket_tagging(context: Context) -> Response:
     """DeleteBucketTagging."""
     check_expected_owner(context.head, context.bucket)
-    await context.committer.commit(DeleteBucketDocument(context.bucket.id, KIND))
+    _refuse_while_decisive(context)
+    await context.committer.commit(DeleteBucketDocument(context.bucket.id, TAGGING))
     return Response(204)
+
+
+def _refuse_while_decisive(context: Context) -> None:
+    """MethodNotAllowed while policies decide by the bucket's tags, as AWS takes these two
+    operations away then (its TagResource and UntagResource are another service's)."""
+    if by_tags(context.reader, context.bucket):
+        raise S3Error(
+            "MethodNotAllowed",
+            "Attribute-based access control is enabled for this bucket: its tags cannot be changed "
+            "by this operation.",
+            Method=context.head.method,
+            ResourceType="BUCKET",
+        )

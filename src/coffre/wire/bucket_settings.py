@@ -169,17 +169,16 @@ def render_logging() -> bytes:
     return document("BucketLoggingStatus")
 
 
-def check_abac(body: bytes) -> None:
-    """AbacStatus: a bucket's tags decide on nobody's rights."""
+def parse_abac(body: bytes) -> bytes:
+    """AbacStatus, as it is kept: whether policies may ask for a bucket's tags."""
     status = leaves(parse(body, "AbacStatus"), ("Status",)).get("Status")
-    if status == "Enabled":
-        raise S3Error("NotImplemented", "Access control by tags of buckets is not implemented")
-    if status != "Disabled":
+    if status not in ("Enabled", "Disabled"):
         raise malformed()
+    return render_abac(enabled=status == "Enabled")
 
 
-def render_abac() -> bytes:
-    return document("AbacStatus", tag("Status", "Disabled"))
+def render_abac(*, enabled: bool = False) -> bytes:
+    return document("AbacStatus", tag("Status", "Enabled" if enabled else "Disabled"))
 
 
 def render_acceleration() -> bytes:

@@ -293,17 +293,6 @@ def render_completed(
     )
 
 
-def render_no_annotations(bucket: str, key: bytes, prefix: str | None) -> bytes:
-    """ListObjectAnnotationsResult of an object that has none."""
-    return document(
-        "ListObjectAnnotationsResult",
-        tag("Bucket", bucket),
-        f"<Key>{plain(key)}</Key>",
-        optional("AnnotationPrefix", prefix),
-        tag("AnnotationCount", 0),
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class PartAttributes:
     """A part of a completed upload."""

@@ -30,6 +30,11 @@ _OF_S3: Final[dict[str, tuple[int, str]]] = {
         400,
         "The email address you provided is associated with more than one account.",
     ),
+    "AnnotationLimitExceeded": (
+        400,
+        "The request would exceed the maximum number of annotations allowed per object.",
+    ),
+    "AnnotationNameTooLong": (400, "The annotation name exceeds 512 bytes."),
     "AuthorizationHeaderMalformed": (400, "The authorization header you provided is invalid."),
     "AuthorizationQueryParametersError": (400, "Error parsing the X-Amz-Credential parameter."),
     "BadDigest": (400, "The Content-MD5 you specified did not match what we received."),
@@ -69,6 +74,7 @@ _OF_S3: Final[dict[str, tuple[int, str]]] = {
     "InlineDataTooLarge": (400, "Inline data exceeds the maximum allowed size."),
     "InvalidAction": (400, "The action or operation requested is not valid."),
     "InvalidAddressingHeader": (400, "You must specify the Anonymous role."),
+    "InvalidAnnotationName": (400, "The annotation name you provided is invalid."),
     "InvalidArgument": (400, "Invalid Argument"),
     "InvalidBucketAclWithObjectOwnership": (
         400,
@@ -105,6 +111,7 @@ _OF_S3: Final[dict[str, tuple[int, str]]] = {
         400,
         "The content of the form does not meet the conditions specified in the policy document.",
     ),
+    "InvalidPrefix": (400, "The annotation prefix you provided is invalid."),
     "InvalidRedirectLocation": (
         400,
         "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.",
@@ -330,6 +337,10 @@ _OF_S3: Final[dict[str, tuple[int, str]]] = {
     "RestoreAlreadyInProgress": (409, "Object restore is already in progress"),
     "MissingContentLength": (411, "You must provide the Content-Length HTTP header."),
     "PreconditionFailed": (412, "At least one of the pre-conditions you specified did not hold"),
+    "UnsupportedMediaType": (
+        415,
+        "The annotation payload is not valid UTF-8 encoded text.",
+    ),
     "InvalidPartNumber": (416, "The requested partnumber is not satisfiable"),
     "InvalidRange": (416, "The requested range is not satisfiable"),
     "InternalError": (500, "We encountered an internal error. Please try again."),

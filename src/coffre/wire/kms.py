@@ -15,6 +15,7 @@ from typing import Final
 
 from coffre.wire.errors import S3Error
 from coffre.wire.request import RequestHead
+from coffre.wire.xml import leaves, malformed, parse
 
 AES256: Final = "AES256"
 KMS: Final = "aws:kms"
@@ -27,6 +28,10 @@ _KEY: Final = _SSE + b"-aws-kms-key-id"
 _CONTEXT: Final = _SSE + b"-context"
 _BUCKET_KEY: Final = _SSE + b"-bucket-key-enabled"
 _NAMES: Final = frozenset({_SSE, _KEY, _CONTEXT, _BUCKET_KEY})
+_ARN_LIMIT: Final = 2048
+_MODIFYING: Final = "Requests that modify an object encryption configuration require"
+_TO_KMS: Final = "Requests that modify an object's encryption type to SSE-KMS require"
+_ONLY_KMS: Final = "Valid values are SSEKMS."
 _ARN: Final = re.compile(r"arn:aws:kms:([^:]*):([^:]*):(key/.+|alias/.+)")
 
 
@@ -98,6 +103,38 @@ def _context(sent: str) -> dict[str, str]:
             "string holding JSON which represents a string-string map",
         )
     return found
+
+
+def parse_object_encryption(body: bytes) -> tuple[str, bool]:
+    """ObjectEncryption: the ARN of the key that an object is to be under, and whether a bucket key
+    stands between. Raises MalformedXML; InvalidRequest for any other encryption and for what is no
+    key's ARN."""
+    root = parse(body, "ObjectEncryption")
+    if len(root) != 1:
+        raise malformed()
+    if root[0].tag != "SSE-KMS":
+        raise S3Error("InvalidRequest", f"{_MODIFYING} a valid new encryption type. {_ONLY_KMS}")
+    said = leaves(root[0], ("KMSKeyArn", "BucketKeyEnabled"))
+    bucket_key = said.get("BucketKeyEnabled", "false").strip().lower()
+    if bucket_key not in ("true", "false"):
+        raise S3Error(
+            "InvalidRequest",
+            "The BucketKeyEnabled value isn't valid. Valid values are true or false.",
+        )
+    arn = said.get("KMSKeyArn", "").strip()
+    if not arn:
+        raise S3Error("InvalidRequest", f"{_TO_KMS} an AWS KMS key Amazon Resource Name (ARN).")
+    found = _ARN.fullmatch(arn)
+    if found is None or not found[3].startswith("key/") or len(arn) > _ARN_LIMIT:
+        raise S3Error(
+            "InvalidRequest", f"{_TO_KMS} a valid AWS KMS key Amazon Resource Name (ARN)."
+        )
+    return arn, bucket_key == "true"
+
+
+def account_of(arn: str) -> str:
+    """Whose a key is, by its ARN."""
+    return arn.split(":")[4]
 
 
 def full_context(asked: dict[str, str] | None, bucket: str, key: bytes) -> str:
