@@ -23,6 +23,7 @@ from coffre.catalog.reader import SqliteReader
 from coffre.catalog.schema import open_reader
 from coffre.config import DriveFolder, Settings
 from coffre.service import working
+from coffre.service.board import hear_changes
 from coffre.service.engine import DrivesNode, open_engine
 from coffre.service.layout import DataFolder
 from coffre.service.local import LocalStore
@@ -184,7 +185,7 @@ class Node:
             cast(CommitterClient, committer),
             world,
         )
-        working._heed_changes(engine.drives, striped)
+        hear_changes(engine.drives, striped.heed)
         background = await Background.start(settings, folder, world, engine)
         chunks = DriveChunkStore(
             engine.drives,
