@@ -40,6 +40,8 @@ NOT_ALL: Final = {
     "PutBucketAnalyticsConfiguration": "kept and told; `DataExport` is `501 NotImplemented`",
     "PutBucketEncryption": "`aws:kms:dsse` is `501 NotImplemented`",
     "PutBucketIntelligentTieringConfiguration": "kept and told; nothing is archived",
+    "PutBucketLifecycle": "transitions are refused",
+    "PutBucketLifecycleConfiguration": "transitions are refused",
     "PutBucketMetricsConfiguration": "kept and told",
     "PutObject": "no `aws:kms:dsse`, no archive classes; append (`x-amz-write-offset-bytes`) is"
     " `501 NotImplemented`, as it is for directory buckets alone",
