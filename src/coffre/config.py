@@ -50,6 +50,16 @@ class DriveFolder(Struct, frozen=True, forbid_unknown_fields=True):
     rack: Annotated[str, Meta(min_length=1)]
 
 
+class Destination(Struct, frozen=True, forbid_unknown_fields=True):
+    """One that buckets may notify of changes: a URL that is posted to, or a stream of Redis."""
+
+    name: Name
+    kind: Literal["webhook", "redis"]
+    url: Annotated[str, Meta(pattern=r"^(https?|rediss?)://[^/]+(/.*)?$")]
+    token_file: str = ""
+    stream: Annotated[str, Meta(min_length=1)] = "coffre-events"
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A node's whole configuration. `docs/configuration.md` says what each key means."""
 
@@ -84,6 +94,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     bucket_limit: Annotated[int, Meta(ge=1)] = 999
     allow_v2: bool = True
     access_log_every: Seconds = 300.0
+    notify: tuple[Destination, ...] = ()
+    notify_patience: Seconds = 345600.0
     sse_c_over_http: bool = False
     kms_url: Annotated[str, Meta(pattern=r"^(https?://[^/]+(/.*)?)?$")] = ""
     kms_token_file: str = ""
@@ -118,7 +130,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 KEYS: Final = Settings.__struct_fields__
 _TEXT_LISTS: Final = ("bases", "website_bases")
-_FILE_ONLY: Final = ("drives",)
+_FILE_ONLY: Final = ("drives", "notify")
 
 
 def variable(key: str) -> str | None:

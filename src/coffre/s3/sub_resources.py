@@ -55,6 +55,8 @@ KNOWN: Final[dict[tuple[On, str], frozenset[str]]] = {
     },
     (On.BUCKET, "searchmetadata"): frozenset({"GET", "DELETE"}),
     (On.BUCKET, "query"): _G,
+    # MinIO's: a stream of events for whoever listens.
+    (On.BUCKET, "events"): _G,
     (On.BUCKET, "empty-bucket-status"): _G,
     (On.BUCKET, "enable-object-lock"): frozenset({"PUT"}),
     (On.OBJECT, "acl"): _GP,

@@ -45,6 +45,7 @@ def s3_gateway(
                 region=settings.region,
                 base_hosts=settings.bases,
                 website_bases=settings.website_bases,
+                destinations=frozenset((one.name, one.kind) for one in settings.notify),
                 zone=zone,
                 patience=Patience(idle_s=settings.body_timeout),
                 sse_c_over_http=settings.sse_c_over_http,

@@ -18,12 +18,14 @@ from coffre.service.administration import Invalid
 from coffre.service.board import following
 from coffre.service.child import Boot
 from coffre.service.collecting import collection
+from coffre.service.delivery_routes import Destinations, routing
 from coffre.service.door import open_door
 from coffre.service.layout import DataFolder, FolderLock
 from coffre.service.local import LocalStore
 from coffre.service.repairing import Repairing
 from coffre.service.snapshots import DoorNamer, snapshotter
 from coffre.service.zone import World, ZoneFacts, catalog_reader, drive_set, real_world
+from coffre.stewards.deliverer import Deliverer
 from coffre.stewards.emptier import Emptier
 from coffre.stewards.expirer import Expirer
 from coffre.stewards.reaper import Reaper
@@ -50,6 +52,7 @@ class Means:
     committer: CommitterClient
     drives: DriveSet
     local: LocalStore
+    destinations: Destinations
 
 
 def stewards(
@@ -60,6 +63,14 @@ def stewards(
         sealer,
         Reaper(means.reader, means.committer, means.world.clock),
         Emptier(means.reader, means.committer),
+        Deliverer(
+            means.reader,
+            means.committer,
+            means.world.clock,
+            routing(means.settings.region),
+            means.destinations.send,
+            means.settings.notify_patience,
+        ),
         Expirer(means.reader, means.committer, means.world.clock),
         *collection(
             means.settings,
@@ -92,6 +103,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
         committer=CommitterClient(folder.link.name),
         drives=drive_set(facts, world),
         local=LocalStore(folder.local),
+        destinations=Destinations(settings.notify),
     )
     sealer = Sealer(means.reader, means.committer, means.drives, settings.coding)
     snapshots = snapshotter(
@@ -124,6 +136,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     door.close()
     await runner.stop()
     repairing.close()
+    await means.destinations.close()
     means.committer.close()
     means.local.close()
     lock.release()
