@@ -72,7 +72,7 @@ FULL = Scale(
     syncs=400,
     restarted=1_000_000,
     stored=(100_000, 1000),
-    repaired=(4096, 10),
+    repaired=(3072, 8),
 )
 QUICK = Scale(
     seconds=1,

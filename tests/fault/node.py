@@ -43,12 +43,14 @@ class Refusal(Struct, frozen=True):
     said: str
 
 
-def wait_until(holds: Callable[[], object], what: str, patience: float = 30.0) -> None:
-    """Look again and again until something holds; AssertionError when it never does."""
+def wait_until(
+    holds: Callable[[], object], what: str, patience: float = 30.0, every: float = 0.005
+) -> None:
+    """Look every so many seconds until something holds; AssertionError when it never does."""
     give_up = time.monotonic() + patience
     while not holds():
         assert time.monotonic() < give_up, f"{what}: not within {patience:.0f} s"
-        time.sleep(0.005)
+        time.sleep(every)
 
 
 class Node:

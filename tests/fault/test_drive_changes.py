@@ -27,7 +27,7 @@ PATIENCE_S = 60.0
 
 def drives(node: Node) -> dict[str, dict[str, Any]]:
     """Rows of `coffre drive list`: by folder's name, or by id for a drive without a place."""
-    rows = node.command("drive", "list")
+    rows = node.ask("drive.list") if node.running else node.command("drive", "list")
     return {Path(row["path"]).name if row["path"] else row["id"]: row for row in rows}
 
 
@@ -36,7 +36,7 @@ def state(node: Node, name: str) -> str:
 
 
 def until_state(node: Node, name: str, wanted: str, patience: float = PATIENCE_S) -> None:
-    wait_until(lambda: state(node, name) == wanted, f"{name} is {wanted}", patience)
+    wait_until(lambda: state(node, name) == wanted, f"{name} is {wanted}", patience, every=0.1)
 
 
 def new_folder(node: Node, name: str) -> Path:
@@ -250,7 +250,7 @@ def test_a_lost_mirror_of_what_nobody_writes_to_is_made_up_for(
 
     def is_made_up_for() -> bool:
         # What was sealed over all sixteen drives has no place for its sixteenth segment.
-        groups = [one for one in node.command("status")["exposure"] if one["kept"] != "12+4"]
+        groups = [one for one in node.ask("status")["exposure"] if one["kept"] != "12+4"]
         return all(not group["members_away"] for group in groups)
 
     until_state(node, lost.name, "missing", 5.0)
@@ -330,7 +330,7 @@ def test_a_changed_geometry_holds_for_what_is_written_from_then_on(
 
 
 def _kept(node: Node) -> set[str]:
-    return {group["kept"] for group in node.command("status")["exposure"]}
+    return {group["kept"] for group in node.ask("status")["exposure"]}
 
 
 def _move(folders: Sequence[Path], away: Path) -> None:

@@ -14,7 +14,7 @@ from .load import Load
 from .node import COFFRE, Node, alive, wait_until
 from .whole import ends_whole
 
-KILLS = 240 if LONG else 25
+KILLS = 240 if LONG else 14
 SEALS = 40 if LONG else 4
 ROLES = (
     "supervisor",

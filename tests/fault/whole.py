@@ -14,14 +14,12 @@ PATIENCE_S = 90.0
 
 def below(node: Node) -> dict[str, Any]:
     """What status says of what is below target; chunks None while nobody has counted yet."""
-    counts: dict[str, Any] = node.command("status")["below_target"] or {"chunks": None}
+    counts: dict[str, Any] = node.ask("status")["below_target"] or {"chunks": None}
     return counts
 
 
 def await_repair(node: Node) -> None:
-    wait_until(
-        lambda: below(node)["chunks"] == 0, f"all is repaired: {below(node)}", patience=PATIENCE_S
-    )
+    wait_until(lambda: below(node)["chunks"] == 0, "all is repaired", PATIENCE_S, every=0.1)
 
 
 def repair(node: Node) -> tuple[int, dict[str, Any]]:
