@@ -16,6 +16,7 @@ from coffre.s3.ecs_rules import UNSUPPORTED
 from coffre.s3.operation import Operation
 from coffre.s3.operations import TABLE
 from coffre.wire.errors import CATALOGUE
+from tools.operation_tests import RESTS_ON
 
 FULL, PARTIAL, NONE, REFUSED = "full", "partial", "none there", "refused"
 
@@ -36,11 +37,12 @@ ELSEWHERE: Final = {
 NOT_ALL: Final = {
     "CopyObject": "no `aws:kms:dsse`, no archive classes",
     "CreateMultipartUpload": "no `aws:kms:dsse`, no archive classes",
+    "PutBucketAbac": "while it is enabled the tags stay as they are: `TagResource` is an operation of"
+    " S3 Control, which is another service",
     "PutBucketAccelerateConfiguration": "kept and told; there are no endpoints further away",
     "PutBucketAnalyticsConfiguration": "kept and told; `DataExport` is `501 NotImplemented`",
     "PutBucketEncryption": "`aws:kms:dsse` is `501 NotImplemented`",
     "PutBucketIntelligentTieringConfiguration": "kept and told; nothing is archived",
-    "PutBucketLifecycle": "transitions are refused",
     "PutBucketLifecycleConfiguration": "transitions are refused",
     "PutBucketMetricsConfiguration": "kept and told",
     "PutObject": "no `aws:kms:dsse`, no archive classes; append (`x-amz-write-offset-bytes`) is"
@@ -62,8 +64,10 @@ _HEAD: Final = """\
 Every operation of botocore's model of S3, and how it is answered: **full**, as AWS does;
 **partial**, with what is missing; **none there**, as AWS answers for a bucket or object that has
 none of it; **refused**, with the error. Generated from the table of operations and the model by
-`python -m tools.compatibility`; `make compat` counts. The two dialects differ in what
-[dialects](dialects.md) says; the last column marks what the profile `spec` refuses.
+`python -m tools.compatibility`; `make compat` counts, and counts no answer that no test holds. The
+test in `tests/protocol` that an answer rests on is named; the last column marks what the profile
+`spec` refuses. The dialects `aws` and `ecs` differ within operations, as [dialects](dialects.md)
+says.
 """
 
 
@@ -104,18 +108,23 @@ def count() -> str:
     about = [name for name in names() if name not in ELSEWHERE]
     by = Counter(state(name)[0] for name in about)
     ways = ", ".join(f"{by[way]} {way}" for way in (FULL, PARTIAL, NONE, REFUSED))
-    return f"of {len(about)} operations about general-purpose buckets: {ways}"
+    held = sum(state(name)[0] != REFUSED and name in RESTS_ON for name in about)
+    return (
+        f"of {len(about)} operations about general-purpose buckets: {ways}; as AWS does, but for"
+        f" what is named, {held}"
+    )
 
 
 def page() -> str:
     """The page."""
-    lines = [_HEAD, f"Now, {count()}.", "", "| operation | answered | | profile `spec` |"]
-    lines.append("|---|---|---|---|")
+    lines = [_HEAD, f"Now, {count()}.", "", "| operation | answered | | test | profile `spec` |"]
+    lines.append("|---|---|---|---|---|")
     for name in names():
         way, said = state(name)
         row = _ROWS.get(SAME.get(name, name))
         spec = "501" if row is not None and _unsupported(row) else ""
-        lines.append(f"| {name} | {way} | {said} | {spec} |")
+        test = "" if way == REFUSED else f"`{RESTS_ON.get(name, '')}`"
+        lines.append(f"| {name} | {way} | {said} | {test} | {spec} |")
     return "\n".join([*lines, ""])
 
 

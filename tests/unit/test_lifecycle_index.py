@@ -1,0 +1,85 @@
+"""What expiry costs, in steps of SQLite's virtual machine: what expires counts, not what exists."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import apsw
+import pytest
+
+from coffre.catalog.lifecycle_mutations import Expired, ExpireDue, JudgeVersions, PutLifecycle
+from coffre.catalog.lifecycle_rules import Lifecycle, Rule
+from coffre.catalog.memory import MemoryCatalog
+from coffre.catalog.mutations import (
+    CreateBucket,
+    CreateStore,
+    CreateTenant,
+    CreateUser,
+    ObjectFacts,
+    PutVersion,
+)
+from coffre.catalog.records import Secret
+from coffre.system.clock import ManualClock
+from coffre.system.entropy import SeededEntropy
+from coffre.vault.memory import MemoryChunkStore
+from coffre.vault.records import Blob
+
+TENANT, STORE, KEY, BUCKET = (bytes([n]) * 16 for n in range(1, 5))
+DUE = 10
+
+
+class Catalog:
+    """A bucket with a rule about `tmp/`, and a count of what statements cost."""
+
+    def __init__(self) -> None:
+        self.clock, self.entropy = ManualClock(), SeededEntropy(3)
+        self.catalog = MemoryCatalog(self.clock, self.entropy, 1, MemoryChunkStore().land)
+        self.steps = 0
+        for mutation in (
+            CreateTenant(TENANT, "t"),
+            CreateStore(STORE, "s", TENANT, KEY, b"root", b"wrapped"),
+            CreateUser("u", STORE, "u", "object", "AK", Secret(b"w", b"root")),
+            CreateBucket(BUCKET, STORE, "bucket", "u", "us-east-1"),
+        ):
+            self.do(mutation)
+        rule = Rule("r", enabled=True, prefix=b"tmp/", days=1)
+        self.do(PutLifecycle(BUCKET, Lifecycle((rule,), b"")))
+        self.do(JudgeVersions(BUCKET))
+
+    def do(self, mutation: Any, *body: bytes) -> Any:
+        return asyncio.run(self.catalog.commit(mutation, body))
+
+    def put(self, key: str) -> None:
+        blob = Blob(self.entropy.bytes(16), 0, KEY, b"k")
+        self.do(
+            PutVersion(BUCKET, key.encode(), self.entropy.bytes(16), blob, ObjectFacts("e", "u"))
+        )
+
+    def counted(self, mutation: Any) -> tuple[Any, int]:
+        def statement(event: dict[str, dict[str, int]]) -> None:
+            self.steps += event["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"]
+
+        db: apsw.Connection = self.catalog._db
+        self.steps = 0
+        db.trace_v2(apsw.SQLITE_TRACE_PROFILE, statement)
+        done = self.do(mutation)
+        db.trace_v2(0, None)
+        return done, self.steps
+
+
+@pytest.mark.parametrize("others", [10, 3000])
+def test_what_is_not_due_costs_nothing(others: int) -> None:
+    catalog = Catalog()
+    for at in range(others):
+        catalog.put(f"kept/{at}")
+    for at in range(DUE):
+        catalog.put(f"tmp/{at}")
+    catalog.clock.advance(3 * 24 * 3600)
+    done, steps = catalog.counted(ExpireDue(200))
+    assert isinstance(done, Expired)
+    assert len(done.done) == DUE
+    assert steps < 450 * DUE
+    done, steps = catalog.counted(ExpireDue(200))
+    assert done == Expired(0, False)
+    assert steps < 60
