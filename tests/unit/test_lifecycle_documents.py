@@ -13,7 +13,7 @@ from coffre.wire.lifecycle import Rule, Transition, parse_lifecycle, render_life
 DAY_MS = 24 * 3600 * 1000
 WORDS = st.text(st.characters(categories=["L", "N"]), max_size=9)
 TAGS = st.dictionaries(WORDS.filter(bool), WORDS, max_size=4)
-EXPIRATIONS: st.SearchStrategy[dict[str, int]] = st.one_of(
+EXPIRATIONS: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.builds(dict, days=st.integers(50, 1 << 20)),
     st.builds(dict, date_ms=st.integers(0, 1 << 14).map(lambda day: day * DAY_MS)),
 )
