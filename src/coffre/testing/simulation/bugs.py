@@ -12,9 +12,12 @@ from coffre.catalog import recovery
 from coffre.catalog.transaction import Call, Group, Transaction
 from coffre.stewards.collector import Collector
 from coffre.stewards.sealer import Sealer
+from coffre.system.buffer import Buffer
 from coffre.testing.disk import RecordingDisk, RecordingFile
+from coffre.vault import rebuild
+from coffre.vault.blocks import STORED_BLOCK_BYTES, BadBlock, verified
 from coffre.vault.moving import remove_chunk
-from coffre.vault.records import Chunk, ChunkState
+from coffre.vault.records import BLOCK_BYTES, Chunk, ChunkState
 from coffre.vault.seal import remove_mirrors
 
 
@@ -83,6 +86,19 @@ def _remove_a_chunk_that_lives() -> None:
     Collector._condemn_dead = hasty  # type: ignore[method-assign]
 
 
+def _repair_without_verifying() -> None:
+    def trusting(stored: Buffer, seed: int, position: int, length: int) -> bytes:
+        try:
+            return verified(stored, seed, position, length)
+        except BadBlock:
+            starts = range(0, len(stored), STORED_BLOCK_BYTES)
+            payload = b"".join(bytes(stored[at : at + BLOCK_BYTES]) for at in starts)
+            first = position % BLOCK_BYTES
+            return payload[first : first + length]
+
+    rebuild.verified = trusting  # type: ignore[attr-defined]
+
+
 BUGS: dict[str, Callable[[], None]] = {
     "mirrors are not synced": _skip_syncs_of(".mirror"),
     "segments are not synced": _skip_syncs_of(".segment"),
@@ -92,4 +108,5 @@ BUGS: dict[str, Callable[[], None]] = {
     "stale mirrors are trusted": _trust_stale_mirrors,
     "a chunk is collected that lives": _remove_a_chunk_that_lives,
     "mirrors go before the seal is logged": _remove_mirrors_before_the_seal_is_logged,
+    "what is repaired is not verified": _repair_without_verifying,
 }

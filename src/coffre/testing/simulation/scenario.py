@@ -9,13 +9,13 @@ from random import Random
 
 from coffre.catalog import mutations as m
 from coffre.catalog.interface import CommitterBusy, CommitUnknown
+from coffre.service.administration import Invalid
 from coffre.system.clock import ManualClock
 from coffre.system.entropy import SeededEntropy
 from coffre.testing.disk import PowerLost
 from coffre.testing.simulation.clients import (
     DATA_KEY,
     KEY_ID,
-    KEYS,
     OWNER,
     STORE,
     UNAVAILABLE,
@@ -149,13 +149,18 @@ class Scenario:
         """What an operator asks for, or a steward that is woken."""
         background = self.process.node.background
         names = [standing.name for standing in background.runner.standings()]
-        wanted = self.random.choice(("seal", "snapshot", *names))
+        wanted = self.random.choice(("seal", "snapshot", "rotate", "drain", "drain", *names))
+        path = self.random.choice(self.machine.places).path
 
         async def work(node: Node) -> None:
             if wanted == "seal":
                 await node.background.sealer.seal_now()
             elif wanted == "snapshot":
                 await node.background.snapshotter.take_now()
+            elif wanted == "rotate":
+                await node.engine.keys.rotate()
+            elif wanted == "drain":
+                await _drain_or_cancel(node, path)
             else:
                 await node.background.runner.run_now(wanted)
 
@@ -180,7 +185,7 @@ class Scenario:
         except (StorageFull, SuperblockNotWritten) as error:
             self._excuse(operation, error, True)
             operation.refused = True
-        except OSError as error:
+        except (OSError, Invalid) as error:
             self._excuse(operation, error, operation.background)
             operation.refused = True
         operation.acked = True
@@ -325,12 +330,13 @@ class Scenario:
         # Chunks that workers still write to are not read for rot: let them be closed.
         self.process.stop()
         self._come_back([])
+        self._through(lambda: self.process.do(_cancel_drains(self.process.node)))
         self._wait_until_whole()
         # What rotted is known when all of it was read.
         self._through(lambda: self.process.do(self.process.node.background.scrub()))
         self._wait_until_whole()
-        # What was sealed at once stands in superblocks, until the next group says so in rows.
-        self._through(lambda: self.process.do(self._all(self.process.node, self._one_put())))
+        # What is sealed at once stands in superblocks, until the next group says so in rows.
+        self._through(lambda: self.process.do(self.process.node.background.sealer.seal_now()))
         self._look(whole=True)
         verdict = self.process.do(self.process.node.verify())
         if not verdict.ok:
@@ -339,9 +345,6 @@ class Scenario:
         self.process.lose_catalog()
         self.say("  the catalog's file is lost")
         self._come_back([])
-
-    def _one_put(self) -> list[Operation]:
-        return [self.clients.put(self.clients.buckets[0], KEYS[0])]
 
     def _wait_until_whole(self) -> None:
         wrong: list[str] = []
@@ -383,3 +386,17 @@ class Scenario:
         if repairer.look.below or not repairer.recounted.clean:
             wrong.append(f"{len(repairer.look.below)} chunks are below target")
         return wrong
+
+
+async def _drain_or_cancel(node: Node, path: str) -> None:
+    """Have a drive emptied; if one is, let it take data again."""
+    if not await _cancel_drains(node):
+        await node.engine.changes.drain(path, accept_less=True)
+
+
+async def _cancel_drains(node: Node) -> bool:
+    """Were drives being emptied?"""
+    drained = [drive for drive in node.drives.all() if drive.intent and drive.path]
+    for drive in drained:
+        await node.engine.changes.cancel(drive.path)
+    return bool(drained)
