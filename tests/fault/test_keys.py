@@ -168,7 +168,7 @@ def test_rotations_that_are_killed_at_any_moment_lose_nothing(
     node = make_node(seal_after="1").start()
     bodies = fill(node)
     for number in range(20):
-        node.command("user", "create", "--store", "default", "--label", f"user {number}")
+        node.ask("user.create", store="default", label=f"user {number}")
     began = time.monotonic()
     node.command("key", "rotate")
     took = time.monotonic() - began
