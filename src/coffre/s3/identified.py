@@ -4,6 +4,7 @@ of the kind `family:id`."""
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from coffre.catalog.mutations import DeleteBucketDocument, PutBucketDocument
@@ -24,13 +25,19 @@ from coffre.wire.configurations import (
 from coffre.wire.errors import S3Error
 
 
+def _unchecked(context: Context, kept: bytes) -> None:
+    """What fits its schema is taken."""
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The handlers of one family; `name` is its sub-resource, `list_root` what a list is called."""
+    """The handlers of one family; `name` is its sub-resource, `list_root` what a list is called;
+    `check` raises for what fits the schema and cannot be kept."""
 
     name: str
     schema: Node
     list_root: str
+    check: Callable[[Context, bytes], None] = _unchecked
 
     async def put(self, context: Context) -> Response:
         """Put…Configuration."""
@@ -39,6 +46,7 @@ class Family:
         identity = context.head.query["id"]
         body = await context.body.document(DOCUMENT_LIMIT)
         kept = parse_configuration(body, self.schema, identity)
+        self.check(context, kept)
         others = context.reader.bucket_documents(
             context.bucket.id, self.name, after="", limit=LIMIT
         )

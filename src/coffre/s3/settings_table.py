@@ -14,12 +14,14 @@ from coffre.s3 import (
     object_annotations,
     object_encryption,
     policies,
+    replication,
     tagging,
     website,
 )
 from coffre.s3.bucket_settings import ACCELERATION
 from coffre.s3.control import ABAC, ENCRYPTION, OWNERSHIP, POLICY, PUBLIC_ACCESS_BLOCK
 from coffre.s3.identified import Family
+from coffre.s3.inventory import check_inventory
 from coffre.s3.operation import (
     NO_BODY,
     STREAM,
@@ -42,6 +44,7 @@ from coffre.wire.configurations import (
     METRICS,
     parse_request_payment,
 )
+from coffre.wire.inventory import INVENTORY
 from coffre.wire.lifecycle import DOCUMENT_LIMIT as LIFECYCLE_LIMIT
 from coffre.wire.notifications import DOCUMENT_LIMIT as NOTIFICATION_LIMIT
 from coffre.wire.tags import DOCUMENT_LIMIT as TAGGING_LIMIT
@@ -103,16 +106,6 @@ def _family(what: str, family: Family) -> Iterator[Operation]:
     yield _row(f"GetBucket{what}Configuration", "GET", reads, family.get, one)
     yield _row(f"PutBucket{what}Configuration", "PUT", writes, family.put, one, body)
     yield _row(f"DeleteBucket{what}Configuration", "DELETE", writes, family.delete, one)
-
-
-def _many(sub_resource: str, what: str, list_root: str) -> Iterator[Operation]:
-    """A configuration of which a bucket may have several, told apart by `id`, and has none."""
-    one, absent = f"{sub_resource}&id", bucket_settings.lacking("NoSuchConfiguration")
-    reads, writes = (_bucket(f"{verb}{what}Configuration") for verb in ("Get", "Put"))
-    listed = bucket_settings.answering(documents.render_no_configurations(list_root))
-    yield _row(f"ListBucket{what}Configurations", "GET", reads, listed, sub_resource)
-    yield _row(f"GetBucket{what}Configuration", "GET", reads, absent, one)
-    yield _row(f"DeleteBucket{what}Configuration", "DELETE", writes, absent, one)
 
 
 def _object(verb: str, what: str) -> Need:
@@ -231,6 +224,7 @@ BUCKET_SETTINGS: Final = (
         "BucketReplication",
         "ReplicationConfiguration",
         get=bucket_settings.lacking("ReplicationConfigurationNotFoundError"),
+        put=replication.put_bucket_replication,
         delete=bucket_settings.delete_nothing,
     ),
     *_setting(
@@ -256,7 +250,10 @@ BUCKET_SETTINGS: Final = (
     *_family(
         "Analytics", Family("analytics", ANALYTICS, "ListBucketAnalyticsConfigurationResult")
     ),
-    *_many("inventory", "Inventory", "ListInventoryConfigurationsResult"),
+    *_family(
+        "Inventory",
+        Family("inventory", INVENTORY, "ListInventoryConfigurationsResult", check_inventory),
+    ),
     *_family("Metrics", Family("metrics", METRICS, "ListMetricsConfigurationsResult")),
     *_family(
         "IntelligentTiering",

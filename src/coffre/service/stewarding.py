@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from coffre.catalog.deposit import Deposit
 from coffre.catalog.interface import Reader
 from coffre.catalog.link import CommitterClient
 from coffre.config import Settings
@@ -18,6 +19,8 @@ from coffre.service.administration import Invalid
 from coffre.service.board import following
 from coffre.service.child import Boot
 from coffre.service.collecting import collection
+from coffre.service.delivery import inline_deposits
+from coffre.service.delivery_parquet import to_parquet
 from coffre.service.delivery_routes import Destinations, routing
 from coffre.service.door import open_door
 from coffre.service.layout import DataFolder, FolderLock
@@ -28,12 +31,14 @@ from coffre.service.zone import World, ZoneFacts, catalog_reader, drive_set, rea
 from coffre.stewards.deliverer import Deliverer
 from coffre.stewards.emptier import Emptier
 from coffre.stewards.expirer import Expirer
+from coffre.stewards.inventory import Inventory
 from coffre.stewards.reaper import Reaper
 from coffre.stewards.runner import Runner, StewardPaused, UnknownSteward
 from coffre.stewards.sealer import Sealer
 from coffre.stewards.shape import Steward
 from coffre.stewards.snapshotter import Snapshotter
 from coffre.vault.drives import DriveSet
+from coffre.wire.inventory import read_inventory
 
 # A steward process whose supervisor was killed ends within a moment; the next one waits for that.
 LOCK_PATIENCE_S = 5.0
@@ -53,6 +58,7 @@ class Means:
     drives: DriveSet
     local: LocalStore
     destinations: Destinations
+    deposit: Deposit
 
 
 def stewards(
@@ -82,6 +88,17 @@ def stewards(
             means.drives,
         ),
         snapshotter,
+        Inventory(
+            means.reader,
+            means.deposit,
+            means.world.clock,
+            means.world.entropy,
+            means.local,
+            read_inventory,
+            to_parquet,
+            # What is encrypted is a little longer, and has to travel with its mutation.
+            means.settings.inline_limit // 2,
+        ),
         *repairing.stewards,
     ]
 
@@ -94,16 +111,19 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     lock = FolderLock(folder, "steward", patience_s=LOCK_PATIENCE_S)
     os.chdir(folder.root)
     world = real_world()
+    reader, drives = catalog_reader(folder), drive_set(facts, world)
+    committer = CommitterClient(folder.link.name)
     means = Means(
         settings=settings,
         facts=facts,
         folder=folder,
         world=world,
-        reader=catalog_reader(folder),
-        committer=CommitterClient(folder.link.name),
-        drives=drive_set(facts, world),
+        reader=reader,
+        committer=committer,
+        drives=drives,
         local=LocalStore(folder.local),
         destinations=Destinations(settings.notify),
+        deposit=inline_deposits(settings, facts, folder, world, reader, committer, drives),
     )
     sealer = Sealer(means.reader, means.committer, means.drives, settings.coding)
     snapshots = snapshotter(

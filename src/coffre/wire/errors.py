@@ -119,6 +119,10 @@ _OF_S3: Final[dict[str, tuple[int, str]]] = {
     "InvalidRegion": (400, "The specified Region is not valid."),
     "InvalidRequest": (400, "Invalid Request"),
     "InvalidRetentionPeriod": (400, "The retention period specified is invalid."),
+    "InvalidS3DestinationBucket": (
+        400,
+        "The destination bucket of the inventory does not exist or is not the owner's.",
+    ),
     "InvalidSessionException": (400, "The session is not valid."),
     "InvalidSignature": (400, "The request signature that the server calculated does not match."),
     "InvalidSOAPRequest": (400, "The SOAP request body is invalid."),
