@@ -50,6 +50,8 @@ NOT_ALL: Final = {
     "RestoreObject": "nothing is archived: `403 InvalidObjectState`, as on AWS for what is not",
     "SelectObjectContent": "Parquet up to 512 MiB",
 }
+# Handlers that check what they are given, and then refuse it all the same.
+NEVER: Final = {"PutBucketReplication": "`501 NotImplemented`"}
 # What makes a handler say of itself how it answers.
 _MAKERS: Final = {
     "answering": (NONE, "the same in every bucket"),
@@ -76,6 +78,8 @@ def state(name: str) -> tuple[str, str]:
     row = _ROWS.get(SAME.get(name, name))
     if name in ELSEWHERE:
         return REFUSED, ELSEWHERE[name]
+    if name in NEVER:
+        return REFUSED, NEVER[name]
     if row is None:
         return REFUSED, "`501 NotImplemented`"
     maker = row.handler.__qualname__.partition(".")[0]

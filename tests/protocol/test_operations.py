@@ -57,7 +57,8 @@ def test_every_sub_resource_of_s3_that_is_not_built_says_so() -> None:
         (method, target, name)
         for (target, name), methods in KNOWN.items()
         for method in methods
-        if (method, target, name) not in rows
+        # Whatever is no list of annotations is about one of them.
+        if (method, target, name) not in rows and name != "annotation"
     ]
     assert missing
     for method, target, name in missing:
@@ -122,7 +123,7 @@ def test_unbuilt_settings_of_a_bucket_answer_501(wire: WireClient, bucket: str, 
 
 
 @pytest.mark.parametrize(
-    "sub", ["retention", "legal-hold", "renameObject", "encryption", "annotation"]
+    "sub", ["retention", "legal-hold", "renameObject"]
 )
 def test_an_unbuilt_sub_resource_never_overwrites_the_object(
     wire: WireClient,

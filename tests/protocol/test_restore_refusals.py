@@ -95,17 +95,6 @@ CALLS: list[tuple[str, dict[str, Any], str]] = [
         "MetadataConfigurationNotFound",
     ),
     ("get_object_torrent", {"Key": "key"}, "NotImplemented"),
-    (
-        "update_object_encryption",
-        {"Key": "key", "ObjectEncryption": {"SSEKMS": {"KMSKeyArn": "arn:aws:kms:a:1:key/b"}}},
-        "NotImplemented",
-    ),
-    (
-        "put_object_annotation",
-        {"Key": "key", "AnnotationName": "a", "AnnotationPayload": b"x"},
-        "NotImplemented",
-    ),
-    ("get_object_annotation", {"Key": "key", "AnnotationName": "a"}, "NoSuchAnnotation"),
 ]
 
 
@@ -117,20 +106,9 @@ def test_what_is_refused_by_name_says_so_and_changes_nothing(
     assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"x"
 
 
-def test_what_nobody_has_is_listed_empty_and_deleted_without_error(
-    s3: Any, bucket: str, key: str
-) -> None:
-    listed = s3.list_object_annotations(Bucket=bucket, Key=key)
-    assert (listed["Bucket"], listed["Key"], listed["AnnotationCount"]) == (bucket, key, 0)
-    assert "Annotations" not in listed
-    s3.delete_object_annotation(Bucket=bucket, Key=key, AnnotationName="a")
+def test_what_nobody_has_is_deleted_without_error(s3: Any, bucket: str) -> None:
     s3.delete_bucket_metadata_configuration(Bucket=bucket)
     s3.delete_bucket_metadata_table_configuration(Bucket=bucket)
-
-
-def test_annotations_are_those_of_an_object(s3: Any, bucket: str) -> None:
-    code = refused(s3.list_object_annotations, Bucket=bucket, Key="none")
-    assert code == "NoSuchKey"
 
 
 def test_sessions_are_of_directory_buckets(wire: WireClient, bucket: str) -> None:

@@ -93,3 +93,6 @@ class SetEncryption(Struct, frozen=True, tag=True):
     before: Encryption | None
     after: Encryption
     blobs: tuple[WrappedBlob, ...] = ()
+
+
+AnnotationMutation = PutAnnotation | DeleteAnnotation | OwnBytes | SetEncryption

@@ -68,3 +68,6 @@ class RemoveSearch(Struct, frozen=True, tag=True):
 
     bucket_id: bytes
     limit_rows: int = 200
+
+
+EcsMutation = SetStore | SetTraits | SetRetention | EmptyBucket | RemoveSearch

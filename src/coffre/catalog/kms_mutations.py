@@ -36,3 +36,6 @@ class SetKmsKey(Struct, frozen=True, tag=True):
     store_id: bytes
     id: str
     enabled: bool
+
+
+KmsMutation = CreateKmsKey | RotateKmsKey | SetKmsKey

@@ -16,16 +16,9 @@ from msgspec import Struct
 
 from coffre.catalog import annotation_mutations as annotated
 from coffre.catalog import lifecycle_mutations as lifecycle
-from coffre.catalog.ecs_mutations import (
-    Composition,
-    EmptyBucket,
-    RemoveSearch,
-    SetRetention,
-    SetStore,
-    SetTraits,
-)
+from coffre.catalog.ecs_mutations import Composition, EcsMutation
 from coffre.catalog.event_mutations import Caused, ForgetEvents
-from coffre.catalog.kms_mutations import CreateKmsKey, RotateKmsKey, SetKmsKey
+from coffre.catalog.kms_mutations import KmsMutation
 from coffre.catalog.records import (
     Checksum,
     EcsFacts,
@@ -411,15 +404,12 @@ Mutation = (
     CreateTenant
     | CreatePerson
     | CreateStore
-    | SetStore
+    | EcsMutation
     | CreateUser
     | RotateKey
     | RewrapKeys
-    | CreateKmsKey
-    | RotateKmsKey
-    | SetKmsKey
+    | KmsMutation
     | CreateBucket
-    | SetTraits
     | DeleteBucket
     | SetVersioning
     | lifecycle.PutLifecycle
@@ -432,12 +422,8 @@ Mutation = (
     | CopyVersion
     | DeleteVersion
     | SetTags
-    | SetRetention
     | SetAcl
-    | annotated.PutAnnotation
-    | annotated.DeleteAnnotation
-    | annotated.OwnBytes
-    | annotated.SetEncryption
+    | annotated.AnnotationMutation
     | CreateUpload
     | PutPart
     | CompleteUpload
@@ -454,13 +440,12 @@ Mutation = (
     | ForgetChunk
     | ReapOrphans
     | ForgetEvents
-    | EmptyBucket
-    | RemoveSearch
     | ForgetCompletions
 )
 
 # What may travel with the ciphertext of a blob.
 WITH_BLOB = (PutVersion, PutPart, annotated.PutAnnotation, annotated.OwnBytes)
+
 
 class Done(Struct, frozen=True, tag=True):
     """The mutation took effect; it has nothing else to say."""

@@ -60,7 +60,7 @@ KNOWN: Final[dict[tuple[On, str], frozenset[str]]] = {
     (On.BUCKET, "empty-bucket-status"): _G,
     (On.BUCKET, "enable-object-lock"): frozenset({"PUT"}),
     (On.OBJECT, "acl"): _GP,
-    (On.OBJECT, "annotation"): _G,
+    (On.OBJECT, "annotation"): _GPD,
     (On.OBJECT, "annotation&annotationName"): _GPD,
     (On.OBJECT, "attributes"): _G,
     (On.OBJECT, "encryption"): frozenset({"PUT"}),

@@ -24,16 +24,16 @@ def check_name(name: str) -> None:
     """Raises InvalidAnnotationName (none, `aws…` or `s3…` in any case, or a control character),
     AnnotationNameTooLong."""
     if len(name.encode()) > NAME_LIMIT:
-        raise S3Error("AnnotationNameTooLong", AnnotationName=name)
+        raise S3Error("AnnotationNameTooLong")
     reserved = name.lower().startswith(("aws", "s3"))
     if not name or reserved or any(one < " " or one == "\x7f" for one in name):
-        raise S3Error("InvalidAnnotationName", AnnotationName=name)
+        raise S3Error("InvalidAnnotationName")
 
 
 def check_prefix(prefix: str) -> None:
     """Raises InvalidPrefix for what no name begins with."""
     if len(prefix.encode()) > NAME_LIMIT or any(one < " " or one == "\x7f" for one in prefix):
-        raise S3Error("InvalidPrefix", Prefix=prefix)
+        raise S3Error("InvalidPrefix")
 
 
 class TextCheck:
