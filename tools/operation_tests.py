@@ -78,6 +78,9 @@ _BY_FILE: Final[dict[str, dict[str, str]]] = {
         "PutBucketCors": "a_configuration_is_kept_replaced_and_removed",
     },
     "test_delete_conditions": {"DeleteObject": "what_does_not_hold_keeps_the_object"},
+    "test_inventory": {
+        "PutBucketInventoryConfiguration": "a_configuration_is_told_as_it_was_put",
+    },
     "test_lifecycle": {
         "DeleteBucketLifecycle": "a_rule_is_kept_as_it_was_put",
         "GetBucketLifecycle": "the_earliest_form_of_the_call_works",

@@ -13,7 +13,10 @@ from tools.operation_tests import RESTS_ON
 
 HERE = Path(__file__).parent
 # Called by names that are put together, or by their sub-resource.
-BY_PARTS = {"test_configurations", "test_bucket_settings", "test_lifecycle", "test_notifications"}
+BY_PARTS = {
+    *("test_bucket_settings", "test_configurations", "test_inventory", "test_lifecycle"),
+    "test_notifications",
+}
 
 
 def test_every_answer_rests_on_a_test() -> None:
