@@ -37,8 +37,8 @@ ELSEWHERE: Final = {
 NOT_ALL: Final = {
     "CopyObject": "no `aws:kms:dsse`, no archive classes",
     "CreateMultipartUpload": "no `aws:kms:dsse`, no archive classes",
-    "PutBucketAbac": "while it is enabled the tags stay as they are: `TagResource` is an operation of"
-    " S3 Control, which is another service",
+    "PutBucketAbac": "while it is enabled the tags stay as they are: `TagResource` is an operation"
+    " of S3 Control, which is another service",
     "PutBucketAccelerateConfiguration": "kept and told; there are no endpoints further away",
     "PutBucketAnalyticsConfiguration": "kept and told; `DataExport` is `501 NotImplemented`",
     "PutBucketEncryption": "`aws:kms:dsse` is `501 NotImplemented`",
