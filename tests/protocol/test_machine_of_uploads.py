@@ -1,5 +1,6 @@
 """The machine of versions with uploads that stay open: parts that are put again or copied from any
-version, tags, completions and aborts, while versioning goes on and off around them."""
+version, tags, completions and aborts, while versioning goes on and off around them; beside them
+conditional writes, and deletes of many keys and versions in one request."""
 
 from __future__ import annotations
 
@@ -92,6 +93,8 @@ class Uploads(Versions):
     def abort(self, upload: Open) -> None:
         self.s3.abort_multipart_upload(**upload.where)
         assert refused(self.s3.list_parts, **upload.where) == "NoSuchUpload"
+        late = {**upload.where, "PartNumber": 1, "Body": b"late"}
+        assert refused(self.s3.upload_part, **late) == "NoSuchUpload"
 
     @rule(upload=opened)
     def look_at_parts(self, upload: Open) -> None:
@@ -99,6 +102,41 @@ class Uploads(Versions):
         assert {one["PartNumber"]: (one["ETag"], one["Size"]) for one in found} == {
             number: (etag, len(body)) for number, (etag, body) in upload.parts.items()
         }
+
+    @rule(key=KEYS, body=BODIES)
+    def put_over_what_is_current(self, key: str, body: bytes) -> None:
+        """If-None-Match where nothing is; elsewhere If-Match, wrong and right."""
+        wanted = {**self.named(key), "Body": body}
+        newest = self.pick(key, 0)
+        if newest is None or newest.body is None:
+            assert refused(self.s3.put_object, **wanted, IfMatch='"no"') == "NoSuchKey"
+            done = self.s3.put_object(**wanted, IfNoneMatch="*")
+        else:
+            assert refused(self.s3.put_object, **wanted, IfNoneMatch="*") == "PreconditionFailed"
+            assert refused(self.s3.put_object, **wanted, IfMatch='"no"') == "PreconditionFailed"
+            etag = self.s3.head_object(**self.named(key))["ETag"]
+            done = self.s3.put_object(**wanted, IfMatch=etag)
+        self.write(key, done, Version("", body))
+
+    @rule(keys=st.lists(KEYS, min_size=1, max_size=3, unique=True), place=st.none() | PLACES)
+    def delete_many(self, keys: list[str], place: int | None) -> None:
+        """In one request: the keys themselves, or a version of each."""
+        chosen = [(key, None if place is None else self.pick(key, place)) for key in keys]
+        asked = [
+            {"Key": key} | ({} if version is None else {"VersionId": version.id})
+            for key, version in chosen
+        ]
+        deleted = self.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": asked})["Deleted"]
+        assert [one["Key"] for one in deleted] == keys
+        for (key, version), told in zip(chosen, deleted, strict=True):
+            if version is not None:
+                assert told.get("DeleteMarker", False) == (version.body is None)
+                self.keys[key].remove(version)
+            elif self.state:
+                marker = {"VersionId": told["DeleteMarkerVersionId"]}
+                self.write(key, marker, Version("", None))
+            else:
+                self.keys.pop(key, None)
 
 
 def test_uploads_end_as_versions() -> None:
