@@ -11,7 +11,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from coffre.testing.simulation.running import run_seeds
+from coffre.testing.simulation.running import as_they_come, run_seeds
 
 COUNT = 2500 if os.environ.get("COFFRE_LONG") else 200
 PROCESSES = os.cpu_count() or 1
@@ -42,3 +42,16 @@ def test_a_seed_decides_everything() -> None:
     seeds = chosen_seeds()[:2]
     first, second = ([one.digest for one in run_seeds(seeds)] for _ in range(2))
     assert first == second
+
+
+def test_a_process_that_has_much_to_tell_does_not_wait_for_another() -> None:
+    """A pipe holds some hundred outcomes; thousands of seeds must not run one half after the
+    other."""
+    silent, talking = os.pipe(), os.pipe()
+    lines = as_they_come([os.fdopen(silent[0], "rb"), os.fdopen(talking[0], "rb")])
+    with os.fdopen(talking[1], "wb") as output:
+        for _ in range(2000):
+            output.write(b"x" * 99 + b"\n")
+    assert sum(1 for _, _ in zip(range(2000), lines, strict=False)) == 2000
+    os.close(silent[1])
+    assert list(lines) == []

@@ -271,6 +271,7 @@ async def test_a_full_zone_starts_with_the_mirrors_there_are_and_fails_no_drive(
     zone.disk.open(path, "edit").truncate(HEADER_BYTES + last.offset)
     for folder in folders("/drives"):
         zone.disk.full(folder, 0)
+    zone.lose_catalog()
     again = await zone.node()
     assert {drive.state for drive in again.drives.all()} == {DriveState.PRESENT}
     (ref,) = again.recovered.start.superblock.log.unsealed

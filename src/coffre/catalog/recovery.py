@@ -164,13 +164,14 @@ async def recover(
         failed = superblocks.write(started, drives.reachable())
         for drive, why in failed.items():
             drives.fail(drive, f"its superblock could not be written: {why}")
-        recovery.remove_stale(started)
         remove_mirrors(
             drives, [ref for ref in superblock.log.unsealed if not log.length(ref.chunk)]
         )
         rows, way = await recovery.bring_rows(
             catalog, started, log, clean=superblock.clean, followers=followers, wanted=wanted
         )
+        # Not before: records were found there too.
+        recovery.remove_stale(started)
     except (RecordTooNew, GroupTooNew) as error:
         raise RecoveryRefused(f"the log is newer than this version: {error}") from error
     except UnknownRootKey as error:

@@ -19,6 +19,9 @@ import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import IO
 
 from msgspec import Struct
 from msgspec.json import decode
@@ -95,15 +98,34 @@ def run_seeds(
         for first in range(min(processes, len(seeds)))
     ]
     try:
-        for process in running:
-            assert process.stdout is not None
-            for line in process.stdout:
-                yield decode(line, type=Outcome)
-            process.wait()
+        outputs = [process.stdout for process in running if process.stdout is not None]
+        for line in as_they_come(outputs):
+            yield decode(line, type=Outcome)
     finally:
         for process in running:
             process.kill()
             process.wait()
+
+
+def as_they_come(outputs: Sequence[IO[bytes]]) -> Iterator[bytes]:
+    """Lines of several pipes until all have ended. Each is read all the time, so that whoever
+    writes to it never waits for the others to be done."""
+    lines: SimpleQueue[bytes | None] = SimpleQueue()
+
+    def read(output: IO[bytes]) -> None:
+        for line in output:
+            lines.put(line)
+        lines.put(None)
+
+    for output in outputs:
+        Thread(target=read, args=(output,), daemon=True).start()
+    left = len(outputs)
+    while left:
+        line = lines.get()
+        if line is None:
+            left -= 1
+        else:
+            yield line
 
 
 def main(arguments: Sequence[str]) -> int:
