@@ -128,8 +128,11 @@ def test_objects(aws: Aws, named: tuple[str, str]) -> None:
         "InvalidObjectState"
     )
     aws("rename-object", *where, "--rename-source", "copy")
-    to = {"SSEKMS": {"KMSKeyArn": "arn:aws:kms:us-east-1:1:key/1"}}
-    aws("update-object-encryption", *where, object_encryption=to)
+    sealed = aws("put-object", *where, "--body", "body", "--server-side-encryption", "aws:kms")
+    to = {"SSEKMS": {"KMSKeyArn": sealed["SSEKMSKeyId"]}}
+    aws("update-object-encryption", *named, "--key", "copy", object_encryption=to)
+    told = aws("head-object", *named, "--key", "copy")
+    assert told["ServerSideEncryption"] == "aws:kms"
     aws("delete-object", *where)
     gone = aws("delete-objects", *named, delete={"Objects": [{"Key": "copy"}]})
     assert [one["Key"] for one in gone["Deleted"]] == ["copy"]
@@ -261,7 +264,9 @@ def test_a_setting_of_a_bucket(aws: Aws, named: tuple[str, str], setting: str) -
 def test_a_configuration_with_an_id(aws: Aws, named: tuple[str, str], kind: str) -> None:
     option = f"{kind}-configuration"
     one = (*named, "--id", "i")
-    aws(f"put-bucket-{option}", *one, **{option: NUMBERED[kind]})
+    # Reports go to a bucket that is there.
+    document = json.dumps(NUMBERED[kind]).replace(":::other", f":::{named[1]}")
+    aws(f"put-bucket-{option}", *one, **{option: document})
     aws(f"get-bucket-{option}", *one)
     aws(f"list-bucket-{option}s", *named)
     aws(f"delete-bucket-{option}", *one)
