@@ -24,6 +24,7 @@ from coffre.catalog.schema import open_reader
 from coffre.config import DriveFolder, Settings
 from coffre.service import working
 from coffre.service.board import hear_changes
+from coffre.service.delivery import inline_deposits
 from coffre.service.delivery_routes import Destinations
 from coffre.service.engine import DrivesNode, open_engine
 from coffre.service.layout import DataFolder
@@ -123,8 +124,18 @@ class Background:
         sealer = Sealer(engine.reader, engine.committer, engine.drives, settings.coding)
         local = LocalStore(folder.local)
         facts, reader, drives = engine.facts, engine.reader, engine.drives
-        events = Destinations(settings.notify)
-        means = Means(settings, facts, folder, world, reader, committer, drives, local, events)
+        means = Means(
+            settings,
+            facts,
+            folder,
+            world,
+            reader,
+            committer,
+            drives,
+            local,
+            Destinations(settings.notify),
+            inline_deposits(settings, facts, folder, world, reader, committer, drives),
+        )
         keeper = snapshotter(settings, facts, folder, world, reader, drives, engine.snapshots)
         repair = Repairing(
             settings, facts, folder, world, reader, committer, drives, local, sealer.seal_now
