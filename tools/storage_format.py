@@ -25,15 +25,16 @@ is refused, never guessed at.
 | `drives/rXnYdZ/chunks/XX/<chunk>.mirror` | an open landing chunk: the log and small bodies |
 | `drives/rXnYdZ/chunks/XX/<chunk>.<index>.segment` | a segment of a sealed or striped chunk |
 | `drives/rXnYdZ/snapshots/<id>.<index>.segment` | a segment of a snapshot of the catalog |
-| `drives/rXnYdZ/follower/catalog.sqlite` | on one drive: the follower's copy of the catalog; `differs` beside it says that it is not to be used |
+| `drives/rXnYdZ/follower/catalog.sqlite` | on one drive: the follower's copy of the catalog |
+| `drives/rXnYdZ/follower/differs` | says that this copy is not to be used |
 | `catalog.sqlite.set-aside` | the catalog that a rebuild took the place of |
-| `catalog.sqlite.new`, `snapshot.tmp` | a rebuild, a snapshot under way; left over by a crash, they count for nothing |
+| `catalog.sqlite.new`, `snapshot.tmp` | a rebuild, a snapshot under way; they count for nothing |
 | `*.tmp` | a file on its way to its name; left over by a crash, it counts for nothing |
-| `coffre.sock`, `committer.sock`, `steward.sock`, `follower.sock` | sockets of a running node (mode 0600) |
-| `drives/rXnYdZ/probe` | what the monitor writes and reads back to see that a drive works; means nothing else |
+| `{coffre,committer,steward,follower}.sock` | sockets of a running node (mode 0600) |
+| `drives/rXnYdZ/probe` | what the monitor writes and reads back to see that a drive works |
 | `ballast`, `drives/rXnYdZ/ballast` | zeros, given up where not a byte is free; mean nothing else |
-| `drives.json` | drives that were added and removed since the configuration: `{"added": [{"path", "node", "rack"}], "removed": [path]}` |
-| `drives.board` | how each drive is, for the processes of a running node; means nothing beyond a run |
+| `drives.json` | drives that were added (path, node, rack) and removed since the configuration |
+| `drives.board` | how each drive is, for the processes of a running node and for this run |
 | `generation` | shared memory of a running node: rises when a right may have changed |
 | `readers` | shared memory of a running node: when each process's oldest open request began |
 | `node.lock`, `committer.lock` | held while a node runs |

@@ -108,9 +108,7 @@ def test_a_record_that_does_not_fit_stops_and_changes_nothing(
     assert read_position(db) == LogPosition()
 
 
-def test_a_record_of_a_later_schema_is_not_guessed_at(
-    db: apsw.Connection, record: Record
-) -> None:
+def test_a_record_of_a_later_schema_is_not_guessed_at(db: apsw.Connection, record: Record) -> None:
     with pytest.raises(RecordTooNew):
         roll(db, replace(record, schema_version=SCHEMA_VERSION + 1))
     assert tenants(db) == []

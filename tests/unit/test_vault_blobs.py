@@ -17,7 +17,7 @@ from coffre.vault.frames import BadFrame, FrameCipher
 from coffre.vault.interface import DataLost, Staged, StorageFull
 from coffre.vault.keys import WrongKey
 from coffre.vault.memory import MemoryChunkStore
-from coffre.vault.records import FRAME_BYTES, TAG_BYTES, Blob, Extent, ciphertext_bytes
+from coffre.vault.records import FRAME_BYTES, TAG_BYTES, Blob, Extent
 
 DATA_KEY = b"k" * 32
 KEY_ID = b"store-key-1"

@@ -104,7 +104,7 @@ async def test_rows_go_to_a_narrower_chunk_once_a_rack_is_away() -> None:
     extents = await zone.store.append_rows([content(200_000)])
     row = zone.rows[extents[0].chunk]
     assert row.geometry == Geometry(8, 4)
-    racks = Counter(drive.rack for one in row.members if (drive := zone.drives.member(one)))
+    racks = Counter(found.rack for one in row.members if (found := zone.drives.member(one)))
     assert set(racks.values()) == {4}
     assert await read_all(zone.store, extents) == content(200_000)
 

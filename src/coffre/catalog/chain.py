@@ -61,9 +61,7 @@ class MirrorSource:
         self._header = header
         self.cipher = RecordCipher(roots.by_id(header.key_id), header.chunk)
 
-    def records(
-        self, seen: dict[ScannedHead, FoundRecord], start: int = 0
-    ) -> list[FoundRecord]:
+    def records(self, seen: dict[ScannedHead, FoundRecord], start: int = 0) -> list[FoundRecord]:
         """The records of its valid prefix, from the group at `start`. Raises OSError, GroupTooNew,
         RecordTooNew.
 
@@ -71,9 +69,7 @@ class MirrorSource:
         same place need not be opened again.
         """
         found: list[FoundRecord] = []
-        for group in scan(
-            self._disk, self._path, self._header, start=start, verify_blobs=False
-        ):
+        for group in scan(self._disk, self._path, self._header, start=start, verify_blobs=False):
             head = group.header
             record = seen.get((group.offset, head))
             if record is None:

@@ -189,7 +189,5 @@ SEARCH_VALUES = (
 
 LABEL = "SELECT label FROM users WHERE id = ?"
 
-HAS_ORPHANS = (
-    "SELECT EXISTS (SELECT 1 FROM orphans) OR EXISTS (SELECT 1 FROM orphan_annotations)"
-)
+HAS_ORPHANS = "SELECT EXISTS (SELECT 1 FROM orphans) OR EXISTS (SELECT 1 FROM orphan_annotations)"
 HAS_COMPLETIONS = "SELECT EXISTS (SELECT 1 FROM completions WHERE completed_ms < ?)"

@@ -39,6 +39,7 @@ from coffre.service.zone import (
 )
 from coffre.vault.blobs import FramedVault
 from coffre.vault.drives import DriveSet
+from coffre.vault.interface import ChunkStore
 from coffre.vault.keys import RootKeys
 from coffre.vault.records import Chunk, Extent
 from coffre.vault.store import DriveChunkStore
@@ -76,18 +77,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
         notice=notices,
         read_deadline=settings.read_deadline,
     )
-
-    async def count_dead(extents: tuple[Extent, ...]) -> None:
-        await committer.commit(CountDead(extents))
-
-    vault = FramedVault(
-        chunks,
-        world.clock,
-        world.entropy,
-        facts.zone_number,
-        count_dead=count_dead,
-        inline_limit=settings.inline_limit,
-    )
+    vault = _vault(settings, facts, world, chunks, committer)
     deposit = deposits(reader, committer, vault, root_keys, world, facts)
     access_logs = AccessLogs(reader, deposit, world.clock, world.entropy, settings.region)
     requests = OwnRequests(folder.readers.name)
@@ -123,6 +113,22 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     chunks.close()
     notices.close()
     requests.close()
+
+
+def _vault(
+    settings: Settings, facts: ZoneFacts, world: World, chunks: ChunkStore, committer: Committer
+) -> FramedVault:
+    async def count_dead(extents: tuple[Extent, ...]) -> None:
+        await committer.commit(CountDead(extents))
+
+    return FramedVault(
+        chunks,
+        world.clock,
+        world.entropy,
+        facts.zone_number,
+        count_dead=count_dead,
+        inline_limit=settings.inline_limit,
+    )
 
 
 async def _unless_away(closing: Awaitable[None]) -> None:
