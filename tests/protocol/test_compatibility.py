@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from coffre.s3.operations import TABLE
@@ -59,3 +61,9 @@ def test_a_refusal_names_its_error() -> None:
 
 def test_the_count_is_of_all_that_are_about_general_purpose_buckets() -> None:
     assert count().startswith(f"of {len(names()) - len(ELSEWHERE)} operations")
+
+
+def test_nearly_all_of_them_are_answered_as_aws_does_and_held_by_a_test() -> None:
+    told = re.search(r"as AWS does, but for what is named, (\d+)$", count())
+    assert told is not None
+    assert int(told[1]) >= 95
