@@ -13,6 +13,7 @@ from coffre.s3.context import Context
 from coffre.s3.ecs_pieces import placed
 from coffre.system.buffer import Buffer
 from coffre.vault.interface import BlobWriter, Staged
+from coffre.vault.keys import WrongKey
 from coffre.wire.checksums import Algorithm, Declared, Running, check
 from coffre.wire.errors import S3Error
 from coffre.wire.payload import BodyDecoder
@@ -106,8 +107,14 @@ async def _read_parts(
             if blob is None:
                 raise Replaced
             key = data_key or context.data_key(blob.key_id)
-            async for piece in context.vault.read(blob, key, low, high):
-                yield piece
+            try:
+                async for piece in context.vault.read(blob, key, low, high):
+                    yield piece
+            except WrongKey as error:
+                if data_key is not None:
+                    raise
+                # The object was put under a key of the key service meanwhile.
+                raise Replaced from error
 
 
 class new_blob:  # noqa: N801  (a context manager, used like a function)

@@ -15,7 +15,7 @@ from coffre.catalog.annotation_mutations import (
     PutAnnotation,
 )
 from coffre.catalog.mutations import Refusal, Written
-from coffre.catalog.records import Annotation, Bucket, Manifest, Trait, Version
+from coffre.catalog.records import Annotation, Bucket, Manifest, Version
 from coffre.s3 import parameters, versions
 from coffre.s3.content import (
     commit,
@@ -174,10 +174,6 @@ async def delete_object_annotation(context: Context) -> Response:
 
 def all_annotations(context: Context, bucket: Bucket, version: Version) -> list[Annotation]:
     """Every annotation of a version."""
-    if not bucket.traits & Trait.ANNOTATED and not context.reader.annotations(
-        bucket, version, prefix="", after="", limit=1
-    ):
-        return []
     return context.reader.annotations(bucket, version, prefix="", after="", limit=MAX_ANNOTATIONS)
 
 
