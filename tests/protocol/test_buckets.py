@@ -95,9 +95,7 @@ def test_buckets_are_filtered_by_prefix(server: MemoryServer, lister: Credential
     assert (names(answer), answer["Prefix"]) == (["apple", "apricot"], "ap")
 
 
-@pytest.mark.parametrize(
-    "query", ["max-buckets=0", "max-buckets=x", "continuation-token=!"]
-)
+@pytest.mark.parametrize("query", ["max-buckets=0", "max-buckets=x", "continuation-token=!"])
 def test_bad_pages_of_buckets_are_refused(wire: WireClient, query: str) -> None:
     answer = wire.send("GET", f"/?{query}")
     assert (answer.status, answer.code) == (400, "InvalidArgument")

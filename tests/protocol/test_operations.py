@@ -122,9 +122,7 @@ def test_unbuilt_settings_of_a_bucket_answer_501(wire: WireClient, bucket: str, 
     assert (answer.status, answer.code) == (501, "NotImplemented")
 
 
-@pytest.mark.parametrize(
-    "sub", ["retention", "legal-hold", "renameObject"]
-)
+@pytest.mark.parametrize("sub", ["retention", "legal-hold", "renameObject"])
 def test_an_unbuilt_sub_resource_never_overwrites_the_object(
     wire: WireClient,
     s3: Any,

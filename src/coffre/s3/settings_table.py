@@ -247,9 +247,7 @@ BUCKET_SETTINGS: Final = (
         "BucketObjectLockConfiguration",
         get=bucket_settings.lacking("ObjectLockConfigurationNotFoundError"),
     ),
-    *_family(
-        "Analytics", Family("analytics", ANALYTICS, "ListBucketAnalyticsConfigurationResult")
-    ),
+    *_family("Analytics", Family("analytics", ANALYTICS, "ListBucketAnalyticsConfigurationResult")),
     *_family(
         "Inventory",
         Family("inventory", INVENTORY, "ListInventoryConfigurationsResult", check_inventory),
@@ -264,6 +262,7 @@ BUCKET_SETTINGS: Final = (
         ),
     ),
 )
+
 
 def _annotations() -> Iterator[Operation]:
     one = "annotation&annotationName"

@@ -49,10 +49,7 @@ KNOWN: Final[dict[tuple[On, str], frozenset[str]]] = {
     },
     **{(On.BUCKET, f"{name}&id"): _GPD for name in _CONFIGURATIONS},
     (On.BUCKET, "delete"): frozenset({"POST"}),
-    **{
-        (On.BUCKET, name): _GP
-        for name in ("isstaleallowed",)
-    },
+    **{(On.BUCKET, name): _GP for name in ("isstaleallowed",)},
     (On.BUCKET, "searchmetadata"): frozenset({"GET", "DELETE"}),
     (On.BUCKET, "query"): _G,
     # MinIO's: a stream of events for whoever listens.
