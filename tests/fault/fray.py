@@ -81,8 +81,9 @@ class Fray:
         if what == "read" and answer.status == 200:
             self._check(answer)
 
-    def check_all(self, client: Client) -> None:
+    def check_all(self) -> None:
         """Every key and version that lists is read whole, and is what its ETag was given for."""
+        client = Client(self._node)
         for one in client.listing(BUCKET):
             answer = client.get(BUCKET, one.key)
             assert (answer.status, answer.etag, len(answer.body)) == (200, one.etag, one.size)
@@ -92,8 +93,9 @@ class Fray:
             assert (answer.status, answer.etag) == (200, etag)
             self._check(answer)
 
-    def abort_all(self, client: Client) -> None:
+    def abort_all(self) -> None:
         """What can be listed of an upload can be aborted, and nothing is left then."""
+        client = Client(self._node)
         for upload in self._uploads:
             listed = client.send("GET", upload.where)
             aborted = client.send("DELETE", upload.where)
