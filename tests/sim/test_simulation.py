@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+from itertools import islice
 from pathlib import Path
+from threading import Thread
 
 from coffre.testing.simulation.running import as_they_come, run_seeds
 
@@ -49,9 +51,14 @@ def test_a_process_that_has_much_to_tell_does_not_wait_for_another() -> None:
     other."""
     silent, talking = os.pipe(), os.pipe()
     lines = as_they_come([os.fdopen(silent[0], "rb"), os.fdopen(talking[0], "rb")])
-    with os.fdopen(talking[1], "wb") as output:
-        for _ in range(2000):
-            output.write(b"x" * 99 + b"\n")
-    assert sum(1 for _, _ in zip(range(2000), lines, strict=False)) == 2000
+
+    def talk() -> None:
+        with os.fdopen(talking[1], "wb") as output:
+            output.write((b"x" * 99 + b"\n") * 2000)
+
+    talker = Thread(target=talk)
+    talker.start()
+    assert len(list(islice(lines, 2000))) == 2000
+    talker.join()
     os.close(silent[1])
     assert list(lines) == []
