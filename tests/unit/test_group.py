@@ -13,12 +13,13 @@ from msgspec.structs import replace
 from coffre.catalog import mutations as m
 from coffre.catalog.group import Limits
 from coffre.catalog.interface import CommitterBusy, CommitUnknown
-from coffre.catalog.log_state import LogSettings
+from coffre.catalog.log_state import MANY_UNSEALED, MOST_UNSEALED, LogSettings
 from coffre.catalog.mutations import Refusal, Refused
 from coffre.catalog.recovery import Way
 from coffre.catalog.schema import read_position
 from coffre.testing.committing import (
     BUCKET,
+    Node,
     RecordedZone,
     folders,
     open_mirrors,
@@ -28,6 +29,7 @@ from coffre.testing.committing import (
 from coffre.testing.disk import RecordingDisk
 from coffre.vault.records import ChunkState
 from coffre.vault.seal import seal
+from coffre.vault.superblock import LandingRef
 
 
 @pytest.fixture
@@ -352,3 +354,41 @@ async def test_a_put_refused_in_its_middle_takes_back_all_of_itself_alone(
     assert bucket is not None
     assert (bucket.objects, bucket.bytes) == (2, 8)
     assert node.recovered.db.execute("SELECT count(*) FROM manifests").get == 2
+
+
+def unsealed(node: Node) -> tuple[LandingRef, ...]:
+    """The chunks of the log that superblocks name."""
+    return node.superblocks.load(folders("/drives")).best.log.unsealed
+
+
+async def test_while_sealing_is_behind_bodies_are_slowed_and_the_rest_goes_on(
+    zone: RecordedZone,
+) -> None:
+    node = await zone.founded()
+    full = b"x" * 50_000  # a chunk's worth
+    slowed: Refusal | None = None
+    for n in range(MOST_UNSEALED + 2):
+        try:
+            await node.committer.commit(*put(b"%d" % n, full))
+        except Refusal as refusal:
+            slowed = refusal
+    assert slowed is not None
+    assert slowed.code == "SlowDown"
+    await node.committer.commit(m.DeleteVersion(BUCKET, b"0"))
+    waiting = [one for one in node.reader.chunks() if one.state is ChunkState.SEALING]
+    for chunk in waiting[:4]:
+        sealed = seal(chunk, node.drives)
+        books = m.SealChunk(sealed.id, sealed.k, sealed.m, sealed.members, sealed.length)
+        await node.committer.commit(books)
+    await node.committer.commit(*put(b"after", full))
+
+
+async def test_a_chunk_is_not_closed_for_its_age_while_many_wait(zone: RecordedZone) -> None:
+    node = await zone.founded()
+    for n in range(MANY_UNSEALED):
+        await node.committer.commit(*put(b"%d" % n, b"x" * 50_000))
+    before = len(unsealed(node))
+    for n in range(5):
+        zone.clock.advance(zone.settings.seal_after + 1)
+        await node.committer.commit(*put(b"small %d" % n, b"y"))
+    assert len(unsealed(node)) <= before + 1

@@ -29,7 +29,7 @@ from coffre.catalog.checkpoint import WAL_BYTES, Checkpointer
 from coffre.catalog.generation import changes_rights
 from coffre.catalog.interface import CommitterBusy, CommitUnknown
 from coffre.catalog.log import EncodedRecord, decode
-from coffre.catalog.log_state import ChunkGivenUp, KeptSnapshots
+from coffre.catalog.log_state import ChunkGivenUp, KeptSnapshots, SealingBehind
 from coffre.catalog.log_writer import LogWriter
 from coffre.catalog.mutations import (
     CloseChunk,
@@ -290,9 +290,10 @@ class GroupCommitter:
         self._under_way = calls
         try:
             group = await self._log_group(calls)
-        except StorageFull:
+        except StorageFull as error:
             refused = [call for call in calls if call.body] or calls
-            self._refuse(refused, "InsufficientStorage")
+            behind = isinstance(error, SealingBehind)
+            self._refuse(refused, "SlowDown" if behind else "InsufficientStorage")
             if len(refused) < len(calls):
                 await self._commit_group([call for call in calls if not call.body])
         except _NOT_LOGGED as error:

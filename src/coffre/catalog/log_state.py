@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,9 +13,22 @@ from coffre.catalog.log import Membership, Position, RecordCipher, encode_member
 from coffre.catalog.mutations import OpenLanding, ReplaceMember
 from coffre.vault.drives import DriveSet, mirror_path
 from coffre.vault.headers import ChunkHeader
-from coffre.vault.landing import AHEAD, SYNC_DEADLINE, Landing
+from coffre.vault.interface import StorageFull
+from coffre.vault.landing import AHEAD, SYNC_DEADLINE, Landing, MembersFailed, MembersFull
 from coffre.vault.records import CHUNK_BYTES, Chunk, ChunkKind, ChunkState
 from coffre.vault.superblock import LandingRef, SnapshotRef, Superblock
+
+# A superblock has room to name some 37 chunks beside 40 drives. From the first number on no chunk
+# is closed for its age alone, from the second on none is opened for bodies: the rest is kept for
+# what must go on, seals and deletes among it.
+MANY_UNSEALED = 24
+MOST_UNSEALED = 32
+
+_journal = logging.getLogger(__name__)
+
+
+class SealingBehind(StorageFull):
+    """So many chunks wait to be sealed that none can be opened for bodies now."""
 
 
 class ChunkGivenUp(Exception):
@@ -98,6 +112,17 @@ class Target:
             key_id=self.cipher.key_id,
             first_sequence=self.ref.first_sequence,
         )
+
+
+def blame(drives: DriveSet, error: MembersFailed | MembersFull) -> None:
+    """Mark the drives that failed an append, or had no room for it."""
+    if isinstance(error, MembersFull):
+        for drive in error.ids:
+            drives.fill(drive)
+        return
+    for drive, reason in error.reasons.items():
+        _journal.error("drive %s failed: %s", drive.hex(), reason)
+        drives.fail(drive, reason)
 
 
 def log_floor(superblock: Superblock) -> int:

@@ -28,11 +28,15 @@ from coffre.catalog.log import (
     encode,
 )
 from coffre.catalog.log_state import (
+    MANY_UNSEALED,
+    MOST_UNSEALED,
     ChunkGivenUp,
     Closing,
     LogSettings,
     LogStart,
+    SealingBehind,
     Target,
+    blame,
     closed_chunk,
     membership,
 )
@@ -147,7 +151,10 @@ class LogWriter:
     def plan(self, blob_bytes: int) -> None:
         """Choose the chunk for the next group. Nothing is written yet: a group that turns out to
         change nothing leaves no trace. Raises StorageFull (with no blobs, the reserve is used)."""
-        if self._late:
+        if self._late and len(self._unsealed) >= MANY_UNSEALED:
+            self.postpone()
+            self._rolled = bool(self._closing)
+        elif self._late:
             self._rolled, self._due_at = True, None
             self._close_target()
         elif self._target is not None and self._target.landing is not None:
@@ -164,6 +171,8 @@ class LogWriter:
         if self._target is None and self._spare is not None:
             self._promote_spare(self._spare)
         if self._target is None or self._target.landing is None:
+            if blob_bytes and len(self._unsealed) >= MOST_UNSEALED:
+                raise SealingBehind("too many chunks wait to be sealed")
             self._target = self._new_target(self._choose(blobs=blob_bytes > 0))
 
     def holds_all(self, seal: SealChunk) -> bool:
@@ -227,7 +236,8 @@ class LogWriter:
         self._rolled = False
         if by_client and self._due_at is None:
             self._due_at = self._clock.monotonic() + self._settings.seal_after
-            if self._spare is None and self._making_spare is None:
+            idle = self._spare is None and self._making_spare is None
+            if idle and len(self._unsealed) < MANY_UNSEALED:
                 self._making_spare = asyncio.get_running_loop().create_task(self._make_spare())
 
     def appended_alone(self, position: Position) -> None:
@@ -407,7 +417,7 @@ class LogWriter:
                 capacity=max(self._settings.capacity, needed),
             )
         except (MembersFailed, MembersFull) as error:
-            self._fail_drives(error)
+            blame(self._drives, error)
             self._discard(target)
             if target is self._target:
                 self._target = None
@@ -430,7 +440,7 @@ class LogWriter:
 
     def _give_up(self, target: Target, error: MembersFailed | MembersFull) -> None:
         """A mirror failed an append: what was committed stays, on the members that remain."""
-        self._fail_drives(error)
+        blame(self._drives, error)
         self._given_up = target.ref.chunk, error.ids
         self._leave(target, error.ids if isinstance(error, MembersFailed) else ())
 
@@ -456,15 +466,6 @@ class LogWriter:
         opened = None if target.logged else self._opening(target)
         self._closing.append(Closing(ref.chunk, target.end, opened, replaced))
 
-    def _fail_drives(self, error: MembersFailed | MembersFull) -> None:
-        if isinstance(error, MembersFull):
-            for drive in error.ids:
-                self._drives.fill(drive)
-            return
-        for drive, reason in error.reasons.items():
-            _journal.error("drive %s failed: %s", drive.hex(), reason)
-            self._drives.fail(drive, reason)
-
     def _discard(self, target: Target) -> None:
         """A chunk without groups: its files go once no superblock names it."""
         if target.landing is not None:
@@ -485,10 +486,7 @@ class LogWriter:
             self._making_spare = None
 
     async def _write_superblock(self, *, clean: bool = False) -> None:
-        """Say where the log is on every drive that can be reached.
-
-        Raises SuperblockNotWritten, SuperblockTooLarge.
-        """
+        """Say where the log is on every drive that can be reached. Raises as `amend`."""
         await self._zone.write(self.epoch, self._log_state, clean=clean)
 
     def _log_state(self) -> LogState:
