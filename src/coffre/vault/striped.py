@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -66,6 +67,9 @@ class _Rows(NamedTuple):
     length: int
 
 
+_journal = logging.getLogger(__name__)
+
+
 @dataclass(eq=False)
 class _OpenChunk:
     chunk: Chunk
@@ -95,6 +99,13 @@ class _OpenChunk:
     @property
     def full(self) -> bool:
         return self.position * self.chunk.k >= CHUNK_BYTES
+
+
+def _tell_failure(closing: asyncio.Task[None]) -> None:
+    """What is not closed is tried again at the next sweep: worth a line, and no more."""
+    error = None if closing.cancelled() else closing.exception()
+    if error is not None:
+        _journal.warning("striped chunks stay open for now: %s", error)
 
 
 class StripedWriter:
@@ -292,6 +303,7 @@ class StripedWriter:
                 unused.append(open_chunk)
         if unused and (self._closing is None or self._closing.done()):
             self._closing = asyncio.create_task(self._close_all(unused))
+            self._closing.add_done_callback(_tell_failure)
         self._timer = self._next_sweep() if self._retired else None
 
     async def _close_all(self, unused: Sequence[_OpenChunk]) -> None:
