@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from coffre.service.administration import Invalid
 from coffre.service.board import Follower, hear_changes, publish
 from coffre.testing.disk import RecordingDisk
@@ -138,3 +140,19 @@ async def test_who_writes_hears_of_changes_beside_the_follower_whoever_came_firs
     assert len(heard) == 4
     await follower.tell()
     assert ours.all()[1].state is DriveState.FAILED
+
+
+async def test_a_board_that_cannot_be_read_just_now_does_not_end_the_following(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours, _, theirs, follower = a_zone(tmp_path)
+    board = tmp_path / "drives.board"
+    board.rename(tmp_path / "aside")
+    board.mkdir()
+    follower.look()
+    assert "the board cannot be read" in caplog.text
+    board.rmdir()
+    ours.intend(ours.all()[0].id, "drain")
+    publish(board, ours)
+    follower.look()
+    assert states(theirs) == states(ours)

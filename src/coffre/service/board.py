@@ -81,6 +81,10 @@ class Follower:
             posted = self._path.read_bytes()
         except FileNotFoundError:
             return
+        except OSError as error:
+            # Out of file descriptors, say: the next look is a moment away.
+            log.warning("the board cannot be read: %s", error)
+            return
         if posted != self._seen:
             self._seen = posted
             self._apply(msgspec.json.decode(posted, type=Posted))
