@@ -106,6 +106,10 @@ async def start_child(
             gone_owner=gone_owner,
             listen_fd=listen_fd,
         )
+    except OSError as error:
+        # No memory, process or descriptor just now.
+        os.close(read_fd)
+        raise ChildDied(f"the {role} process cannot be started: {error.strerror}") from error
     finally:
         os.close(write_fd)
     child = Child(process, role, owner)
