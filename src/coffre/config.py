@@ -55,7 +55,7 @@ class Destination(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: Name
     kind: Literal["webhook", "redis"]
-    url: Annotated[str, Meta(pattern=r"^(https?|rediss?)://[^/]+(/.*)?$")]
+    url: Annotated[str, Meta(pattern=r"^(https?://[^/@]+|rediss?://[^/]+)(/.*)?$")]
     token_file: str = ""
     stream: Annotated[str, Meta(min_length=1)] = "coffre-events"
 
@@ -97,7 +97,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     notify: tuple[Destination, ...] = ()
     notify_patience: Seconds = 345600.0
     sse_c_over_http: bool = False
-    kms_url: Annotated[str, Meta(pattern=r"^(https?://[^/]+(/.*)?)?$")] = ""
+    kms_url: Annotated[str, Meta(pattern=r"^(https?://[^/@]+(/.*)?)?$")] = ""
     kms_token_file: str = ""
     kms_mount: Annotated[str, Meta(min_length=1)] = "transit"
 

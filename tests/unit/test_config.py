@@ -97,6 +97,23 @@ def test_a_wrong_file_is_named_with_its_key(tmp_path: Path, text: str, said: str
     assert said in words
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'kms_url = "https://me:s3cr3t@vault.example"',
+        '[[notify]]\nname = "ci"\nkind = "webhook"\nurl = "https://me:s3cr3t@ci.example/"',
+    ],
+)
+def test_a_password_in_a_url_of_http_is_refused_without_being_told(
+    tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "with-password.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match="url: ") as refused:
+        load({}, {}, str(file))
+    assert "s3cr3t" not in str(refused.value)
+
+
 def test_a_file_that_is_not_there_says_so() -> None:
     assert refusal({}, {}, "/nowhere/coffre.toml").startswith("/nowhere/coffre.toml: cannot be")
 

@@ -104,9 +104,9 @@ async def made(settings: Settings | None = None) -> tuple[MemoryEngine, KeyServi
     return engine, service, store
 
 
-def configured(url: str, folder: Path) -> Settings:
+def configured(url: str, folder: Path, tokens: str = f"{TOKEN}\n") -> Settings:
     token = folder / "token"
-    token.write_text(f"{TOKEN}\n")
+    token.write_text(tokens)
     return Settings(kms_url=url, kms_token_file=str(token), kms_mount="kms")
 
 
@@ -131,6 +131,15 @@ async def test_built_in_keys_seal_and_open() -> None:
     _, service, store = await made()
     await opens(service, store)
     assert [key.backend for key in service.list(store)] == [BUILT_IN]
+
+
+async def test_a_token_that_no_header_may_hold_is_not_repeated(
+    transit: tuple[Transit, str], tmp_path: Path
+) -> None:
+    _, service, store = await made(configured(transit[1], tmp_path, f"{TOKEN}\n{TOKEN}\n"))
+    with pytest.raises(KeyServiceAway, match="does not hold one token") as away:
+        await service.create(store, "alias/a")
+    assert TOKEN not in str(away.value)
 
 
 async def test_keys_in_transit_seal_and_open(transit: tuple[Transit, str], tmp_path: Path) -> None:

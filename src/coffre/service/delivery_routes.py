@@ -67,7 +67,11 @@ def _post(one: Destination, body: bytes) -> None:
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     headers = {"Content-Type": "application/json", "User-Agent": "Coffre"}
     if one.token_file:
-        headers["Authorization"] = f"Bearer {Path(one.token_file).read_text().strip()}"
+        token = Path(one.token_file).read_bytes().strip()
+        if not token.isascii() or len(token.split()) != 1:
+            # What a header refuses it repeats in its error, which the log tells.
+            raise Undelivered(f"{one.token_file} does not hold one token")
+        headers["Authorization"] = f"Bearer {token.decode()}"
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection = kind(parts.netloc, timeout=_PATIENCE_S)
     try:

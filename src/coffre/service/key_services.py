@@ -84,7 +84,10 @@ class TransitKeys:
             raise KeyServiceAway(f"{self._host}: {type(error).__name__}: {error}") from error
 
     def _post(self, path: str, given: Mapping[str, str]) -> dict[str, Any]:
-        token = Path(self._token_file).read_text().strip()
+        token = Path(self._token_file).read_bytes().strip()
+        if not token.isascii() or len(token.split()) != 1:
+            # What a header refuses it repeats in its error, which the log tells.
+            raise KeyServiceAway(f"{self._token_file} does not hold one token")
         kind = HTTPSConnection if self._secure else HTTPConnection
         connection = kind(self._host, timeout=_PATIENCE_S)
         try:
@@ -92,7 +95,7 @@ class TransitKeys:
                 "POST",
                 f"{self._path}/{path}",
                 json.dumps(given),
-                {"X-Vault-Token": token, "Content-Type": "application/json"},
+                {"X-Vault-Token": token.decode(), "Content-Type": "application/json"},
             )
             answer = connection.getresponse()
             body = answer.read(_ANSWER_LIMIT)
