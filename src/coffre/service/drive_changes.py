@@ -241,7 +241,9 @@ class DriveChanges:
                 "NoSuchFolder", f"{path} is no folder that can be read ({error.strerror})", "path"
             ) from error
         if names:
-            raise Invalid("FolderNotEmpty", f"{path} is not empty ({min(names)})", "path")
+            raise Invalid(
+                "FolderNotEmpty", f"{path} is not empty ({min(names)}): name one that is", "path"
+            )
         try:
             try_out(self._world.disk, path, self._world.entropy.bytes(16))
         except OSError as error:
@@ -260,7 +262,8 @@ class DriveChanges:
         self._drives.add(drive)
         try:
             await self._amend(change, before=before, places=places)
-        except Invalid:
+        except Exception:
+            # Whatever it was: nothing may be laid on a drive that superblocks do not know.
             self._drives.forget(drive.id)
             raise
         if drive.state is DriveState.CHECKING:
@@ -271,7 +274,14 @@ class DriveChanges:
     ) -> None:
         """Change superblocks, with the places of drives before them."""
         if places is not None and places != before:
-            write_places(self._folder, places, self._world.disk)
+            try:
+                write_places(self._folder, places, self._world.disk)
+            except OSError as error:
+                raise Invalid(
+                    "NotWritten",
+                    f"{self._folder.places} cannot be written ({error.strerror}): see what is free "
+                    "beside the catalog, then ask again",
+                ) from error
         try:
             await self._committer.amend(change)
         except (SuperblockNotWritten, SuperblockTooLarge) as error:
