@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from coffre.cli import client
+from coffre.cli.client import SocketDoor
 from coffre.cli.drives import progress_line, show_size
+from coffre.cli.main import main
 
 
 def row(left: int, rate: int | None, chunks: int = 3) -> dict[str, Any]:
@@ -39,3 +45,24 @@ def test_without_a_rate_nothing_is_foretold() -> None:
 
 def test_hours_are_hours() -> None:
     assert progress_line([row(72 << 30, 1 << 20)], 72 << 30).endswith("20.5 h left")
+
+
+class Door:
+    """A node that was told meanwhile to stop emptying."""
+
+    def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
+        return [{"id": "d", "intent": "", **row(10, None)}]
+
+
+def test_to_wait_for_what_was_stopped_meanwhile_is_no_success(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @contextmanager
+    def opened(_: object) -> Iterator[SocketDoor]:
+        with socket.socket() as connection:
+            yield SocketDoor(connection)
+
+    monkeypatch.setattr(client, "opened", opened)
+    monkeypatch.setattr(SocketDoor, "call", Door.call)
+    assert main(["drive", "drain", "d", "--wait"]) == 1
+    assert "stopped" in capsys.readouterr().err

@@ -142,10 +142,17 @@ def _drain(
         if wait is None:
             wait = sys.stderr.isatty() and isinstance(door, SocketDoor)
         if wait and not isinstance(door, SocketDoor):
-            raise Complaint("data moves while the node serves: start it, then ask again")
+            raise Complaint(
+                "it is to be emptied from now on; data moves while the node serves: `coffre serve`"
+            )
         if wait:
             drives = _until_empty(door, {row["id"] for row in drives})
     empty = not any(row["left_chunks"] for row in drives)
+    if wait and not empty:
+        raise Complaint(
+            "emptying was stopped before nothing was left (`--cancel`): ask for it again, or look "
+            "at `coffre drive list`"
+        )
     said = "Nothing needs it any more: `coffre drive remove`." if empty else "It goes on by itself."
     _done(invocation, drives, said)
 
