@@ -83,6 +83,10 @@ class Administration:
             if error.__traceback__ is not None and error.__traceback__.tb_next is None:
                 raise Invalid("InvalidArgument", f"{operation}: {error}", "arguments") from error
             raise
+        except NoStewards:
+            raise Invalid(
+                "NoStewards", "no steward runs: `coffre serve` starts the node and its stewards"
+            ) from None
         except Refusal as refusal:
             raise Invalid(refusal.code, refusal.message or refusal.code) from refusal
 
@@ -247,12 +251,7 @@ class Administration:
 
     def _asking_stewards(self, operation: str) -> Callable[..., Awaitable[Answer]]:
         async def ask(**arguments: Any) -> Answer:
-            try:
-                answer: Answer = await self._node.ask_stewards(operation, arguments)
-            except NoStewards:
-                raise Invalid(
-                    "NoStewards", "no steward runs: `coffre serve` starts the node and its stewards"
-                ) from None
+            answer: Answer = await self._node.ask_stewards(operation, arguments)
             return answer
 
         return ask

@@ -45,7 +45,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
             raise NoStewards from error
 
     async def seal() -> int:
-        return int((await ask(folder.steward_socket.name, "seal.now", {}))["sealed"])
+        return int((await ask_stewards("seal.now", {}))["sealed"])
 
     async def snapshot() -> SnapshotRef:
         return msgspec.convert(await ask_stewards("snapshot.now", {}), SnapshotRef)
