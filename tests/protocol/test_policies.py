@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -179,6 +181,35 @@ def test_deletes_of_many_are_decided_key_by_key(
     )
     assert [one["Key"] for one in told["Deleted"]] == ["tmp/a"]
     assert [(one["Key"], one["Code"]) for one in told["Errors"]] == [("keep/a", "AccessDenied")]
+
+
+def test_what_names_a_version_in_a_body_or_header_is_decided_on_that_version(
+    s3: Any, other: Any, wire: WireClient, stranger: Credentials, bucket: str
+) -> None:
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    shut, free = (s3.put_object(Bucket=bucket, Key="k")["VersionId"] for _ in range(2))
+    mine = {
+        "Principal": [stranger.access_key],
+        "Action": ["s3:GetObjectVersion", "s3:DeleteObjectVersion"],
+        "Condition": {"StringEquals": {"s3:VersionId": free}},
+    }
+    put = {"Principal": [stranger.access_key], "Action": "s3:PutObject"}
+    s3.put_bucket_policy(Bucket=bucket, Policy=document(bucket, mine, put))
+    client = WireClient(wire.port, stranger)
+    for version, told in ((shut, "AccessDenied"), (free, "")):
+        source = {"x-amz-copy-source": f"/{bucket}/k?versionId={version}"}
+        # What the query says of a version is about nothing here.
+        answer = client.send("PUT", f"/{bucket}/copy?versionId={free}", b"", source)
+        assert answer.code == told
+        objects = f"<Object><Key>k</Key><VersionId>{version}</VersionId></Object>"
+        body = f"<Delete>{objects}</Delete>".encode()
+        digest = b64encode(hashlib.md5(body).digest()).decode()
+        target = f"/{bucket}?delete&versionId={free}"
+        answer = client.send("POST", target, body, {"Content-MD5": digest})
+        assert answer.status == 200
+        assert (b"AccessDenied" in answer.body) == bool(told)
+    left = s3.list_object_versions(Bucket=bucket, Prefix="k")["Versions"]
+    assert [one["VersionId"] for one in left] == [shut]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from coffre.catalog.records import Bucket, Store, Version
 from coffre.s3.body import RequestBody
 from coffre.s3.control import Seen, bucket_tags, look, resource, tags_of
 from coffre.s3.facts import RequestFacts
+from coffre.s3.parameters import show_version_id
 from coffre.s3.services import Services
 from coffre.s3.settings import Limits
 from coffre.system.entropy import new_id
@@ -146,6 +147,9 @@ class Context:
         conditions that the request's body says."""
         about = (self.principal, permission, bucket, key, version_id)
         asked = resource(self.reader, *about, self._seen)
+        if version_id is not None:
+            # Whatever the query says: it may be about another version, or about none.
+            said = {**(said or {}), "s3:versionid": show_version_id(version_id)}
         facts = self._facts.about(
             lambda: tags_of(self.reader, bucket, key, version_id, self._seen),
             lambda: bucket_tags(self.reader, bucket),

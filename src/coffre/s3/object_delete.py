@@ -70,8 +70,8 @@ def _mutation(context: Context, entry: DeleteEntry) -> DeleteVersion:
     """What deletes an entry. Raises S3Error for one that is not permitted or cannot be."""
     check_key(entry.key)
     permission = "s3:DeleteObject" if entry.version_id is None else "s3:DeleteObjectVersion"
-    context.authorize(permission, context.bucket, entry.key)
     version_id = None if entry.version_id is None else stored_version_id(entry.version_id)
+    context.authorize(permission, context.bucket, entry.key, version_id)
     modified_ms = entry.last_modified_ms
     return DeleteVersion(
         context.bucket.id,
