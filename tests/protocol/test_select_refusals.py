@@ -34,6 +34,7 @@ def data(s3: Any, bucket: str) -> Selecting:
 
 
 BAD_SQL = [
+    ("SELECT 1e99999999999999999999 FROM S3Object", "IntegerOverflow"),
     ("", "ParseExpectedKeyword"),
     ("DELETE FROM S3Object", "ParseExpectedKeyword"),
     ("SELECT FROM S3Object", "ParseEmptySelect"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from coffre.wire.errors import S3Error
@@ -72,7 +72,10 @@ def outermost(tokens: list[Token], word: str) -> int:
 
 def decimal(token: Token) -> Decimal:
     """A number of at most 38 digits. Raises IntegerOverflow."""
-    found = Decimal(token.text)
+    try:
+        found = Decimal(token.text)
+    except InvalidOperation:  # an exponent that no number has
+        raise S3Error("IntegerOverflow") from None
     if found.adjusted() > 37 or len(found.as_tuple().digits) > 38:
         raise S3Error("IntegerOverflow")
     return found
