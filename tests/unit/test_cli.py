@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import socket
@@ -416,3 +417,12 @@ def test_the_page_documents_every_command_with_its_options_and_no_other() -> Non
         } - {"--data", "--config", "--json"}
         documented = set(re.findall(r"`(--[a-z-]+)", sections[words])) - {"--json"}
         assert documented == own, words
+
+
+def test_what_a_command_makes_is_its_owners_alone(node: Node) -> None:
+    before = os.umask(0o022)
+    try:
+        assert main(["completion", "bash"]) == 0
+        assert os.umask(0o022) == 0o077
+    finally:
+        os.umask(before)

@@ -76,6 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit code; never raises and never shows a traceback."""
     # But for a crash in foreign code, which ends the process: where each thread was.
     faulthandler.enable(sys.__stderr__ or 2)
+    # SQLite makes files as the umask says, and the catalog's copies hold names in clear.
+    os.umask(0o077)
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         result = root.main(arguments, prog_name="coffre", standalone_mode=False)

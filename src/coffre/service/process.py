@@ -68,6 +68,7 @@ def main() -> None:
     faulthandler.enable()  # A crash in foreign code says where each thread was.
     boot = msgspec.json.decode(sys.stdin.buffer.read(), type=Boot)
     no_core_dumps()
+    os.umask(0o077)  # What SQLite makes is the owner's alone, in whatever folder it lies.
     die_with_parent(boot.parent)
     if boot.role == "follower":
         os.nice(_LOWEST)  # Before the imports that its role needs: they are work too.
