@@ -170,6 +170,31 @@ async def test_rows_stay_while_the_log_behind_them_cannot_be_read(zone: Recorded
     follower.close()
 
 
+async def test_rows_that_could_not_be_rolled_forward_are_not_compared(
+    zone: RecordedZone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are behind the catalog, so of course they differ from it."""
+    node = await zone.founded()
+    follower = follower_of(zone, node)
+    await node.committer.commit(*put(b"a", b"x"))
+    await caught_up(follower)
+    await node.committer.commit(*put(b"b", b"x"))
+    zone.clock.advance(301)
+
+    async def gone(*arguments: object) -> None:
+        raise DataLost("its mirrors went between the look and the read")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("coffre.catalog.following.replay_found", gone)
+        for _ in range(20):
+            assert not (await follower.step()).compared
+        assert follower.difference is None
+        with pytest.raises(DataLost):
+            await follower.compare_all()
+    assert await follower.compare_all() is None
+    follower.close()
+
+
 async def test_a_row_that_differs_is_found_and_named(zone: RecordedZone) -> None:
     node = await zone.founded()
     for n in range(30):

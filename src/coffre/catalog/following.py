@@ -118,8 +118,10 @@ class Follower:
             pass
         self._live.execute("BEGIN")
         try:
-            await self._roll(await self._missing(_of(self._live)))
-            assert self._db is not None, "who has caught up has rows"
+            end = _of(self._live)
+            await self._roll(await self._missing(end))
+            if self._db is None or self.position != end:
+                raise DataLost("the log could not be replayed up to the catalog's last record")
             pieces = Comparison()
             self.difference = None
             while not pieces.over and self.difference is None:
@@ -132,11 +134,13 @@ class Follower:
     async def _compare_piece(self) -> bool:
         self._live.execute("BEGIN")
         try:
-            missing = await self._missing(_of(self._live))
+            end = _of(self._live)
+            missing = await self._missing(end)
             if len(missing) > _NEAR:
                 return False
             await self._roll(missing)
-            if self._db is None:
+            # Rows that could not be brought there differ for that alone.
+            if self._db is None or self.position != end:
                 return False
             _, difference = self._comparison.next(self._live, self._db)
         finally:
