@@ -264,6 +264,27 @@ async def test_a_landing_chunk_waits_until_its_log_is_covered(tmp_path: Path) ->
         await scene.check()
 
 
+async def test_a_dead_chunk_that_cannot_be_read_does_not_keep_others_from_going(
+    tmp_path: Path,
+) -> None:
+    async with scene_in(tmp_path) as scene:
+        for turn in "ab":
+            for key in keys(4, turn):
+                await scene.put(key, 7_000)
+            await scene.close_chunks()
+        dead = [one for one in scene.chunks(ChunkState.SEALED) if one.appended]
+        await scene.delete(*scene.bodies)
+        await scene.close_chunks()
+        scene.cover_log()
+        unreadable, *others = dead
+        for path in scene.files(unreadable):
+            scene.zone.disk.unlink(path)
+        await scene.collect()
+        assert others
+        assert [scene.node.reader.chunk(one.id) for one in others] == [None] * len(others)
+        assert scene.node.reader.chunk(unreadable.id) is not None
+
+
 async def test_what_was_moved_is_found_by_the_next_collection(tmp_path: Path) -> None:
     """A blob's second home knows it by the record of its move."""
     async with scene_in(tmp_path) as scene:

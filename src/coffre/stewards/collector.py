@@ -181,7 +181,12 @@ class Collector(Steward):
                 if not _is_covered(chunk, self._floor):
                     continue
                 # Counters say that it is dead; so must the rows that its own log names.
-                found = await self._landed(chunk)
+                try:
+                    found = await self._landed(chunk)
+                except DataLost as error:
+                    log.warning("chunk %s stays: %s", chunk.id.hex(), error)
+                    self._put_off[chunk.id] = self._clock.monotonic() + _RETRY_S
+                    continue
                 last = found.last_sequence
                 if any(self._is_in(name, chunk.id) for name in found.names):
                     log.error("chunk %s counts as dead, but is not", chunk.id.hex())
