@@ -15,7 +15,7 @@ from coffre.catalog.records import Piece
 from coffre.s3.ecs_pieces import cut, run_to_join
 from coffre.testing.server import MemoryServer
 from tests.protocol.ecs_client import ENABLED, new_bucket, texts
-from tests.protocol.wire_client import WireClient
+from tests.protocol.wire_client import WireClient, read_answer, render
 
 _numbers = itertools.count()
 
@@ -134,6 +134,23 @@ def test_an_object_under_a_customers_key_is_written_into(ecs: WireClient) -> Non
     assert ecs.send("PUT", target, b"S", {**headers, "Range": "bytes=0-0"}).status == 204
     assert ecs.send("GET", target, headers=headers).body == b"Secret words"
     assert ecs.send("GET", target).code == "InvalidRequest"
+
+
+def test_a_write_into_an_object_that_is_encrypted_otherwise_by_then_is_refused(
+    ecs: WireClient,
+) -> None:
+    target, kms = f"/{new_bucket(ecs)}/k", {"x-amz-server-side-encryption": "aws:kms"}
+    assert ecs.send("PUT", target, b"before", kms).status == 200
+    asked = {"Content-Length": "4", "Range": "bytes=-1-"}
+    with ecs.connect() as slow:
+        slow.sendall(render("PUT", target, ecs.signed("PUT", target, b"tail", asked)) + b"ta")
+        # An answer to a later request: what was sent before it is being worked on.
+        assert ecs.send("GET", target).body == b"before"
+        assert ecs.send("PUT", target, b"after", kms).status == 200
+        slow.sendall(b"il")
+        answer = read_answer(slow, "PUT")
+    assert answer.code == "OperationAborted"
+    assert ecs.send("GET", target).body == b"after"
 
 
 @pytest.fixture(scope="module")

@@ -84,7 +84,10 @@ async def _compose(
         except Refusal as refusal:
             if refusal.code != "OperationAborted":
                 raise
-        version = versions.find(context, context.bucket, context.key, None)
+        before, version = version, versions.find(context, context.bucket, context.key, None)
+        if version.encryption != before.encryption:
+            # What was taken in opens with the key that the object had.
+            break
     raise S3Error("OperationAborted")
 
 
