@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Struct
@@ -38,7 +38,9 @@ _TESTS: Final[dict[str, Callable[[bytes, bytes], bool]]] = {
     ">=": operator.ge,
     "<=": operator.le,
 }
-_Marker = tuple[bytes, bytes, int, int]
+# As the catalog counts: a marker is a client's to write.
+_Count = Annotated[int, msgspec.Meta(ge=-1, le=(1 << 63) - 1)]
+_Marker = tuple[bytes, bytes, _Count, _Count]
 _markers: Final[msgspec.msgpack.Decoder[_Marker]] = msgspec.msgpack.Decoder(_Marker)
 _pack: Final = msgspec.msgpack.Encoder().encode
 _Wanted = Callable[[Mapping[int, bytes]], bool]
