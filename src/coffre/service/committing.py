@@ -15,7 +15,7 @@ from coffre.catalog.link import serve_link
 from coffre.config import Settings
 from coffre.service.administration import Administration
 from coffre.service.child import Boot
-from coffre.service.data_ballast import keep_trim, trim
+from coffre.service.data_ballast import keep_trim, make_way
 from coffre.service.door import ask, open_door
 from coffre.service.engine import open_engine
 from coffre.service.layout import DataFolder, FolderLock
@@ -34,7 +34,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     lock = FolderLock(folder, "committer", patience_s=LOCK_PATIENCE_S)
     os.chdir(folder.root)
     world = real_world()
-    trim(world.disk, str(folder.root))
+    make_way(world.disk, str(folder.root))
     engine = await open_engine(settings, world, accept_less=boot.accept_less)
     node = engine.node
 

@@ -17,15 +17,24 @@ LEAST_FREE_BYTES = 8 << 20
 _LOOK_EVERY_S = 1.0
 
 
-def trim(disk: Disk, folder: str) -> None:
-    """Give up a data folder's ballast where little is free, take it on where there is room."""
+def make_way(disk: Disk, folder: str) -> None:
+    """Before a start: give up a data folder's ballast where little is free. Where there is room
+    nothing is touched, for the start may yet be refused."""
     try:
-        if disk.free_bytes(folder) >= LEAST_FREE_BYTES:
-            take_on(disk, folder, BALLAST_BYTES, CATALOG_RESERVE_BYTES)
-        elif throw_off_from(disk, folder):
+        if disk.free_bytes(folder) < LEAST_FREE_BYTES and throw_off_from(disk, folder):
             log.error("the catalog's file system is full: the ballast is given up")
     except OSError as error:
         log.warning("the ballast beside the catalog is left as it is: %s", error)
+
+
+def trim(disk: Disk, folder: str) -> None:
+    """Give up a data folder's ballast where little is free, take it on where there is room."""
+    make_way(disk, folder)
+    try:
+        if disk.free_bytes(folder) >= LEAST_FREE_BYTES:
+            take_on(disk, folder, BALLAST_BYTES, CATALOG_RESERVE_BYTES)
+    except OSError as error:
+        log.warning("there is no ballast beside the catalog: %s", error)
 
 
 async def keep_trim(disk: Disk, folder: str) -> None:

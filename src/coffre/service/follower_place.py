@@ -28,14 +28,16 @@ def differs_mark(folder: str) -> Path:
 
 def choose_folder(path: str, drives: DriveSet, data: str) -> str:
     """The folder for the follower's file: `path` if it is set, else where it is already, else on
-    the emptiest drive that is on another disk than `data`, if any is. Other drives' are removed.
+    the emptiest drive that is on another disk than `data`, if any is. Not on one that is to be
+    emptied. Other drives' are removed.
 
     Raises OSError without any drive.
     """
     if path:
         os.makedirs(path, mode=0o700, exist_ok=True)
         return path
-    there = [one for one in _folders("", drives) if os.path.exists(f"{one}/{FILE}")]
+    staying = [f"{drive.path}/{_FOLDER}" for drive in drives.present() if not drive.intent]
+    there = [one for one in staying if os.path.exists(f"{one}/{FILE}")]
     there.sort(key=lambda one: _written(f"{one}/{FILE}"))
     folder = there[-1] if there else f"{_best_drive(drives, data)}/{_FOLDER}"
     for other in _folders("", drives):
@@ -43,6 +45,19 @@ def choose_folder(path: str, drives: DriveSet, data: str) -> str:
             shutil.rmtree(other, ignore_errors=True)
     os.makedirs(folder, mode=0o700, exist_ok=True)
     return folder
+
+
+def may_stay(folder: str, drives: DriveSet) -> bool:
+    """Is a chosen folder on none of the drives, or on one that is not to leave the zone?"""
+    leaving = [drive.path for drive in drives.all() if drive.intent]
+    known = {f"{drive.path}/{_FOLDER}" for drive in drives.all()}
+    on_a_drive = os.path.basename(folder) == _FOLDER
+    return not on_a_drive or (folder in known and os.path.dirname(folder) not in leaving)
+
+
+def clear_drive(path: str) -> None:
+    """A drive leaves the zone: names in clear do not leave with it."""
+    shutil.rmtree(f"{path}/{_FOLDER}", ignore_errors=True)
 
 
 def _best_drive(drives: DriveSet, data: str) -> str:
