@@ -266,6 +266,17 @@ def test_an_iam_user_has_what_its_policies_allow_within_its_boundary() -> None:
     assert explain(user, "s3:GetObject", resource, {}, session).source.startswith("the session")
 
 
+def test_what_bounds_an_identity_does_so_whatever_its_policies_are_called() -> None:
+    user = Principal("a" * 64, kind="iam", store="shop", path="user/ann")
+    resource = Resource("b", "0" * 64, b"k")
+    reads = {"one": own(statement())}
+    # The same policy may allow and bound.
+    assert decide(user, "s3:GetObject", resource, {}, Identity(reads, reads, reads)).allowed
+    denies = {"one": own(statement(Effect="Deny"))}
+    for identity in (Identity(reads, denies, reads), Identity(reads, reads, denies)):
+        assert decide(user, "s3:GetObject", resource, {}, identity) is Decision.DENY
+
+
 def test_an_identitys_policy_may_speak_of_other_services_and_names_no_principal() -> None:
     assert own(statement(Action=["iam:GetUser", "s3:GetObject"]))
     with pytest.raises(BadPolicy, match="principal"):

@@ -144,18 +144,21 @@ def explain(
 
 def _by_policies(asked: Asked, resource: Resource, identity: Identity) -> Explanation | None:
     """What the policies say; None when they neither deny nor allow."""
-    own = {_BUCKET_POLICY: resource.policy} if resource.policy is not None else {}
-    bounds = {**(identity.boundary or {}), **(identity.session or {})}
+    # In order, not by name: what bounds an identity may be called like what allows it, or be it.
+    giving = list(identity.policies.items())
+    if resource.policy is not None:
+        giving.insert(0, (_BUCKET_POLICY, resource.policy))
+    bounds = [*(identity.boundary or {}).items(), *(identity.session or {}).items()]
     allowed: Explanation | None = None
-    for name, policy in (*own.items(), *identity.policies.items(), *bounds.items()):
+    for at, (name, policy) in enumerate((*giving, *bounds)):
         statement = _first(policy, asked)
         if statement is None:
             continue
         if not statement.allows:
             return Explanation(Decision.DENY, name, statement)
         signed = asked.principal.user_id is not None
-        shut = name == _BUCKET_POLICY and resource.restricted and not signed
-        if allowed is None and name not in bounds and not shut:
+        shut = policy is resource.policy and resource.restricted and not signed
+        if allowed is None and at < len(giving) and not shut:
             allowed = Explanation(Decision.ALLOW, name, statement)
     for bound, refusal in ((identity.boundary, _BOUNDARY), (identity.session, _SESSION)):
         if bound is not None and not any(_first(one, asked) for one in bound.values()):
