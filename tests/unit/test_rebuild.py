@@ -158,6 +158,16 @@ async def test_a_row_that_was_never_whole_stays_a_hole(scene: Scene) -> None:
     assert not look.bad
 
 
+async def test_nothing_is_made_of_a_striped_chunk_while_too_many_drives_are_away(
+    scene: Scene,
+) -> None:
+    """They may come back: a segment of holes must not take the place of what they hold."""
+    for index in range(LOST, LOST + 5):
+        scene.zone.drives.fail(scene.chunk.members[index], "away")
+    with pytest.raises(DataLost):
+        scene.rebuild()
+
+
 async def test_a_drive_that_is_emptied_is_read_itself(scene: Scene) -> None:
     drive = scene.drive(LOST)
     scene.zone.drives.intend(drive.id, "drain")

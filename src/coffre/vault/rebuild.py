@@ -313,7 +313,7 @@ class SegmentRebuild:
                 yield block * BLOCK_BYTES, own[block]
             elif len(have) >= k:
                 yield block * BLOCK_BYTES, decode(k, m, have, [self._index])[0]
-            elif self._chunk.kind is ChunkKind.LANDING:
+            elif self._chunk.kind is ChunkKind.LANDING or not self._can_tell():
                 raise DataLost(
                     f"chunk {self._chunk.id.hex()}: block {block} is whole in {len(have)} segments,"
                     f" {k} are needed"
@@ -322,6 +322,13 @@ class SegmentRebuild:
             if len(have) + (block in own) >= k:
                 for at in good.keys() - have.keys():
                     self.bad.setdefault(at, "blocks are bad")
+
+    def _can_tell(self) -> bool:
+        """Can enough segments be read to say of a block that it is whole nowhere? Drives that are
+        away may hold it: what stands in for theirs must not be a hole."""
+        if self._own is not None and self._own.readable:
+            return True
+        return sum(one.readable for one in self._others) >= self._chunk.k
 
     def _note_sources(self) -> None:
         for source in self._others:
