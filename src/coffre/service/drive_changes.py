@@ -22,6 +22,7 @@ from coffre.config import DriveFolder, Settings
 from coffre.service.administration import Invalid
 from coffre.service.drive_view import DriveView
 from coffre.service.drives import Places, named_folders, read_places, write_places
+from coffre.service.follower_place import clear_drive
 from coffre.service.layout import DataFolder
 from coffre.service.monitor import PROBE, try_out
 from coffre.service.zone import World
@@ -224,6 +225,7 @@ class DriveChanges:
                     self._world.disk.unlink(superblock_path(one.path))
                     self._world.disk.unlink(f"{one.path}/{PROBE}")
                     self._world.disk.unlink(f"{one.path}/{BALLAST}")
+                clear_drive(one.path)
 
     # Folders and superblocks
 

@@ -48,11 +48,8 @@ def choose_folder(path: str, drives: DriveSet, data: str) -> str:
 
 
 def may_stay(folder: str, drives: DriveSet) -> bool:
-    """Is a chosen folder on none of the drives, or on one that is not to leave the zone?"""
-    leaving = [drive.path for drive in drives.all() if drive.intent]
-    known = {f"{drive.path}/{_FOLDER}" for drive in drives.all()}
-    on_a_drive = os.path.basename(folder) == _FOLDER
-    return not on_a_drive or (folder in known and os.path.dirname(folder) not in leaving)
+    """Is a chosen folder still on a drive that is not to leave the zone?"""
+    return any(folder == f"{drive.path}/{_FOLDER}" and not drive.intent for drive in drives.all())
 
 
 def clear_drive(path: str) -> None:

@@ -25,9 +25,9 @@ from coffre.service.administration import Invalid
 from coffre.service.board import following
 from coffre.service.child import Boot
 from coffre.service.door import open_door
-from coffre.service.follower_place import FILE, choose_folder, differs_mark
+from coffre.service.follower_place import FILE, choose_folder, differs_mark, may_stay
 from coffre.service.layout import DataFolder, FolderLock
-from coffre.service.zone import ZoneFacts, drive_set, open_root_keys, real_world
+from coffre.service.zone import World, ZoneFacts, drive_set, open_root_keys, real_world
 from coffre.vault.drives import DriveSet
 from coffre.vault.interface import DataLost, StorageFull
 from coffre.vault.superblock import SnapshotRef, SuperblockStore, TooFewSuperblocks
@@ -50,6 +50,19 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     os.chdir(folder.root)
     world = real_world()
     drives = drive_set(facts, world)
+    async with following(drives, folder):
+        await _follow(settings, folder, world, drives, ready, stop)
+    lock.release()
+
+
+async def _follow(
+    settings: Settings,
+    folder: DataFolder,
+    world: World,
+    drives: DriveSet,
+    ready: Callable[[dict[str, object]], None],
+    stop: asyncio.Event,
+) -> None:
     root_keys = open_root_keys(folder)
     superblocks = SuperblockStore(world.disk, root_keys, world.entropy)
     place = choose_folder(settings.follower_path, drives, str(folder.root))
@@ -72,14 +85,17 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
         free = world.disk.free_bytes(place)
         return bool(settings.follower_path) or free > drives.reserve_bytes
 
-    office = _Office(follower, path, mark, has_room)
+    def stays() -> bool:
+        return bool(settings.follower_path) or may_stay(place, drives)
+
+    office = _Office(follower, path, mark, has_room, stays)
     door = await open_door(folder.follower_socket.name, office.call)
     ready({})
-    async with following(drives, folder):
-        await office.follow(stop)
+    await office.follow(stop)
+    if not stop.is_set():
+        log.info("%s is to leave the zone: the next follower chooses another drive", place)
     door.close()
     follower.close()
-    lock.release()
 
 
 def _snapshots(superblocks: SuperblockStore, drives: DriveSet) -> tuple[SnapshotRef, ...]:
@@ -93,19 +109,26 @@ class _Office:
     """A follower at work, and what it answers."""
 
     def __init__(
-        self, follower: Follower, path: str, mark: Path, has_room: Callable[[], bool]
+        self,
+        follower: Follower,
+        path: str,
+        mark: Path,
+        has_room: Callable[[], bool],
+        stays: Callable[[], bool],
     ) -> None:
         self._follower = follower
         self._path = path
         self._mark = mark
         self._has_room = has_room
+        self._stays = stays
         self._turn = asyncio.Lock()
         self._behind: int | None = None
         self._error = ""
 
     async def follow(self, stop: asyncio.Event) -> None:
-        """Step after step until `stop`; a pause when there is nothing to do."""
-        while not stop.is_set():
+        """Step after step until `stop`, or until its drive is to leave the zone: the next follower
+        chooses another. A pause when there is nothing to do."""
+        while not stop.is_set() and self._stays():
             pause = await self._step()
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
