@@ -37,7 +37,11 @@ is refused, never guessed at.
 | `drives.board` | how each drive is, for the processes of a running node and for this run |
 | `generation` | shared memory of a running node: rises when a right may have changed |
 | `readers` | shared memory of a running node: when each process's oldest open request began |
-| `node.lock`, `committer.lock` | held while a node runs |
+| `local.db` (`-wal`, `-shm`) | pauses and progress of stewards, findings; may be lost |
+| `notices.sock` | where workers tell stewards of what they could not read (mode 0600) |
+| `key-backup.json` | when the root keys were last backed up, and which |
+| `making` | stands while a region is being made |
+| `{node,committer,steward,follower}.lock` | held while a node runs |
 
 `XX` is the last two hex digits of the chunk's id. Ids have 16 bytes, big-endian: the number of
 the zone that made them (2), ms since 1970 (6), then 8 random ones.
