@@ -153,6 +153,30 @@ def test_a_write_into_an_object_that_is_encrypted_otherwise_by_then_is_refused(
     assert ecs.send("GET", target).body == b"after"
 
 
+def test_a_write_into_an_object_whose_encryption_is_updated_meanwhile_is_refused(
+    ecs: WireClient,
+) -> None:
+    bucket = new_bucket(ecs)
+    named = "x-amz-server-side-encryption-aws-kms-key-id"
+    kms = {"x-amz-server-side-encryption": "aws:kms"}
+    arn = ecs.send("PUT", f"/{bucket}/other", b"x", kms).headers[named]
+    target = f"/{bucket}/k"
+    ecs.send("PUT", target, b"before")
+    asked = {"Content-Length": "4", "Range": "bytes=-1-"}
+    with ecs.connect() as slow:
+        slow.sendall(render("PUT", target, ecs.signed("PUT", target, b"tail", asked)) + b"ta")
+        assert ecs.send("GET", target).body == b"before"
+        wanted = f"<SSE-KMS><KMSKeyArn>{arn}</KMSKeyArn></SSE-KMS>"
+        body = f"<ObjectEncryption>{wanted}</ObjectEncryption>".encode()
+        digest = base64.b64encode(hashlib.md5(body).digest()).decode()
+        done = ecs.send("PUT", f"{target}?encryption", body, {"Content-MD5": digest})
+        assert done.status == 200
+        slow.sendall(b"il")
+        answer = read_answer(slow, "PUT")
+    assert answer.code == "OperationAborted"
+    assert ecs.send("GET", target).body == b"before"
+
+
 @pytest.fixture(scope="module")
 def written(ecs_server: MemoryServer) -> WireClient:
     """A client whose store has the bucket `written`."""

@@ -17,11 +17,11 @@ from coffre.catalog.annotation_mutations import (
 )
 from coffre.catalog.annotation_rows import Place
 from coffre.catalog.apply_manifests import add_blob, release
-from coffre.catalog.apply_objects import Row, Slot, bucket_rules, check_etag
+from coffre.catalog.apply_objects import Row, Slot, bucket_rules, check_encryption, check_etag
 from coffre.catalog.key_order import encode_key
 from coffre.catalog.mutations import Done, Refusal
-from coffre.catalog.packing import pack, pack_optional
-from coffre.catalog.records import Encryption, Trait
+from coffre.catalog.packing import pack
+from coffre.catalog.records import Trait
 from coffre.catalog.stamp import Stamp
 from coffre.catalog.tally import Tally
 
@@ -35,9 +35,6 @@ _COUNT: Final = (
 _DELETE: Final = (
     "DELETE FROM annotations"
     " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ? AND name = ?"
-)
-_ENCRYPTION: Final = (
-    "SELECT encryption FROM versions WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
 )
 
 
@@ -94,9 +91,3 @@ def find(
     if row.order != mutation.order:
         raise Refusal("OperationAborted")
     return slot, row, (slot.bucket_id, slot.sort_key, row.order, row.zone)
-
-
-def check_encryption(db: apsw.Connection, place: Place, read: Encryption | None) -> None:
-    """Refused: OperationAborted, where a version is encrypted otherwise than it was `read`."""
-    if db.execute(_ENCRYPTION, place).get != pack_optional(read):
-        raise Refusal("OperationAborted")

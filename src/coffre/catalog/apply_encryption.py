@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from coffre.catalog.annotation_mutations import OwnBytes, SetEncryption, WrappedBlob
 from coffre.catalog.annotation_rows import Place
-from coffre.catalog.apply_annotations import check_encryption, find
+from coffre.catalog.apply_annotations import find
 from coffre.catalog.apply_manifests import add_blob, release
+from coffre.catalog.apply_objects import check_encryption
 from coffre.catalog.mutations import Done, Refusal
 from coffre.catalog.packing import pack, unpack_blob
 from coffre.catalog.records import BlobName

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from coffre.catalog import annotation_rows, apply_search, judging
 from coffre.catalog.annotation_mutations import AnnotatedVersion
+from coffre.catalog.annotation_rows import Place
 from coffre.catalog.apply_manifests import add_blob, add_pieces, release, share
 from coffre.catalog.ecs_mutations import Composition, SetRetention
 from coffre.catalog.key_order import encode_key
@@ -31,7 +32,7 @@ from coffre.catalog.mutations import (
     Written,
 )
 from coffre.catalog.packing import pack, pack_optional, unpack_ecs, unpack_seconds
-from coffre.catalog.records import NULL_VERSION, EcsFacts, KeyOrder, Trait
+from coffre.catalog.records import NULL_VERSION, EcsFacts, Encryption, KeyOrder, Trait
 from coffre.catalog.stamp import Stamp, version_order
 from coffre.catalog.tally import Tally
 
@@ -58,6 +59,9 @@ _SET_TAGS = (
 )
 _SET_ECS = (
     "UPDATE versions SET ecs = ? WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
+)
+_ENCRYPTION = (
+    "SELECT encryption FROM versions WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
 )
 _SET_MANIFEST = (
     "UPDATE versions SET manifest_id = ?"
@@ -303,6 +307,12 @@ def check_etag(if_match: str, row: Row) -> None:
         raise Refusal("PreconditionFailed", Condition="If-Match")
 
 
+def check_encryption(db: apsw.Connection, place: Place, read: Encryption | None) -> None:
+    """Refused: OperationAborted, where a version is encrypted otherwise than it was `read`."""
+    if db.execute(_ENCRYPTION, place).get != pack_optional(read):
+        raise Refusal("OperationAborted")
+
+
 def put_version(db: apsw.Connection, mutation: PutVersion, stamp: Stamp, tally: Tally) -> Written:
     slot = _slot(db, tally, mutation.bucket_id, mutation.key)
     slot.check(mutation.condition)
@@ -326,6 +336,9 @@ def _compose(
         raise Refusal("OperationAborted")
     if not made.amends:
         slot.check_retention(base, stamp.now_ms)
+        # The keys of the old bytes were wrapped anew where this changed, and stay so.
+        place = (slot.bucket_id, slot.sort_key, base.order, base.zone)
+        check_encryption(db, place, mutation.facts.encryption)
     add_blob(db, tally, mutation.manifest_id, mutation.blob)
     # Before the version lets go of its manifest: what both share must not be freed.
     size = add_pieces(db, made.manifest_id, mutation.manifest_id, made.pieces)
