@@ -106,20 +106,24 @@ class Supervisor:
         await asyncio.gather(*self._keepers, return_exceptions=True)
 
     async def wait_failed(self) -> StartRefused:
-        """Returns when a child can no longer be kept: its refusal to start again."""
+        """Returns when a child can no longer be kept: its refusal to start again. Raises what a
+        keeper failed with."""
         while self._failed is None:
             done, _ = await asyncio.wait(self._keepers, return_when=asyncio.FIRST_COMPLETED)
             self._keepers -= done
+            for keeper in done:
+                keeper.result()  # A keeper that failed keeps nothing: the node ends, loudly.
         return self._failed
 
     async def _start(self, name: str, role: str) -> dict[str, Any]:
         owner = f"{name}-{secrets.token_hex(4)}" if role == "worker" else name
         gone = self._children.get(name)
+        zone = {} if role == "committer" else self._zone
         live = tuple(c.owner for c in self._children.values() if c.role == "worker")
         child, ready = await start_child(
             role,
             self._boot_settings,
-            zone={} if role == "committer" else self._zone,
+            zone=zone,
             owner=owner,
             live_owners=live,
             accept_less=self._accept_less,
@@ -131,6 +135,9 @@ class Supervisor:
         self._children[name] = child
         if role == "committer":
             self._zone = ready.facts["zone"]
+        elif zone is not self._zone and self._zone["rebuilt"]:
+            # The committer came back meanwhile: this one may have opened the file that is gone.
+            child.signal(signal.SIGTERM)
         return ready.facts
 
     async def _keep(self, name: str) -> None:
