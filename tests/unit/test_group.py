@@ -29,7 +29,7 @@ from coffre.testing.committing import (
 from coffre.testing.disk import RecordingDisk
 from coffre.vault.records import ChunkState
 from coffre.vault.seal import seal
-from coffre.vault.superblock import LandingRef
+from coffre.vault.superblock import LandingRef, SuperblockTooLarge
 
 
 @pytest.fixture
@@ -301,6 +301,19 @@ async def test_a_write_between_closing_and_recording_is_no_obstacle(zone: Record
     )
     states = {c.id: c.state for c in node.reader.chunks()}
     assert all(states[chunk.id] is ChunkState.SEALED for chunk in chunks)
+
+
+async def test_seals_that_no_superblock_can_name_are_not_remembered(zone: RecordedZone) -> None:
+    """Else none could be written any more, and no group would find a chunk."""
+    node = await zone.founded()
+    await node.committer.commit(*put(b"a", b"hello"))
+    await node.committer.close_all()
+    strangers = tuple(b"drive %d" % n + bytes(8) for n in range(16))
+    seals = [m.SealChunk(b"chunk %d" % n + bytes(8), 12, 4, strangers, 1) for n in range(30)]
+    with pytest.raises(SuperblockTooLarge):
+        await node.committer.record_sealed(seals)
+    await node.committer.commit(*put(b"b", b"more"))
+    assert await stored_body(node, b"a") == b"hello"
 
 
 async def test_a_fault_of_ours_in_one_mutation_stays_its_own(zone: RecordedZone) -> None:

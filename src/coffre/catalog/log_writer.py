@@ -295,7 +295,8 @@ class LogWriter:
 
     async def record_sealed(self, seals: Sequence[SealChunk]) -> bool:
         """Name chunks as sealed in the superblocks, to be logged by the next group; False (and
-        nothing done) if groups were logged since `close_all`. Raises SuperblockNotWritten."""
+        nothing done) if groups were logged since `close_all`. Raises SuperblockNotWritten,
+        SuperblockTooLarge."""
         if self._target is not None and self._target.end:
             return False
         before = self._unsealed, self._sealed
@@ -305,7 +306,7 @@ class LogWriter:
         self._sealed = [*self._sealed, *refs]
         try:
             await self._write_superblock()
-        except SuperblockNotWritten:
+        except (SuperblockNotWritten, SuperblockTooLarge):
             self._unsealed, self._sealed = before
             raise
         self._due_at = None
