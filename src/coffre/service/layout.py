@@ -100,6 +100,15 @@ class DataFolder:
 
     def state(self) -> str:
         """`new` (missing or empty), `ours`, or raises StartRefused for anything else."""
+        try:
+            return self._state()
+        except PermissionError as error:
+            raise StartRefused(
+                f"{error.filename or self.root} may not be read by this user: "
+                "run this as the user that serves it"
+            ) from error
+
+    def _state(self) -> str:
         if not self.root.exists():
             return "new"
         if not self.root.is_dir():
@@ -149,10 +158,15 @@ class FolderLock:
 
         The patience is for a node whose supervisor was killed: its processes need a moment to end.
         """
-        folder.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._fd = os.open(
-            folder.root / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
+        path = folder.root / f"{name}.lock"
+        try:
+            folder.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StartRefused(
+                f"{path} cannot be opened ({error.strerror}): "
+                "the data folder belongs to the user that serves it, on a disk that can be written"
+            ) from error
         give_up = time.monotonic() + patience_s
         while True:
             try:
