@@ -133,6 +133,28 @@ def test_conditions_look_at_headers_queries_and_tags(
     assert refused(other.put_object, Bucket=bucket, Key="new2", Body=b"g") == "AccessDenied"
 
 
+def test_tags_that_an_object_is_given_later_are_those_that_a_denial_is_about(
+    s3: Any, wire: WireClient, stranger: Credentials, bucket: str
+) -> None:
+    s3.put_object(Bucket=bucket, Key="k")
+    may = {"Principal": [stranger.access_key], "Action": "s3:PutObjectTagging"}
+    denials = (
+        {"StringEquals": {"s3:RequestObjectTag/colour": "red"}},
+        {"ForAnyValue:StringEquals": {"s3:RequestObjectTagKeys": ["secret"]}},
+    )
+    no = ({**may, "Effect": "Deny", "Condition": one} for one in denials)
+    s3.put_bucket_policy(Bucket=bucket, Policy=document(bucket, may, *no))
+    client = WireClient(wire.port, stranger)
+    for key, value, status in (("colour", "red", 403), ("secret", "x", 403), ("colour", "b", 200)):
+        tag = f"<Tag><Key>{key}</Key><Value>{value}</Value></Tag>"
+        body = f"<Tagging><TagSet>{tag}</TagSet></Tagging>".encode()
+        digest = {"Content-MD5": b64encode(hashlib.md5(body).digest()).decode()}
+        # A header that tags what is put says nothing of what is put in this body.
+        for also in ({}, {"x-amz-tagging": "colour=blue"}):
+            answer = client.send("PUT", f"/{bucket}/k?tagging", body, {**digest, **also})
+            assert answer.status == status
+
+
 def test_a_version_takes_its_own_permission(
     s3: Any, other: Any, stranger: Credentials, bucket: str
 ) -> None:

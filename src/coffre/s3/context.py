@@ -142,9 +142,10 @@ class Context:
         key: bytes | None,
         version_id: bytes | None = None,
         said: Mapping[str, str] | None = None,
+        new_tags: Mapping[str, str] | None = None,
     ) -> bool:
         """May the principal? `version_id` None: the current version. `said`: facts for policies'
-        conditions that the request's body says."""
+        conditions that the request's body says; `new_tags`: tags that it gives the object."""
         about = (self.principal, permission, bucket, key, version_id)
         asked = resource(self.reader, *about, self._seen)
         if version_id is not None:
@@ -154,6 +155,7 @@ class Context:
             lambda: tags_of(self.reader, bucket, key, version_id, self._seen),
             lambda: bucket_tags(self.reader, bucket),
             said,
+            new_tags,
         )
         return decide(self.principal, permission, asked, facts).allowed
 

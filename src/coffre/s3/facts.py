@@ -60,7 +60,8 @@ class RequestFacts(Mapping[str, tuple[str, ...]]):
 
     `said` are facts that the request's body says and its handler knows (`s3:object-lock-mode` of a
     retention that is put); `tags` gives those of the version that is asked for,
-    `bucket_tags` those of its bucket.
+    `bucket_tags` those of its bucket. `new_tags` are what its body gives the object; without a body
+    that does, the header says it.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class RequestFacts(Mapping[str, tuple[str, ...]]):
         tags: Tags = _no_tags,
         said: Mapping[str, str] | None = None,
         bucket_tags: Tags = _no_tags,
+        new_tags: Mapping[str, str] | None = None,
     ) -> None:
         self.head = head
         self.principal = principal
@@ -80,13 +82,18 @@ class RequestFacts(Mapping[str, tuple[str, ...]]):
         self._tags = tags
         self._bucket_tags = bucket_tags
         self._said = said or {}
+        self._sent_tags = new_tags
 
     def about(
-        self, tags: Tags, bucket_tags: Tags, said: Mapping[str, str] | None = None
+        self,
+        tags: Tags,
+        bucket_tags: Tags,
+        said: Mapping[str, str] | None = None,
+        new_tags: Mapping[str, str] | None = None,
     ) -> RequestFacts:
         """The same request's, about something else."""
         same = (self.head, self.principal, self.claim, self.now_ms)
-        return RequestFacts(*same, tags, said, bucket_tags)
+        return RequestFacts(*same, tags, said, bucket_tags, new_tags)
 
     def __getitem__(self, key: str) -> tuple[str, ...]:
         found = self._find(key)
@@ -123,7 +130,9 @@ class RequestFacts(Mapping[str, tuple[str, ...]]):
         return None if value is None else (value,)
 
     def _new_tags(self) -> Mapping[str, str]:
-        """Tags in the request's header. What is malformed is the handler's to refuse."""
+        """Tags that the request gives. What is malformed is the handler's to refuse."""
+        if self._sent_tags is not None:
+            return self._sent_tags
         header = self.head.header(b"x-amz-tagging")
         try:
             return {} if header is None else parse_form(header)

@@ -34,8 +34,19 @@ async def put_object_tagging(context: Context) -> Response:
     refuse_unbuilt(context.head)
     version = _version(context)
     tags = parse_tagging(await context.body.document(DOCUMENT_LIMIT), OBJECT_TAGS)
+    _require_permission(context, tags)
     await _set(context, version, tags)
     return Response(200, [*_shown(context, version)])
+
+
+def _require_permission(context: Context, tags: dict[str, str]) -> None:
+    """AccessDenied where the permission depends on the tags and is not given for these: nobody knew
+    them before the body was read."""
+    wanted = parameters.version_id(context.head)
+    permission = "s3:PutObjectTagging" if wanted is None else "s3:PutObjectVersionTagging"
+    about = (permission, context.bucket, context.key, wanted)
+    if not context.permits(*about, new_tags=tags):
+        raise S3Error("AccessDenied")
 
 
 async def delete_object_tagging(context: Context) -> Response:
