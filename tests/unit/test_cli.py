@@ -426,3 +426,13 @@ def test_what_a_command_makes_is_its_owners_alone(node: Node) -> None:
         assert os.umask(0o022) == 0o077
     finally:
         os.umask(before)
+
+
+@pytest.mark.parametrize(("state", "error", "code"), [("waiting", "", 0), ("failing", "EIO", 1)])
+def test_a_round_that_failed_is_no_success(
+    node: Node, capsys: pytest.CaptureFixture[str], state: str, error: str, code: int
+) -> None:
+    told = dict.fromkeys(("left", "unit", "rate", "last_result"))
+    node.answers["steward.run"] = {"name": "gauge", **told, "state": state, "last_error": error}
+    assert main(["steward", "run", "gauge"]) == code
+    assert ("the round failed: EIO" in capsys.readouterr().err) == bool(code)

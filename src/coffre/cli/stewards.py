@@ -55,7 +55,10 @@ def steward_resume(invocation: Invocation, name: str) -> None:
 @shared
 def steward_run(invocation: Invocation, name: str) -> None:
     """Have a steward do its next round now."""
-    _answer(invocation, invocation.call("steward.run", name=name))
+    standing = invocation.call("steward.run", name=name)
+    _answer(invocation, standing)
+    if standing["state"] == "failing":
+        raise Complaint(f"the round failed: {standing['last_error']}: it is tried again by itself")
 
 
 def _answer(invocation: Invocation, standing: dict[str, Any]) -> None:
