@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from coffre.cli import stewards
 from coffre.cli.stewards import progress_line, verdict_of
 
 CLEAN: dict[str, Any] = {
@@ -45,3 +47,25 @@ def test_progress_is_bytes_rate_and_time_left() -> None:
         "3.0 MiB of 12.0 MiB left, 1.0 MiB/s, 3 s left"
     )
     assert progress_line(CLEAN, 12 << 20) == "counting again"
+
+
+def test_an_error_of_before_is_not_what_repair_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = {**CLEAN, "answered": 2, "last_error": "OSError: a drive", "rounds": 7}
+    statuses = iter([old, old, {**CLEAN, "rounds": 8}])
+
+    class Door:
+        def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
+            return next(statuses)
+
+    monkeypatch.setattr(stewards, "_LOOK_S", 0.0)
+    assert stewards._until_recounted(Door(), 3, before=7)["answered"] == 3
+
+
+def test_an_error_of_the_round_that_was_asked_for_ends_the_looking() -> None:
+    failed = {**CLEAN, "answered": 2, "last_error": "OSError: a drive", "rounds": 8}
+
+    class Door:
+        def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
+            return failed
+
+    assert stewards._until_recounted(Door(), 3, before=7) == failed

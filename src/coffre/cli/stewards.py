@@ -77,10 +77,11 @@ def repair(invocation: Invocation, wait: bool) -> None:
             raise Complaint(
                 "data is repaired while the node serves: `coffre serve`, then ask again"
             )
+        before = door.call("repair.status", {})["rounds"]
         asked = door.call("repair.start", {})["asked"]
         status = door.call("repair.status", {})
         if wait:
-            status = _until_recounted(door, asked)
+            status = _until_recounted(door, asked, before)
     clean = status["answered"] >= asked and status["recount"]["clean"]
     verdict = verdict_of(status, asked)
     invocation.answer(
@@ -91,8 +92,9 @@ def repair(invocation: Invocation, wait: bool) -> None:
         raise Complaint(verdict)
 
 
-def _until_recounted(door: Door, asked: int) -> dict[str, Any]:
-    """Look on until the recount that was asked for is over. Ctrl-C ends the looking alone."""
+def _until_recounted(door: Door, asked: int, before: int) -> dict[str, Any]:
+    """Look on until the recount that was asked for is over, or a round beyond the first `before`
+    failed: an older error says nothing. Ctrl-C ends the looking alone."""
     most = 0
     shown = sys.stderr.isatty()
     while True:
@@ -100,7 +102,8 @@ def _until_recounted(door: Door, asked: int) -> dict[str, Any]:
         most = max(most, status["left"]["bytes"])
         if shown:
             click.echo(f"\r\x1b[K{progress_line(status, most)}", nl=False, err=True)
-        if status["answered"] >= asked or status["paused"] or status["last_error"]:
+        failed = status["last_error"] and status["rounds"] > before
+        if status["answered"] >= asked or status["paused"] or failed:
             if shown:
                 click.echo(err=True)
             return status

@@ -210,6 +210,7 @@ class Repairing:
             "unsealed": 0 if look is None else len(look.exposed),
             "paused": standing is not None and standing.state == "paused",
             "last_error": "" if standing is None else standing.last_error,
+            "rounds": 0 if standing is None else standing.rounds,
             "scrub": {
                 **msgspec.to_builtins(self.scrubber.current, builtin_types=(bytes,)),
                 "after": self.scrubber.current.after.hex(),
