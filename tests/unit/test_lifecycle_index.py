@@ -16,8 +16,10 @@ from coffre.catalog.mutations import (
     CreateStore,
     CreateTenant,
     CreateUser,
+    DeleteVersion,
     ObjectFacts,
     PutVersion,
+    SetVersioning,
 )
 from coffre.catalog.records import Secret
 from coffre.system.clock import ManualClock
@@ -83,3 +85,14 @@ def test_what_is_not_due_costs_nothing(others: int) -> None:
     done, steps = catalog.counted(ExpireDue(200))
     assert done == Expired(0, False)
     assert steps < 60
+
+
+def test_delete_markers_of_a_key_cost_its_writes_nothing_where_no_rule_keeps_versions() -> None:
+    costs = []
+    for markers in (10, 1000):
+        catalog = Catalog()
+        catalog.do(SetVersioning(BUCKET, "enabled"))
+        for _ in range(markers):
+            catalog.do(DeleteVersion(BUCKET, b"tmp/key"))
+        costs.append(catalog.counted(DeleteVersion(BUCKET, b"tmp/key"))[1])
+    assert costs[0] == costs[1]

@@ -75,7 +75,8 @@ def judge_key(db: apsw.Connection, bucket_id: bytes, order: KeyOrder, sort_key: 
     for row in cursor:
         rows.append([*row, newer])
         newer += not row[2] and not row[3]
-        if len(rows) > 1 and newer > most:
+        # Where no rule keeps any, nothing further back depends on what is newer.
+        if len(rows) > 1 and (newer > most or not most):
             break
     cursor.close()
     for *row, before in rows:
