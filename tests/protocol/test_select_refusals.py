@@ -35,6 +35,8 @@ def data(s3: Any, bucket: str) -> Selecting:
 
 BAD_SQL = [
     ("SELECT 1e99999999999999999999 FROM S3Object", "IntegerOverflow"),
+    (f"SELECT 1{' IS NULL' * 5000} FROM S3Object", "UnsupportedSyntax"),
+    (f"SELECT 1 FROM S3Object WHERE 'a'{' LIKE 1' * 5000}", "UnsupportedSyntax"),
     ("", "ParseExpectedKeyword"),
     ("DELETE FROM S3Object", "ParseExpectedKeyword"),
     ("SELECT FROM S3Object", "ParseEmptySelect"),

@@ -228,6 +228,7 @@ class _Parser:
                 negated = self._take("NOT")
                 if self._next.word not in ("NULL", "MISSING"):
                     raise self._unexpected("ParseExpectedKeyword")
+                self._count()
                 left = Is(left, self._advance().word, negated)
             else:
                 following = self._tokens[self._at + 1 : self._at + 2]
@@ -238,6 +239,7 @@ class _Parser:
                 found = self._predicate(left)
                 if found is None:
                     return left
+                self._count()
                 left = Operation("NOT", (found,)) if negated else found
 
     def _predicate(self, left: Expr) -> Expr | None:
@@ -270,11 +272,14 @@ class _Parser:
         return left
 
     def _binary(self, sign: str, left: Expr, right: Expr) -> Expr:
+        self._count()
+        return Operation(sign, (left, right))
+
+    def _count(self) -> None:
         """Chains nest to the left: bounded, for those who walk the tree."""
         self._operators += 1
         if self._operators > _OPERATORS:
             raise S3Error("UnsupportedSyntax", "The SQL expression has too many operators.")
-        return Operation(sign, (left, right))
 
     def _sign_of(self) -> Expr:
         negative = False
