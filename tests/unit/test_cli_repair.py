@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from coffre.cli import stewards
+from coffre.cli.complaint import Complaint
 from coffre.cli.stewards import progress_line, verdict_of
 
 CLEAN: dict[str, Any] = {
+    "asked": 3,
     "answered": 3,
     "below_target": {"chunks": 0},
     "left": {"bytes": 0, "bytes_a_second": 0.0, "seconds": None},
@@ -69,3 +71,12 @@ def test_an_error_of_the_round_that_was_asked_for_ends_the_looking() -> None:
             return failed
 
     assert stewards._until_recounted(Door(), 3, before=7) == failed
+
+
+def test_stewards_that_were_started_again_are_not_waited_for() -> None:
+    class Door:
+        def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
+            return {**CLEAN, "asked": 0, "answered": 0, "rounds": 1}
+
+    with pytest.raises(Complaint, match="ask again"):
+        stewards._until_recounted(Door(), 3, before=7)

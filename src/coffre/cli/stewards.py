@@ -99,6 +99,10 @@ def _until_recounted(door: Door, asked: int, before: int) -> dict[str, Any]:
     shown = sys.stderr.isatty()
     while True:
         status: dict[str, Any] = door.call("repair.status", {})
+        if status["asked"] < asked:
+            raise Complaint(
+                "the stewards were started again and do not know what was asked: ask again"
+            )
         most = max(most, status["left"]["bytes"])
         if shown:
             click.echo(f"\r\x1b[K{progress_line(status, most)}", nl=False, err=True)

@@ -192,6 +192,7 @@ class Repairing:
         standing = None if self._runner is None else self._runner.standing(repairer.name)
         rate = standing.rate if standing is not None else 0.0
         return {
+            "asked": repairer.asked,
             "answered": repairer.answered,
             "below_target": {
                 "chunks": None if look is None else len(look.below),
