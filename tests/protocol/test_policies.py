@@ -297,3 +297,23 @@ def test_the_document_goes_out_as_json(s3: Any, wire: WireClient, bucket: str) -
     answer = wire.send("GET", f"/{bucket}?policy")
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
+
+
+def test_a_denial_binds_whoever_would_deliver_logs_too(s3: Any, bucket: str) -> None:
+    target = f"{bucket}-logs"
+    s3.create_bucket(Bucket=target)
+    s3.put_bucket_acl(
+        Bucket=target,
+        GrantWrite='uri="http://acs.amazonaws.com/groups/s3/LogDelivery"',
+        GrantReadACP='uri="http://acs.amazonaws.com/groups/s3/LogDelivery"',
+    )
+    logging = {"LoggingEnabled": {"TargetBucket": target, "TargetPrefix": ""}}
+    s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus=logging)
+    service = {
+        "Effect": "Deny",
+        "Principal": {"Service": "logging.s3.amazonaws.com"},
+        "Action": "s3:PutObject",
+    }
+    s3.put_bucket_policy(Bucket=target, Policy=document(target, service))
+    put = {"Bucket": bucket, "BucketLoggingStatus": logging}
+    assert refused(s3.put_bucket_logging, **put) == "InvalidTargetBucketForLogging"

@@ -12,7 +12,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from coffre.access.decision import decide
+from coffre.access.decision import Decision, decide
 from coffre.access.principals import Principal
 from coffre.catalog.deposit import Deposit
 from coffre.catalog.interface import CommitterBusy, CommitUnknown, Reader
@@ -90,12 +90,13 @@ def may_deliver(reader: Reader, source: Bucket, target: Bucket, one: Logging) ->
         "aws:principaltype": ("Service",),
         "aws:securetransport": ("true",),
     }
-    return any(
+    decisions = [
         decide(
             who, "s3:PutObject", resource(reader, who, "s3:PutObject", target, key, None, {}), facts
-        ).allowed
+        )
         for who in (by_acl, by_policy)
-    )
+    ]
+    return Decision.DENY not in decisions and Decision.ALLOW in decisions
 
 
 class _Pile(NamedTuple):

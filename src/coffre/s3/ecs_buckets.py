@@ -13,6 +13,7 @@ from coffre.catalog.emptying import EMPTY_BUCKET, Emptying, unpack_emptying
 from coffre.catalog.packing import pack, unpack_search_keys
 from coffre.catalog.records import Bucket, SearchKey, Trait
 from coffre.catalog.search_values import MOST_KEYS, SEARCH_KEYS, SYSTEM_KEYS
+from coffre.s3 import control
 from coffre.s3.context import Context
 from coffre.s3.response import Header, Response, xml
 from coffre.s3.unbuilt import check_expected_owner
@@ -151,9 +152,24 @@ def wants_emptying(context: Context) -> bool:
     return context.ecs and bool(ecs_documents.switch(context.head, _EMPTY))
 
 
+_DELETES: Final = ("s3:DeleteObject", "s3:DeleteObjectVersion")
+
+
 async def start_emptying(context: Context) -> Response:
-    """202: from now on nothing is written to the bucket; a steward empties and deletes it."""
+    """202: from now on nothing is written to the bucket; a steward empties and deletes it.
+
+    AccessDenied but for the bucket's owner, and where a policy denies anybody to delete anything:
+    nobody asks it key by key.
+    """
     bucket = context.bucket
+    rules = control.policy(context.reader, bucket)
+    denials = (
+        []
+        if rules is None
+        else [one for action in _DELETES for one in rules[0].about(action) if not one.allows]
+    )
+    if denials or context.principal.user_id != bucket.owner_id:
+        raise S3Error("AccessDenied")
     if not bucket.traits & Trait.EMPTYING:
         now_ms = context.now_ms
         begun = Emptying(now_ms, now_ms, bucket.objects, bucket.bytes)

@@ -8,9 +8,10 @@ from coffre.wire.inventory import read_inventory
 
 
 def check_inventory(context: Context, kept: bytes) -> None:
-    """InvalidS3DestinationBucket unless the destination is a bucket of the same owner; what
-    `read_inventory` raises."""
+    """InvalidS3DestinationBucket unless the destination is a bucket of the same owner; AccessDenied
+    unless whoever asks may put objects there; what `read_inventory` raises."""
     wanted = read_inventory(kept)
     target = context.reader.bucket(context.bucket.store_id, wanted.target)
     if target is None or target.owner_id != context.bucket.owner_id:
         raise S3Error("InvalidS3DestinationBucket", DestinationBucket=wanted.target)
+    context.authorize("s3:PutObject", target, f"{wanted.folder}/{context.bucket.name}".encode())

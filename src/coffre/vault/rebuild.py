@@ -196,6 +196,7 @@ class SegmentRebuild:
         self.target = target
         self.bad: dict[int, str] = {}
         self.failed: dict[bytes, str] = {}
+        self._drives = drives
         self._chunk = chunk
         self._index = index
         self._position = 0
@@ -313,7 +314,11 @@ class SegmentRebuild:
                 yield block * BLOCK_BYTES, own[block]
             elif len(have) >= k:
                 yield block * BLOCK_BYTES, decode(k, m, have, [self._index])[0]
-            elif self._chunk.kind is ChunkKind.LANDING or not self._can_tell():
+            elif (
+                self._chunk.kind is ChunkKind.LANDING
+                or not self._can_tell()
+                or (have and len(have) + self._away >= k)
+            ):
                 raise DataLost(
                     f"chunk {self._chunk.id.hex()}: block {block} is whole in {len(have)} segments,"
                     f" {k} are needed"
@@ -322,6 +327,12 @@ class SegmentRebuild:
             if len(have) + (block in own) >= k:
                 for at in good.keys() - have.keys():
                     self.bad.setdefault(at, "blocks are bad")
+
+    @property
+    def _away(self) -> int:
+        """Segments on drives that may come back: a block that is whole in few may be in these."""
+        known = sum(self._drives.by_id(member) is not None for member in self._chunk.members)
+        return known - len(self._others) - (self._own is not None)
 
     def _can_tell(self) -> bool:
         """Can enough segments be read to say of a block that it is whole nowhere? Drives that are
