@@ -72,7 +72,6 @@ def main() -> None:
     die_with_parent(boot.parent)
     if boot.role == "follower":
         os.nice(_LOWEST)  # Before the imports that its role needs: they are work too.
-    os.setpgid(0, 0)  # a Ctrl-C at the terminal reaches the supervisor alone, which then drains us
     configure_logging(str(boot.settings.get("log_level", "info")), process=boot.owner or boot.role)
     try:
         uvloop.run(_run(boot))
