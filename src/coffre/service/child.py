@@ -92,8 +92,8 @@ async def start_child(
             stdout=asyncio.subprocess.DEVNULL,
             # Else each thread's arena keeps the rows of large uploads that it has freed.
             env={**os.environ, "MALLOC_ARENA_MAX": "2"},
-            # A Ctrl-C at the terminal reaches the supervisor alone, which then drains the child: from
-            # its first instruction on, for an import that is interrupted ends in a traceback.
+            # A Ctrl-C at the terminal reaches the supervisor alone, which then drains the child:
+            # from its first instruction on, for an import that is interrupted ends in a traceback.
             process_group=0,
             pass_fds=(write_fd,) if listen_fd < 0 else (write_fd, listen_fd),
         )
