@@ -13,6 +13,12 @@ from coffre.service.node import Node, NoStewards
 class Deserted(Node):
     """A node whose stewards are being started again."""
 
+    def status(self) -> dict[str, Any]:
+        return {}
+
+    def drive_list(self) -> list[dict[str, Any]]:
+        return []
+
     async def seal_now(self) -> dict[str, Any]:
         raise NoStewards
 

@@ -26,6 +26,7 @@ import contextlib
 import os
 import socket
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol, TypeVar, cast
 
@@ -111,7 +112,7 @@ class Accepts(Protocol):
     async def record_sealed(self, seals: Sequence[SealChunk]) -> None: ...
 
 
-class _Framed(asyncio.BufferedProtocol):
+class _Framed(asyncio.BufferedProtocol, ABC):
     """Frames in; what is written in one turn of the loop leaves together."""
 
     def __init__(self) -> None:
@@ -123,9 +124,9 @@ class _Framed(asyncio.BufferedProtocol):
         self._large: memoryview | None = None
         self._large_filled = 0
 
+    @abstractmethod
     def receive(self, message: memoryview, body: memoryview) -> None:
         """One frame. Raises msgspec.DecodeError to break the connection."""
-        raise NotImplementedError
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ class NoStewards(Exception):
     """No process of this node runs stewards now."""
 
 
-class Node:
+class Node(ABC):
     """A zone's engine as opened in this process."""
 
     reader: Reader
@@ -27,17 +28,17 @@ class Node:
     # What this engine can do beside what `administration` says, by name.
     operations: Mapping[str, Callable[..., Awaitable[Any]]] = {}
 
+    @abstractmethod
     def status(self) -> dict[str, Any]:
         """JSON-shaped facts: engine, region, zone, and how data and drives are."""
-        raise NotImplementedError
 
+    @abstractmethod
     def drive_list(self) -> list[dict[str, Any]]:
         """Every drive: `path` (absolute), `node`, `rack`, `state`, and more."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def seal_now(self) -> dict[str, Any]:
         """Seal every open chunk, the log's too; what was sealed."""
-        raise NotImplementedError
 
     async def ask_stewards(self, operation: str, arguments: dict[str, Any]) -> Any:
         """An operation of the stewards' own door. Raises NoStewards, Invalid as they do."""
