@@ -145,7 +145,13 @@ _TIME = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_COLLECTION, _S3, _TIME)
+# Object Lock, archive classes, the clock that is trusted.
+_LOCKS = Migration(5, ())
+
+# Tenants, stores, users and their keys, IAM, network rules.
+_ACCESS = Migration(6, ())
+
+MIGRATIONS: tuple[Migration, ...] = (_COLLECTION, _S3, _TIME, _LOCKS, _ACCESS)
 
 SCHEMA_VERSION = FIRST_VERSION + len(MIGRATIONS)
 
