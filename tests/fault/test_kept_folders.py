@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tarfile
 import time
 from pathlib import Path
@@ -15,14 +16,14 @@ from coffre.catalog.schema import open_any, schema_version
 from coffre.testing.catalog import dump
 
 from .client import Client
-from .kept_folder import BUCKET, KEYS_FILE, SIZES, body
+from .kept_folder import BUCKET, KEYS_FILE, RICH, RICH_SINCE, SETTINGS, SIZES, VERSIONS, body
 from .node import Keys, Node, wait_until
 
 KEPT = sorted((Path(__file__).parent.parent / "golden").glob("data-*.tar.gz"))
 
 
-def test_a_folder_of_the_first_format_is_kept() -> None:
-    assert "data-1.tar.gz" in {path.name for path in KEPT}
+def test_a_folder_of_every_format_that_landed_is_kept() -> None:
+    assert {"data-1.tar.gz", "data-4.tar.gz"} <= {path.name for path in KEPT}
 
 
 @pytest.mark.parametrize("archive", KEPT, ids=lambda path: path.name)
@@ -40,8 +41,29 @@ def test_an_old_folder_serves_what_was_put_into_it(
             assert client.get(BUCKET, f"open/{key}").body == body(key)
         assert client.put(BUCKET, "new", b"written by this version").status == 200
         assert client.get(BUCKET, "new").body == b"written by this version"
+        if format_of(archive) >= RICH_SINCE:
+            look_at_rich(client)
     finally:
         node.kill()
+
+
+def format_of(archive: Path) -> int:
+    return int(archive.name.removeprefix("data-").removesuffix(".tar.gz"))
+
+
+def look_at_rich(client: Client) -> None:
+    """The bucket with settings is as `kept_folder.put_rich` left it."""
+    for name in SETTINGS:
+        assert client.send("GET", f"/{RICH}?{name}").status == 200, name
+    listed = client.send("GET", f"/{RICH}?versions").body.decode()
+    ids = re.findall(
+        r"<Version>.*?<Key>public/versions</Key><VersionId>(.*?)</VersionId>", listed, re.DOTALL
+    )
+    found = [client.send("GET", f"/{RICH}/public/versions?versionId={one}").body for one in ids]
+    assert found == list(reversed(VERSIONS))
+    assert b"<Key>a</Key>" in client.send("GET", f"/{RICH}/public/versions?tagging").body
+    assert client.get(RICH, "kms").body == b"sealed by a key"
+    assert client.get(RICH, "deleted").status == 404
 
 
 def unpacked(archive: Path, data: Path) -> Node:
