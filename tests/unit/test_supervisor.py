@@ -15,14 +15,22 @@ from coffre.service.supervisor import Supervisor
 
 
 class Steward(Child):
-    """A process that only remembers its signals."""
+    """A process that remembers its signals, and ends by those in `obeys`."""
 
-    def __init__(self) -> None:
+    def __init__(self, obeys: tuple[int, ...] = (signal.SIGTERM, signal.SIGKILL)) -> None:
         self.role = self.owner = "steward"
         self.signals: list[int] = []
+        self._obeys = obeys
+        self._over = asyncio.Event()
 
     def signal(self, number: signal.Signals) -> None:
         self.signals.append(number)
+        if number in self._obeys:
+            self._over.set()
+
+    async def ended(self) -> int:
+        await self._over.wait()
+        return -self.signals[-1]
 
 
 @pytest.mark.parametrize("rebuilt", [True, False])
@@ -37,7 +45,36 @@ async def test_who_starts_while_the_catalog_is_made_again_is_replaced(
 
     monkeypatch.setattr(supervising, "start_child", start_child)
     await supervisor._start("steward", "steward")
+    await asyncio.gather(*supervisor._keepers)
     assert child.signals == ([signal.SIGTERM] if rebuilt else [])
+
+
+async def test_who_hangs_over_the_catalog_that_is_gone_is_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervising, "REPLACE_GRACE_S", 0.01)
+    supervisor, stuck = Supervisor(Settings(), []), Steward(obeys=(signal.SIGKILL,))
+    supervisor._children["worker-0"] = stuck
+    committer = Child.__new__(Child)
+    committer.role = committer.owner = "committer"
+
+    async def start_child(role: str, settings: Any, **_: Any) -> tuple[Child, Ready]:
+        return committer, Ready(facts={"zone": {"rebuilt": True}})
+
+    monkeypatch.setattr(supervising, "start_child", start_child)
+    assert await supervisor._again("committer", "committer")
+    assert await stuck.ended() == -signal.SIGKILL
+    assert stuck.signals == [signal.SIGTERM, signal.SIGKILL]
+
+
+async def test_a_stop_does_not_wait_for_a_process_that_nothing_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervising, "KILL_GRACE_S", 0.01)
+    supervisor, stuck = Supervisor(Settings(drain_timeout=0.01), []), Steward(obeys=())
+    supervisor._children["steward"] = stuck
+    await supervisor.stop()
+    assert stuck.signals == [signal.SIGTERM, signal.SIGKILL]
 
 
 async def test_a_keeper_that_fails_ends_the_node() -> None:

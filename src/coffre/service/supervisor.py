@@ -1,8 +1,8 @@
 """The supervisor: starts committer, steward, workers and follower, and starts each again.
 
 It holds the folder's lock and the listening sockets, serves nothing itself, never touches data. A
-committer that rebuilt the catalog file has the workers replaced: they would keep reading the file
-that is gone.
+committer that rebuilt the catalog file has all others replaced: they would keep reading the file that is
+gone. One that does not end when told to is killed.
 """
 
 from __future__ import annotations
@@ -26,6 +26,11 @@ BACKLOG = 1024
 _QUICK_DEATH_S = 1.0
 _FIRST_BACKOFF_S = 0.1
 _MAX_BACKOFF_S = 5.0
+# How long who reads the catalog file that is gone may finish what is under way: all that it answers
+# is as things were.
+REPLACE_GRACE_S = 5.0
+# What SIGKILL takes: a process that is stuck in the kernel is not waited for any longer.
+KILL_GRACE_S = 10.0
 
 
 def listen(host: str, port: int, count: int) -> list[socket.socket]:
@@ -137,8 +142,21 @@ class Supervisor:
             self._zone = ready.facts["zone"]
         elif zone is not self._zone and self._zone["rebuilt"]:
             # The committer came back meanwhile: this one may have opened the file that is gone.
-            child.signal(signal.SIGTERM)
+            self._replace(child)
         return ready.facts
+
+    def _replace(self, child: Child) -> None:
+        """Have a child end, and so be started again, in its own time or after the grace."""
+        self._keepers.add(asyncio.create_task(self._see_out(child)))
+
+    async def _see_out(self, child: Child) -> None:
+        child.signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(REPLACE_GRACE_S):
+                await child.ended()
+        except TimeoutError:
+            log.warning("%s reads a catalog that is gone, and does not end: killed", child.owner)
+            child.signal(signal.SIGKILL)
 
     async def _keep(self, name: str) -> None:
         """Start a child again whenever it ends: at once, slower if it keeps dying."""
@@ -180,7 +198,7 @@ class Supervisor:
             if role == "committer" and self._zone["rebuilt"]:
                 for other in self._children.values():
                     if other.role != "committer":
-                        other.signal(signal.SIGTERM)
+                        self._replace(other)
             return True
         return False
 
@@ -194,4 +212,7 @@ class Supervisor:
         if late:
             for child in children:
                 child.signal(signal.SIGKILL)
-            await asyncio.wait(late)
+            _, stuck = await asyncio.wait(late, timeout=KILL_GRACE_S)
+            for ending in stuck:
+                log.error("a process that was killed is stuck in the kernel: not waited for")
+                ending.cancel()
