@@ -1,8 +1,8 @@
 """The supervisor: starts committer, steward, workers and follower, and starts each again.
 
 It holds the folder's lock and the listening sockets, serves nothing itself, never touches data. A
-committer that rebuilt the catalog file has all others replaced: they would keep reading the file that is
-gone. One that does not end when told to is killed.
+committer that rebuilt the catalog file has all others replaced: they would keep reading the file
+that is gone. One that does not end when told to is killed.
 """
 
 from __future__ import annotations
