@@ -155,6 +155,27 @@ def test_tags_that_an_object_is_given_later_are_those_that_a_denial_is_about(
             assert answer.status == status
 
 
+def test_only_tags_that_a_policy_allows_are_given_later(
+    s3: Any, other: Any, stranger: Credentials, bucket: str
+) -> None:
+    s3.put_object(Bucket=bucket, Key="k")
+    may = {
+        "Principal": [stranger.access_key],
+        "Action": "s3:PutObjectTagging",
+        "Condition": {"StringEquals": {"s3:RequestObjectTag/colour": "green"}},
+    }
+    s3.put_bucket_policy(Bucket=bucket, Policy=document(bucket, may))
+
+    def give(key: str, colour: str) -> None:
+        tags = {"TagSet": [{"Key": "colour", "Value": colour}]}
+        other.put_object_tagging(Bucket=bucket, Key=key, Tagging=tags)
+
+    give("k", "green")
+    for key in ("k", "missing"):  # Neither the key nor the document is spoken of.
+        assert refused(give, key, "red") == "AccessDenied"
+        assert refused(give, key, "x" * 257) == "AccessDenied"
+
+
 def test_a_version_takes_its_own_permission(
     s3: Any, other: Any, stranger: Credentials, bucket: str
 ) -> None:

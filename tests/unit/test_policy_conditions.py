@@ -84,6 +84,14 @@ def test_several_values_are_alternatives_and_a_negated_operator_refuses_them_all
     assert holds("StringNotEquals", ("a", "b"), ("c",))
 
 
+def test_a_variable_fills_a_part_of_an_arn_whatever_colons_are_in_its_name() -> None:
+    value = ("arn:aws:iam::${aws:username}:user/a*",)
+    condition = compile_condition("ArnLike", KEY, value, variables=True)
+    facts = {"aws:username": ("ann",)}
+    assert condition.holds({KEY: ("arn:aws:iam::ann:user/al",), **facts})
+    assert not condition.holds({KEY: ("arn:aws:iam::bob:user/al",), **facts})
+
+
 def test_null_asks_whether_a_fact_is_there() -> None:
     assert holds("Null", ("true",), None)
     assert not holds("Null", ("true",), ("x",))

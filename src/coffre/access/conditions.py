@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ from coffre.access.patterns import Facts, compile_pattern
 # Whether one text of the request fits the condition's values.
 _Test = Callable[[str, Facts], bool]
 _Quantifier = Literal["", "ForAllValues", "ForAnyValue"]
+# One that parts an ARN: those within `${aws:…}` do not.
+_COLON: Final = re.compile(r":(?![^{}]*\})")
 
 
 class BadCondition(ValueError):
@@ -182,7 +185,7 @@ def _networks(values: tuple[str, ...], variables: bool) -> _Test:
 
 def _arns(values: tuple[str, ...], variables: bool) -> _Test:
     """Six parts, each matched by itself: a star does not reach over a colon, but in the last."""
-    split = [value.split(":", 5) for value in values]
+    split = [_COLON.split(value, maxsplit=5) for value in values]
     if any(len(parts) != 6 for parts in split):
         raise BadCondition(f"invalid ARN in {', '.join(values)}")
     patterns = [[compile_pattern(one, variables=variables) for one in parts] for parts in split]

@@ -390,8 +390,8 @@ def _authorize(
     """AccessDenied unless everything that the table asks for beforehand is permitted."""
     principal, head = facts.principal, facts.head
     for need in operation.needs:
-        if need.on in (On.SOURCE, On.EACH_KEY):
-            continue  # only the handler knows on what
+        if need.by_body or need.on in (On.SOURCE, On.EACH_KEY):
+            continue  # only the handler knows on what, or with what
         if need.header is not None and need.header not in head.by_name:
             continue
         permission, version_id = need.permission, None

@@ -72,12 +72,14 @@ def document(limit: int) -> Body:
 @dataclass(frozen=True, slots=True)
 class Need:
     """A permission and what it is asked on. `versioned` takes its place when the request names a
-    version; `header`: needed only when that header is sent."""
+    version; `header`: needed only when that header is sent. `by_body`: what the body says decides
+    too, so that the handler asks for it, before all else that could tell a stranger anything."""
 
     permission: str
     on: On
     versioned: str | None = None
     header: bytes | None = None
+    by_body: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from coffre.s3 import (
@@ -296,7 +297,7 @@ OBJECT_SETTINGS: Final = (
     _row(
         "PutObjectTagging",
         "PUT",
-        _object("Put", "Tagging"),
+        replace(_object("Put", "Tagging"), by_body=True),
         tagging.put_object_tagging,
         "tagging",
         document(TAGGING_LIMIT),

@@ -32,16 +32,26 @@ async def get_object_tagging(context: Context) -> Response:
 async def put_object_tagging(context: Context) -> Response:
     """PutObjectTagging: all tags of the version are replaced, nothing else of it changes."""
     refuse_unbuilt(context.head)
-    version = _version(context)
-    tags = parse_tagging(await context.body.document(DOCUMENT_LIMIT), OBJECT_TAGS)
+    body = await context.body.document(DOCUMENT_LIMIT)
+    tags, malformed = _read_tags(body)
     _require_permission(context, tags)
+    if malformed is not None:
+        raise malformed
+    version = _version(context)
     await _set(context, version, tags)
     return Response(200, [*_shown(context, version)])
 
 
+def _read_tags(body: bytes) -> tuple[dict[str, str], S3Error | None]:
+    """The tags of a body, or none and what is wrong with it: who may not ask is not told that."""
+    try:
+        return parse_tagging(body, OBJECT_TAGS), None
+    except S3Error as malformed:
+        return {}, malformed
+
+
 def _require_permission(context: Context, tags: dict[str, str]) -> None:
-    """AccessDenied where the permission depends on the tags and is not given for these: nobody knew
-    them before the body was read."""
+    """AccessDenied unless these tags may be put: nobody knew them before the body was read."""
     wanted = parameters.version_id(context.head)
     permission = "s3:PutObjectTagging" if wanted is None else "s3:PutObjectVersionTagging"
     about = (permission, context.bucket, context.key, wanted)
