@@ -150,6 +150,20 @@ def test_the_index_follows_every_write(ecs_server: MemoryServer, ecs: WireClient
     assert ecs.send("DELETE", f"/{bucket}").status == 204
 
 
+def test_older_versions_are_found_by_who_may_list_them(ecs_server: MemoryServer) -> None:
+    name = f"searching-{next(_numbers)}"
+    owner = WireClient(ecs_server.port, ecs_server.create_store(name, "ecs"))
+    guest = WireClient(ecs_server.port, ecs_server.create_user(name, "guest"))
+    bucket = new_bucket(owner, x_emc_metadata_search="Size")
+    policy = f"""{{"Version": "2012-10-17", "Statement": [{{"Effect": "Allow", "Principal": "*",
+        "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::{bucket}"}}]}}"""
+    assert owner.send("PUT", f"/{bucket}?policy", policy.encode()).status == 204
+    target = f"/{bucket}?query={quote('Size>0')}"
+    assert guest.send("GET", target).status == 200
+    assert guest.send("GET", f"{target}&include-older-versions=true").code == "AccessDenied"
+    assert owner.send("GET", f"{target}&include-older-versions=true").status == 200
+
+
 def test_what_a_bucket_indexes_is_told_and_switched_off(
     ecs_server: MemoryServer, ecs: WireClient
 ) -> None:

@@ -65,6 +65,8 @@ async def search_bucket(context: Context) -> Response:
     check_expected_owner(head, bucket)
     keys = search_keys(context, bucket)
     search = _read(context, keys)
+    if search.older:
+        context.authorize("s3:ListBucketVersions", bucket, None)
     most = parameters.count(head, "max-keys", context.limits.page)
     attributes = _attributes(head.query.get("attributes", ""))
     marker = head.query.get("marker", "")
