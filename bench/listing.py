@@ -151,7 +151,7 @@ def group(db: apsw.Connection, clock: HybridClock, mutations: Iterable[Mutation]
     tally = Tally()
     with db:
         for mutation in mutations:
-            apply(db, mutation, clock.stamp(), tally)
+            apply(db, mutation, clock.stamp(0), tally)
         tally.write(db)
 
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 from msgspec import Struct
 
 from coffre.stewards.emptier import Emptier
-from coffre.system.clock import SystemClock
+from coffre.system.clock import Boot, SystemClock
 from coffre.testing.server import Credentials, Dialect, MemoryServer
 from tests.protocol.wire_client import Answer, WireClient
 
@@ -66,6 +66,10 @@ class MovedClock(SystemClock):
 
     def now_ms(self) -> int:
         return super().now_ms() + self.ahead_ms
+
+    def boot(self) -> Boot:
+        real = super().boot()
+        return Boot(real.id, real.elapsed_ms + self.ahead_ms)
 
 
 def let_work(server: MemoryServer) -> None:

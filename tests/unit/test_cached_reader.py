@@ -38,7 +38,7 @@ def _written(path: Path) -> apsw.Connection:
         CreateStore(b"s" * 16, "store", b"t" * 16, b"k" * 16, b"root", b"wrapped"),
         CreateUser("user", b"s" * 16, "label", "object", "AK", OLD),
     ):
-        apply(db, mutation, stamps.stamp(), Tally())
+        apply(db, mutation, stamps.stamp(0), Tally())
     return db
 
 
@@ -52,7 +52,7 @@ def test_an_identity_is_read_again_after_the_generation_rose_and_not_before(tmp_
     assert first.key.secrets == (OLD,)
 
     stamps = HybridClock(ManualClock(1), SeededEntropy(2), 1)
-    apply(db, RotateKey("AK", NEW, None), stamps.stamp(), Tally())
+    apply(db, RotateKey("AK", NEW, None), stamps.stamp(0), Tally())
     assert reader.identity("AK") is first
 
     committer.rise()
@@ -68,7 +68,7 @@ def test_what_does_not_exist_is_looked_for_every_time(tmp_path: Path) -> None:
     assert reader.store_named("other") is None
     stamps = HybridClock(ManualClock(1), SeededEntropy(2), 1)
     other = CreateStore(b"o" * 16, "other", b"t" * 16, b"p" * 16, b"root", b"wrapped")
-    apply(db, other, stamps.stamp(), Tally())
+    apply(db, other, stamps.stamp(0), Tally())
     assert reader.store_named("other") is not None
 
 

@@ -38,7 +38,7 @@ class Rig:
         tally = Tally()
         self.db.execute("SAVEPOINT step")
         try:
-            result = apply(self.db, mutation, self.hybrid.stamp(), tally)
+            result = apply(self.db, mutation, self.hybrid.stamp(self.clock.now_ms()), tally)
             tally.write(self.db)
         finally:
             self.db.execute("RELEASE step")
@@ -140,13 +140,13 @@ def test_a_body_travels_only_without_extents_and_is_placed() -> None:
 def test_orders_rise_when_the_clock_stands_goes_back_or_was_ahead() -> None:
     clock = ManualClock()
     hybrid = HybridClock(clock, SeededEntropy(4), 7)
-    orders = [hybrid.stamp().order, hybrid.stamp().order]
+    orders = [hybrid.stamp(0).order, hybrid.stamp(0).order]
     clock.advance(-60)
-    orders.append(hybrid.stamp().order)
+    orders.append(hybrid.stamp(0).order)
     hybrid.observe(orders[-1] + 5)
-    orders.append(hybrid.stamp().order)
+    orders.append(hybrid.stamp(0).order)
     clock.advance(120)
-    last = hybrid.stamp()
+    last = hybrid.stamp(0)
     orders.append(last.order)
     assert orders == sorted(set(orders))
     assert last.order == last.now_ms << COUNTER_BITS

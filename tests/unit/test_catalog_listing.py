@@ -163,7 +163,7 @@ def test_a_page_of_versions_costs_the_same_however_many_versions_a_key_has(
         db = hot(count)
         reader, bucket = SqliteReader(db), bucket_of("utf-8")
         steps = Steps(db)
-        inside = Stamp(0, 700, 0, bytes(6)).version_id
+        inside = Stamp(0, 700, 0, bytes(6), 0).version_id
         ask: dict[str, Any] = {"prefix": b"", "delimiter": delimiter, "limit": 100}
         page = reader.list_versions(bucket, after_key=b"hot", after_version=inside, **ask)
         assert (len(page.versions), page.truncated) == (100, True)

@@ -84,7 +84,8 @@ def test_what_is_not_due_costs_nothing(others: int) -> None:
     assert steps < 450 * DUE
     done, steps = catalog.counted(ExpireDue(200))
     assert done == Expired(0, False)
-    assert steps < 60
+    # The group itself, with its clock.
+    assert steps < 120
 
 
 def test_delete_markers_of_a_key_cost_its_writes_nothing_where_no_rule_keeps_versions() -> None:

@@ -36,7 +36,7 @@ def record_of(db: apsw.Connection, *names: str) -> Record:
     with immediate(db):
         session = taking_changeset(db)
         for name in names:
-            apply(db, CreateTenant(name.encode().ljust(16), name), STAMPS.stamp(), Tally())
+            apply(db, CreateTenant(name.encode().ljust(16), name), STAMPS.stamp(0), Tally())
         changeset = session.changeset()
         session.close()
     here = read_position(db)

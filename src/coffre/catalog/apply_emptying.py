@@ -85,13 +85,13 @@ def _delete(
 ) -> Emptying:
     slot = Slot(db, tally, bucket_id, rules, sort_key)
     try:
-        slot.check_retention(row, stamp.now_ms)
+        slot.check_retention(row, stamp.trusted_ms)
     except Refusal:
         place = (sort_key, row.order, row.zone)
         return replace(work, retained=work.retained + 1, after=place)
     # The newest goes first: an older one became the latest meanwhile.
     found = slot.newest if slot.newest is not None and slot.newest.order == row.order else row
-    slot.remove(found, stamp.now_ms)
+    slot.remove(found, stamp.trusted_ms)
     return replace(work, deleted=work.deleted + 1)
 
 

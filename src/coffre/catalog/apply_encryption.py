@@ -72,7 +72,7 @@ def set_encryption(
     db: apsw.Connection, mutation: SetEncryption, stamp: Stamp, tally: Tally
 ) -> Done:
     slot, row, place = find(db, tally, mutation)
-    slot.check_retention(row, stamp.now_ms)
+    slot.check_retention(row, stamp.trusted_ms)
     check_encryption(db, place, mutation.before)
     if mutation.before is None:
         assert row.manifest_id is not None, "only a delete marker has no manifest"

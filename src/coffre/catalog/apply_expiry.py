@@ -150,7 +150,7 @@ def _some_versions(
 def expire_due(db: apsw.Connection, mutation: ExpireDue, stamp: Stamp, tally: Tally) -> Expired:
     limit = max(1, min(mutation.limit_rows, ROWS_A_GROUP))
     work = _Work(db, stamp, tally)
-    uploads: list[Any] = db.execute(_UPLOADS_DUE, (stamp.now_ms, limit)).fetchall()
+    uploads: list[Any] = db.execute(_UPLOADS_DUE, (stamp.trusted_ms, limit)).fetchall()
     for row in uploads:
         work.upload(*row)
     rows = len(uploads) + work.versions(limit - len(uploads))
@@ -172,7 +172,7 @@ class _Work:
         bucket, rules = self._bucket(bucket_id)
         key = decode_key(bucket.key_order, sort_key)
         found = judge_upload(rules, key, began_ms)
-        if found is None or found.due_ms > self._stamp.now_ms:
+        if found is None or found.due_ms > self._stamp.trusted_ms:
             set_upload_due(self._db, upload_id, found and found.due_ms)
             return
         size = self._db.execute(_SIZE, (upload_id,)).get
@@ -185,7 +185,7 @@ class _Work:
         Of one key the oldest goes first: how many newer ones stay beside a version is counted as if
         all that is due went at once.
         """
-        now_ms, looked = self._stamp.now_ms, 0
+        now_ms, looked = self._stamp.trusted_ms, 0
         places: list[Any] = self._db.execute(_DUE, (now_ms, limit)).fetchall()
         for place in places:
             if looked >= limit:
@@ -205,7 +205,7 @@ class _Work:
 
     def version(self, place: Place) -> None:
         """Let a version expire, or say when it is due."""
-        db, now_ms = self._db, self._stamp.now_ms
+        db, now_ms = self._db, self._stamp.trusted_ms
         bucket_id, sort_key, *_ = place
         bucket, rules = self._bucket(bucket_id)
         candidate = db.execute(_CANDIDATE, place).get
@@ -237,7 +237,7 @@ class _Work:
             if row.latest and not row.marker and slot.versioning != "never":
                 slot.mark(self._stamp_for(place), self._db.execute(_OWNER, (bucket_id,)).get)
             else:
-                slot.remove(row, self._stamp.now_ms)
+                slot.remove(row, self._stamp.trusted_ms)
         except Refusal:
             return False
         return True

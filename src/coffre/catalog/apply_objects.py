@@ -209,7 +209,7 @@ class Slot:
         if newest is not None:
             null = None if enabled else newest if newest.is_null else self._old_null()
             if null is not None:
-                self.check_retention(null, stamp.now_ms)
+                self.check_retention(null, stamp.trusted_ms)
                 self._erase(null)
             if enabled or not newest.is_null:
                 self._set_latest(newest, 0, stamp.now_ms)
@@ -335,7 +335,7 @@ def _compose(
     if base is None or (base.order, base.manifest_id) != (made.base_order, made.base_manifest_id):
         raise Refusal("OperationAborted")
     if not made.amends:
-        slot.check_retention(base, stamp.now_ms)
+        slot.check_retention(base, stamp.trusted_ms)
         # The keys of the old bytes were wrapped anew where this changed, and stay so.
         place = (slot.bucket_id, slot.sort_key, base.order, base.zone)
         check_encryption(db, place, mutation.facts.encryption)
@@ -381,7 +381,7 @@ def delete_version(
         return slot.mark(stamp, mutation.owner_id)
     if found is None:
         return Deleted(mutation.version_id)
-    slot.remove(found, stamp.now_ms)
+    slot.remove(found, stamp.trusted_ms)
     marker = bool(found.marker)
     return Deleted(mutation.version_id, marker, found.version_id if marker else None)
 

@@ -77,9 +77,11 @@ class MemoryCatalog(SqliteReader):
 
     def _step(self, mutation: Mutation) -> Result:
         """One mutation in a transaction of its own."""
-        stamp, tally = self._hybrid_clock.stamp(), Tally()
+        tally = Tally()
         self._db.execute("SAVEPOINT step")
         try:
+            trusted_ms = self._hybrid_clock.release_clock(self._db).trusted_ms
+            stamp = self._hybrid_clock.stamp(trusted_ms)
             result = apply(self._db, mutation, stamp, tally)
             tally.write(self._db)
         except BaseException:

@@ -145,8 +145,32 @@ _TIME = Migration(
     ),
 )
 
-# Object Lock, archive classes, the clock that is trusted.
-_LOCKS = Migration(5, ())
+# Object Lock, archive classes, the clock that is trusted. `release_clock`: one row, what the clock
+# that releases locks said at the last group, and at which reading of which boot's clock. From
+# `accept_at_ms` on, by itself, it is `accept_ahead_ms` further (NULL, 0: nobody asked for that).
+# `clock_changes`: whatever changed it beside the boot clock, in order.
+_LOCKS = Migration(
+    5,
+    (
+        """CREATE TABLE release_clock (
+            id INTEGER NOT NULL PRIMARY KEY,
+            trusted_ms INTEGER NOT NULL,
+            boot_id TEXT NOT NULL,
+            boot_ms INTEGER NOT NULL,
+            accept_at_ms INTEGER,
+            accept_ahead_ms INTEGER NOT NULL DEFAULT 0
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE clock_changes (
+            ord INTEGER NOT NULL PRIMARY KEY,
+            kind TEXT NOT NULL,
+            before_ms INTEGER NOT NULL,
+            after_ms INTEGER NOT NULL,
+            wall_ms INTEGER NOT NULL,
+            why TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+    ),
+    ("release_clock", "clock_changes"),
+)
 
 # Tenants, stores, users and their keys, IAM, network rules.
 _ACCESS = Migration(6, ())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import apsw
 from msgspec import Struct
 
+from coffre.catalog.release_clock import ReleaseClock, tick
 from coffre.system.clock import Clock
 from coffre.system.entropy import Entropy
 
@@ -12,12 +14,19 @@ NONCE_BYTES = 6
 
 
 class Stamp(Struct, frozen=True):
-    """`order` is a hybrid logical clock: 48 bits of ms, 15 of counter; unique in its zone."""
+    """`order` is a hybrid logical clock: 48 bits of ms, 15 of counter; unique in its zone.
+
+    `now_ms` is what is written down (Last-Modified): the wall clock's time, which may be set.
+    `trusted_ms` is what anything that ends by time is asked against (retention, locks, lifecycles):
+    the release clock's, which never runs ahead of the time that really passed, see
+    `coffre.catalog.release_clock`. `now_ms` is never less.
+    """
 
     now_ms: int
     order: int
     zone: int
     nonce: bytes
+    trusted_ms: int
 
     @property
     def version_id(self) -> bytes:
@@ -45,10 +54,17 @@ class HybridClock:
         self._zone = zone
         self.last_order = last_order
 
-    def stamp(self) -> Stamp:
-        now_ms = self._clock.now_ms()
+    def stamp(self, trusted_ms: int) -> Stamp:
+        """The next stamp; `trusted_ms` as the release clock says in the same transaction."""
+        # What was written while the wall clock is behind would be older than it is, and end sooner.
+        now_ms = max(self._clock.now_ms(), trusted_ms)
         self.observe(max(self.last_order + 1, now_ms << COUNTER_BITS))
-        return Stamp(now_ms, self.last_order, self._zone, self._entropy.bytes(NONCE_BYTES))
+        nonce = self._entropy.bytes(NONCE_BYTES)
+        return Stamp(now_ms, self.last_order, self._zone, nonce, trusted_ms)
+
+    def release_clock(self, db: apsw.Connection) -> ReleaseClock:
+        """The release clock, brought to now in the open transaction."""
+        return tick(db, self._clock.boot(), self._clock.now_ms())
 
     def observe(self, order: int) -> None:
         """Take note of an order made elsewhere: all later stamps are greater."""

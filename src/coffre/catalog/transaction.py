@@ -1,7 +1,8 @@
 """One group's transaction: mutations applied in order, counters written, the changeset encoded.
 
 Steps refuse before they write, so a mutation needs no savepoint of its own; when one is refused
-half done, the transaction is begun anew with a savepoint around each.
+half done, the transaction is begun anew with a savepoint around each. What the log's writer says of
+chunks is nobody's call: when the rows do not take it, that is told, and calls are applied without.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from coffre.catalog.migrations import SCHEMA_VERSION
 from coffre.catalog.mutations import (
     CondemnChunk,
     Mutation,
+    OpenLanding,
     Refusal,
     Refused,
     Result,
@@ -36,7 +38,25 @@ from coffre.vault.records import ChunkKind, Extent
 _journal = logging.getLogger(__name__)
 _SET_LENGTH = "UPDATE chunks SET length = ?, last_sequence = ? WHERE id = ?"
 _LAST_SEQUENCE = "SELECT kind, last_sequence FROM chunks WHERE id = ?"
+# The database's own trouble; any other error is of the mutation that it struck.
+_TROUBLE = (
+    apsw.BusyError,
+    apsw.CantOpenError,
+    apsw.CorruptError,
+    apsw.FullError,
+    apsw.IOError,
+    apsw.InterruptError,
+    apsw.LockedError,
+    apsw.NoMemError,
+    apsw.NotADBError,
+    apsw.ProtocolError,
+    apsw.ReadOnlyError,
+)
 Answers = list[Result | Refused]
+
+
+class NotApplied(Exception):
+    """A group cannot be applied now, by no fault of its calls: nothing of it happened."""
 
 
 class _HalfDone(Exception):
@@ -83,9 +103,12 @@ class Transaction:
         self._writer = writer
         self._stamps = stamps
         self._columns = column_counts(db)
+        self._trusted_ms = 0
 
     def apply(self, calls: list[Call]) -> Group:
-        """Open a transaction and apply the calls in it; it is over if there is nothing to log."""
+        """Open a transaction and apply the calls in it; it is over if there is nothing to log.
+
+        Raises NotApplied, apsw.Error: the transaction is to be rolled back."""
         try:
             return self._try(calls, guarded=False)
         except _HalfDone:
@@ -99,9 +122,9 @@ class Transaction:
         session = taking_changeset(db)
         try:
             tally = Tally()
+            self._trusted_ms = self._stamps.release_clock(db).trusted_ms
             for mutation, length in writer.bookkeeping():
-                apply(db, mutation, self._stamps.stamp(), tally)
-                if length is not None:
+                if self._keep_books(mutation, tally) and length is not None:
                     # This record goes elsewhere: the one before it is the last that can be there.
                     last = writer.position.sequence
                     db.execute(_SET_LENGTH, (length, last, mutation.id))  # type: ignore[union-attr]
@@ -127,6 +150,18 @@ class Transaction:
         )
         write_position(db, self._rows_position(group.record))
         return group
+
+    def _keep_books(self, mutation: Mutation, tally: Tally) -> bool:
+        """Apply what the log's writer says of a chunk; False if the rows do not take it. Raises
+        NotApplied where the group could refer to nothing in its own chunk."""
+        answer, _ = self._step(mutation, tally, guarded=True)
+        if not isinstance(answer, Refused):
+            return True
+        _journal.error("the rows do not take %s: %s", mutation, answer.message)
+        if isinstance(mutation, OpenLanding) and mutation.id == self._writer.chunk:
+            self._writer.abandon()
+            raise NotApplied(f"chunk {mutation.id.hex()} cannot be opened")
+        return False
 
     def _apply_calls(self, calls: list[Call], tally: Tally, guarded: bool) -> tuple[Group, bool]:
         """Apply each mutation; (what came of it, did anything change)."""
@@ -162,10 +197,10 @@ class Transaction:
                 self.check(mutation)
             elif isinstance(mutation, CondemnChunk):
                 self._check_log(mutation)
-            answer = apply(db, mutation, self._stamps.stamp(), tally)
+            answer = apply(db, mutation, self._stamps.stamp(self._trusted_ms), tally)
         except Refusal as refusal:
             answer = Refused(refusal.code, refusal.message, refusal.fields)
-        except apsw.Error:
+        except _TROUBLE:
             raise
         except Exception:
             # A fault of ours in one mutation must not take down everybody else's.
