@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from coffre.system.disk import LocalDisk, LocalFile, Mode
 from coffre.system.entropy import SeededEntropy
@@ -20,6 +21,7 @@ from coffre.vault.headers import HEADER_BYTES
 from coffre.vault.interface import ChunkStore, DataLost
 from coffre.vault.memory import MemoryChunkStore
 from coffre.vault.records import STRIPE_UNIT, Chunk, Extent, Geometry
+from coffre.vault.store import DriveChunkStore
 
 ROW = 12 * STRIPE_UNIT
 
@@ -239,6 +241,27 @@ async def test_a_reader_follows_a_chunk_that_is_sealed_under_it(
     monkeypatch.setattr("coffre.vault.store.find_sealed", lambda *_: None)
     for body, extent in zip(bodies, extents, strict=True):
         assert await store.read(extent, 0, extent.length) == body
+
+
+async def test_a_reader_follows_a_chunk_that_moves_again_and_again_under_it(
+    zone: DriveZone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lost a mirror when the reader began, and is sealed while the others are looked for."""
+    body = content(100_000)
+    extents = await zone.land(body)
+    closed = zone.close_landing()
+    await zone.seal(closed)
+    # What the catalog answers, one time after the other.
+    answers = [closed, structs.replace(closed, members=closed.members[1:]), zone.rows[closed.id]]
+
+    class Moving:
+        def chunk(self, chunk_id: bytes) -> Chunk | None:
+            return answers.pop(0)
+
+    monkeypatch.setattr("coffre.vault.store.find_sealed", lambda *_: None)
+    store = DriveChunkStore(zone.drives, zone.disk, Moving(), zone.clock)
+    assert await store.read(extents[0], 0, len(body)) == body
+    store.close()
 
 
 async def test_segments_are_found_although_the_catalog_knows_only_mirrors(

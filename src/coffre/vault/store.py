@@ -143,13 +143,16 @@ class DriveChunkStore:
         chunk = self._chunk(extent.chunk)
         if chunk is None:
             raise DataLost(f"chunk {extent.chunk.hex()} is not in the catalog")
-        try:
-            return await self._read(chunk, extent, start, length, attempt)
-        except DataLost:
-            moved = await self._moved(chunk)
-            if moved is None:
-                raise
-            return await self._read(moved, extent, start, length, attempt)
+        tried = [chunk]
+        while True:
+            try:
+                return await self._read(tried[-1], extent, start, length, attempt)
+            except DataLost:
+                # While it is read it may be closed, then sealed, then repaired.
+                moved = await self._moved(tried)
+                if moved is None:
+                    raise
+                tried.append(moved)
 
     def close(self) -> None:
         """Let go of files and threads."""
@@ -176,20 +179,22 @@ class DriveChunkStore:
             del self._chunks[next(iter(self._chunks))]
         self._chunks[chunk.id] = (chunk, self._clock.monotonic() + _PLACEMENT_SECONDS)
 
-    async def _moved(self, seen: Chunk) -> Chunk | None:
-        """Where a chunk is that was not where `seen` says: what the catalog says by now, or the
-        segments of one whose seal it does not know yet. None: there is no other place."""
-        chunk = self._resolve(seen.id)
+    async def _moved(self, tried: Sequence[Chunk]) -> Chunk | None:
+        """Where a chunk is that could not be read as `tried` say: what the catalog says by now, or
+        the segments of one whose seal it does not know yet. None: there is no other place."""
+        chunk = self._resolve(tried[0].id)
         if chunk is None:
             return None
-        if (chunk.state, chunk.members, chunk.k) != (seen.state, seen.members, seen.k):
+        places = {_place(one) for one in tried}
+        if _place(chunk) not in places:
             return chunk
         if relaid(chunk):
             return None
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self._pool, find_sealed, self._drives, chunk.id)
-        if found is not None:
-            self._believe(found)
+        if found is None or _place(found) in places:
+            return None
+        self._believe(found)
         return found
 
     # Mirrors and segments
@@ -381,6 +386,11 @@ class DriveChunkStore:
             del self._late[drive.id]
         if not ended.cancelled():
             ended.exception()
+
+
+def _place(chunk: Chunk) -> tuple[bool, int, tuple[bytes, ...]]:
+    """What decides which files a chunk is read from."""
+    return relaid(chunk), chunk.k, chunk.members
 
 
 def _path(drive: Drive, chunk_id: bytes, segment: int) -> str:
