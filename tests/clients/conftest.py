@@ -92,6 +92,22 @@ def program(server: Server, tmp_path: Path) -> Callable[..., Program]:
 
 
 @pytest.fixture
+def rclone(program: Callable[..., Program], server: Server, tmp_path: Path) -> Program:
+    """rclone that tries once, with this server as its remote `coffre:`."""
+    remote = {
+        "TYPE": "s3",
+        "PROVIDER": "Other",
+        "ENDPOINT": server.endpoint,
+        "ACCESS_KEY_ID": server.access_key,
+        "SECRET_ACCESS_KEY": server.secret_key,
+        "REGION": server.region,
+    }
+    variables = {f"RCLONE_CONFIG_COFFRE_{name}": value for name, value in remote.items()}
+    config = f"--config={tmp_path / 'rclone.conf'}"
+    return program("rclone", "--retries=1", "--low-level-retries=1", config, **variables)
+
+
+@pytest.fixture
 def names_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
     """Resolve `*.localhost` in this process, as RFC 6761 wants it and a bare Debian does not."""
     plain = socket.getaddrinfo

@@ -9,7 +9,7 @@ import json
 import random
 import re
 import subprocess
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,23 +54,14 @@ def test_the_amazon_s3_encryption_client(server: Server, errors: dict[str, str],
 
 
 @pytest.fixture
-def crypt(program: Callable[..., Program], server: Server, bucket: str, tmp_path: Path) -> Program:
+def crypt(rclone: Program, bucket: str) -> Program:
     """rclone with a remote `secret:` that encrypts names and contents into the bucket."""
-    settings = ("--retries=1", "--low-level-retries=1", f"--config={tmp_path / 'rclone.conf'}")
-    password = program("rclone", *settings)("obscure", "correct horse").strip()
-    return program(
-        "rclone",
-        *settings,
-        RCLONE_CONFIG_COFFRE_TYPE="s3",
-        RCLONE_CONFIG_COFFRE_PROVIDER="Other",
-        RCLONE_CONFIG_COFFRE_ENDPOINT=server.endpoint,
-        RCLONE_CONFIG_COFFRE_ACCESS_KEY_ID=server.access_key,
-        RCLONE_CONFIG_COFFRE_SECRET_ACCESS_KEY=server.secret_key,
-        RCLONE_CONFIG_COFFRE_REGION=server.region,
-        RCLONE_CONFIG_SECRET_TYPE="crypt",
-        RCLONE_CONFIG_SECRET_REMOTE=f"coffre:{bucket}/sealed",
-        RCLONE_CONFIG_SECRET_PASSWORD=password,
-    )
+    secret = {
+        "RCLONE_CONFIG_SECRET_TYPE": "crypt",
+        "RCLONE_CONFIG_SECRET_REMOTE": f"coffre:{bucket}/sealed",
+        "RCLONE_CONFIG_SECRET_PASSWORD": rclone("obscure", "correct horse").strip(),
+    }
+    return replace(rclone, environment={**rclone.environment, **secret})
 
 
 def test_rclone_crypt_syncs_a_folder(crypt: Program, s3: Any, bucket: str, tree: Path) -> None:

@@ -3,32 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from .material import contents, fetch, some_bytes
-from .server import Program, Server
+from .server import Program
 
 MIB = 1024 * 1024
 SMALL_PARTS = ("--s3-upload-cutoff", "5M", "--s3-chunk-size", "5M", "--s3-copy-cutoff", "5M")
-
-
-@pytest.fixture
-def rclone(program: Callable[..., Program], server: Server, tmp_path: Path) -> Program:
-    return program(
-        "rclone",
-        "--retries=1",
-        "--low-level-retries=1",
-        f"--config={tmp_path / 'rclone.conf'}",
-        RCLONE_CONFIG_COFFRE_TYPE="s3",
-        RCLONE_CONFIG_COFFRE_PROVIDER="Other",
-        RCLONE_CONFIG_COFFRE_ENDPOINT=server.endpoint,
-        RCLONE_CONFIG_COFFRE_ACCESS_KEY_ID=server.access_key,
-        RCLONE_CONFIG_COFFRE_SECRET_ACCESS_KEY=server.secret_key,
-        RCLONE_CONFIG_COFFRE_REGION=server.region,
-    )
 
 
 def test_sync_then_check(rclone: Program, bucket: str, tree: Path) -> None:

@@ -4,31 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from .server import Program, Server
+from .server import Program
 
 OLD = re.compile(r"note-v\d{4}-\d\d-\d\d-\d{6}-\d{3}\.txt")
-
-
-@pytest.fixture
-def rclone(program: Callable[..., Program], server: Server, tmp_path: Path) -> Program:
-    return program(
-        "rclone",
-        "--retries=1",
-        "--low-level-retries=1",
-        f"--config={tmp_path / 'rclone.conf'}",
-        RCLONE_CONFIG_COFFRE_TYPE="s3",
-        RCLONE_CONFIG_COFFRE_PROVIDER="Other",
-        RCLONE_CONFIG_COFFRE_ENDPOINT=server.endpoint,
-        RCLONE_CONFIG_COFFRE_ACCESS_KEY_ID=server.access_key,
-        RCLONE_CONFIG_COFFRE_SECRET_ACCESS_KEY=server.secret_key,
-        RCLONE_CONFIG_COFFRE_REGION=server.region,
-    )
 
 
 def test_old_versions_are_listed_and_read(rclone: Program, s3: Any, bucket: str) -> None:
