@@ -18,6 +18,7 @@ from coffre.catalog.annotation_mutations import (
 from coffre.catalog.annotation_rows import Place
 from coffre.catalog.apply_manifests import add_blob, release
 from coffre.catalog.apply_objects import Row, Slot, bucket_rules, check_encryption, check_etag
+from coffre.catalog.archive_mutations import RestoreVersion
 from coffre.catalog.key_order import encode_key
 from coffre.catalog.mutations import Done, Refusal
 from coffre.catalog.packing import pack
@@ -80,7 +81,7 @@ def delete_annotation(
 def find(
     db: apsw.Connection,
     tally: Tally,
-    mutation: PutAnnotation | DeleteAnnotation | OwnBytes | SetEncryption,
+    mutation: PutAnnotation | DeleteAnnotation | OwnBytes | SetEncryption | RestoreVersion,
 ) -> tuple[Slot, Row, Place]:
     """The version that is meant. Refused: NoSuchBucket, NoSuchKey, OperationAborted."""
     rules = bucket_rules(db, mutation.bucket_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import apsw
 
+from coffre.catalog.archive_mutations import RestoreVersion
 from coffre.catalog.event_mutations import BucketEvent, Cause, Caused, ForgetEvents
 from coffre.catalog.mutations import (
     CompleteUpload,
@@ -75,6 +76,8 @@ def _told(mutation: Caused, cause: Cause, result: Result) -> tuple[bytes, str, b
         case SetTags(), _:
             how = "Delete" if cause.method == "DELETE" else "Put"
             return mutation.key, f"ObjectTagging:{how}", mutation.version_id
+        case RestoreVersion(), _:
+            return mutation.key, "ObjectRestore:Post", mutation.version_id
         case SetAcl(), _:
             return mutation.key, "ObjectAcl:Put", mutation.version_id
     raise TypeError(f"{type(mutation).__name__} makes no event")

@@ -12,7 +12,7 @@ import apsw
 from msgspec import Struct
 from msgspec.structs import replace
 
-from coffre.catalog import annotation_rows, apply_search, judging
+from coffre.catalog import annotation_rows, apply_search, archive_rows, judging
 from coffre.catalog.annotation_mutations import AnnotatedVersion
 from coffre.catalog.annotation_rows import Place
 from coffre.catalog.apply_manifests import add_blob, add_pieces, release, share
@@ -48,7 +48,10 @@ _EXACT = _ROW + (
     " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ? AND version_id = ?"
 )
 _UNCONDITIONAL = (None, None, None)
-_DELETE = "DELETE FROM versions WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
+_DELETE = (
+    "DELETE FROM versions WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
+    " RETURNING storage_class, restore, restored_id"
+)
 _STANDS = "SELECT 1 FROM versions WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
 _SET_LATEST = (
     "UPDATE versions SET latest = ?, noncurrent_ms = ?"
@@ -171,6 +174,10 @@ class Slot:
                 self._db, self.bucket_id, order, self.sort_key, stamp, facts, size
             )
         self._tally.add_to_bucket(self.bucket_id, 1, size)
+        place = (self.bucket_id, self.sort_key, stamp.order, stamp.zone)
+        archive_rows.note_written(
+            self._db, self._tally, place, facts.storage_class, size, stamp.trusted_ms
+        )
         self._judge()
         return Written(version_id, stamp.now_ms, facts.etag, size, facts.checksum)
 
@@ -257,13 +264,14 @@ class Slot:
 
     def _erase(self, row: Row) -> None:
         place = (self.bucket_id, self.sort_key, row.order, row.zone)
-        self._db.execute(_DELETE, place)
+        kept = self._db.execute(_DELETE, place).get
         if self.rules.traits & _SEARCHED:
             apply_search.drop_version(self._db, place)
         if self.rules.traits & Trait.ANNOTATED:
             annotation_rows.let_go(self._db, self._tally, place)
         if row.manifest_id is not None:
             self._tally.add_to_bucket(self.bucket_id, -1, -row.size)
+            archive_rows.note_erased(self._db, self._tally, self.bucket_id, row.size, kept)
             release(self._db, self._tally, row.manifest_id)
 
     def _set_latest(self, row: Row, latest: int, noncurrent_ms: int | None = None) -> None:

@@ -223,6 +223,7 @@ def delete_bucket(db: apsw.Connection, mutation: DeleteBucket, stamp: Stamp) -> 
     db.execute("DELETE FROM buckets WHERE id = ?", bucket)
     db.execute("DELETE FROM bucket_documents WHERE bucket_id = ?", bucket)
     db.execute("DELETE FROM outbox WHERE bucket_id = ?", bucket)
+    db.execute("DELETE FROM bucket_classes WHERE bucket_id = ?", bucket)
     db.execute("UPDATE tenants SET buckets = buckets - 1 WHERE id = ?", (tenant_id,))
     return Done()
 

@@ -168,8 +168,26 @@ _LOCKS = Migration(
             wall_ms INTEGER NOT NULL,
             why TEXT NOT NULL
         ) STRICT, WITHOUT ROWID""",
+        # Archived versions: `restore` is a packed `records.Restoration`, `restored_id` the manifest
+        # of a copy that can be read; from `archive_due_ms` on something is to be done for them.
+        # What is not STANDARD is counted by class, restored copies as RESTORED.
+        "ALTER TABLE versions ADD COLUMN restore BLOB",
+        "ALTER TABLE versions ADD COLUMN restored_id BLOB",
+        "ALTER TABLE versions ADD COLUMN archive_due_ms INTEGER",
+        "CREATE INDEX versions_archive_due ON versions (archive_due_ms)"
+        " WHERE archive_due_ms IS NOT NULL",
+        """CREATE TABLE bucket_classes (
+            bucket_id BLOB NOT NULL,
+            storage_class TEXT NOT NULL,
+            objects INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            PRIMARY KEY (bucket_id, storage_class)
+        ) STRICT, WITHOUT ROWID""",
+        "INSERT INTO bucket_classes SELECT bucket_id, storage_class, count(*), sum(size)"
+        " FROM versions WHERE storage_class <> 'STANDARD' AND marker = 0"
+        " GROUP BY bucket_id, storage_class",
     ),
-    ("release_clock", "clock_changes"),
+    ("release_clock", "clock_changes", "bucket_classes"),
 )
 
 # Tenants, stores, users and their keys, IAM, network rules.

@@ -15,6 +15,7 @@ from typing import Literal
 from msgspec import Struct
 
 from coffre.catalog import annotation_mutations as annotated
+from coffre.catalog import archive_mutations as archived
 from coffre.catalog import lifecycle_mutations as lifecycle
 from coffre.catalog.ecs_mutations import Composition, EcsMutation
 from coffre.catalog.event_mutations import Caused, ForgetEvents
@@ -424,6 +425,7 @@ Mutation = (
     | SetTags
     | SetAcl
     | annotated.AnnotationMutation
+    | archived.ArchiveMutation
     | CreateUpload
     | PutPart
     | CompleteUpload
@@ -444,7 +446,10 @@ Mutation = (
 )
 
 # What may travel with the ciphertext of a blob.
-WITH_BLOB = (PutVersion, PutPart, annotated.PutAnnotation, annotated.OwnBytes)
+WITH_BLOB = (
+    *(PutVersion, PutPart, annotated.PutAnnotation, annotated.OwnBytes),
+    *(archived.RestoreBlob, archived.CompressBlob),
+)
 
 
 class Done(Struct, frozen=True, tag=True):
@@ -491,4 +496,4 @@ class Refused(Struct, frozen=True, tag=True):
         return Refusal(self.code, self.message, **self.fields)
 
 
-Result = Done | Written | Deleted | PartWritten | Reaped | lifecycle.Expired
+Result = Done | Written | Deleted | PartWritten | Reaped | lifecycle.Expired | archived.Restoring

@@ -11,6 +11,7 @@ from coffre.catalog.records import (
     KmsVersion,
     PartIndex,
     Piece,
+    Restoration,
     SearchKey,
     Secret,
 )
@@ -29,6 +30,7 @@ _index = msgspec.msgpack.Decoder(tuple[PartIndex, ...]).decode
 _pieces = msgspec.msgpack.Decoder(tuple[Piece, ...]).decode
 _ecs = msgspec.msgpack.Decoder(EcsFacts).decode
 _seconds = msgspec.msgpack.Decoder(dict[str, int]).decode
+unpack_restoration = msgspec.msgpack.Decoder(Restoration).decode
 unpack_search_keys = msgspec.msgpack.Decoder(tuple[SearchKey, ...]).decode
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntFlag
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -12,6 +12,8 @@ from coffre.vault.records import Blob
 KeyOrder = Literal["utf-8", "utf-16be"]
 NULL_VERSION = b""
 Profile = Literal["full", "spec"]
+ARCHIVED: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+"""Storage classes whose objects are restored before they are read."""
 
 
 class Trait(IntFlag):
@@ -38,6 +40,8 @@ class Trait(IntFlag):
     """It has documents `inventory:…`."""
     ANNOTATED = 8192
     """Versions in it may have annotations."""
+    ARCHIVING = 16384
+    """Objects of which nothing else is said are archived."""
 
 
 class Tenant(Struct, frozen=True):
@@ -197,6 +201,17 @@ class EcsFacts(Struct, frozen=True, array_like=True):
     retention_policy: str = ""
 
 
+class Restoration(Struct, frozen=True, array_like=True):
+    """A copy of an archived version that can be read for a while: on its way until `expires_ms` is
+    known, and not before `ready_ms`. `manifest_id` is the copy's."""
+
+    tier: Literal["Expedited", "Standard", "Bulk"]
+    days: int
+    ready_ms: int
+    manifest_id: bytes
+    expires_ms: int = 0
+
+
 class SearchKey(Struct, frozen=True, array_like=True):
     """Metadata that a bucket indexes: a system key, or `x-amz-meta-…`."""
 
@@ -243,7 +258,8 @@ class Manifest(Struct, frozen=True):
 
 
 class Version(Struct, frozen=True):
-    """One version of a key, or a delete marker (`manifest` None, `marker` True).
+    """One version of a key, or a delete marker (`manifest` None, `marker` True). Of an archived
+    version that is restored, `manifest` is the copy's.
 
     `order` is larger for newer: a hybrid logical clock (48 bits of ms, 15 of counter). `version_id`
     is what clients see, `b""` for the null version. `etag` has no quotes. `metadata` is the stored

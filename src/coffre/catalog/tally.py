@@ -7,29 +7,48 @@ holds for it (`bucket`, `chunk`) to what the row says.
 
 from __future__ import annotations
 
+from typing import Any
+
 import apsw
 
 _BUCKET = "UPDATE buckets SET objects = objects + ?, bytes = bytes + ? WHERE id = ?"
 _CHUNK = "UPDATE chunks SET appended = appended + ?, dead = dead + ? WHERE id = ?"
+_CLASS = (
+    "INSERT INTO bucket_classes (bucket_id, storage_class, objects, bytes)"
+    " SELECT id, ?2, ?3, ?4 FROM buckets WHERE id = ?1"
+    " ON CONFLICT (bucket_id, storage_class) DO UPDATE"
+    " SET objects = objects + excluded.objects, bytes = bytes + excluded.bytes"
+)
+_NO_CLASS = (
+    "DELETE FROM bucket_classes WHERE bucket_id = ? AND storage_class = ?"
+    " AND objects = 0 AND bytes = 0"
+)
 _NOTHING = (0, 0)
-_Sums = dict[bytes, tuple[int, int]]
+_Counted = bytes | tuple[bytes, str]
+_Sums = dict[Any, tuple[int, int]]
 
 
 class Tally:
-    """Sums by bucket (objects, bytes) and by chunk (appended, dead), until `write`."""
+    """Sums by bucket (objects, bytes), by its storage classes and by chunk (appended, dead), until
+    `write`."""
 
-    __slots__ = ("_buckets", "_chunks", "_undo")
+    __slots__ = ("_buckets", "_chunks", "_classes", "_undo")
 
     def __init__(self) -> None:
         self._buckets: _Sums = {}
         self._chunks: _Sums = {}
-        self._undo: list[tuple[_Sums, bytes, tuple[int, int]]] = []
+        self._classes: _Sums = {}
+        self._undo: list[tuple[_Sums, _Counted, tuple[int, int]]] = []
 
     def add_to_bucket(self, bucket_id: bytes, objects: int, size: int) -> None:
         self._add(self._buckets, bucket_id, objects, size)
 
     def add_to_chunk(self, chunk_id: bytes, appended: int, dead: int) -> None:
         self._add(self._chunks, chunk_id, appended, dead)
+
+    def add_to_class(self, bucket_id: bytes, storage_class: str, objects: int, size: int) -> None:
+        """What is STANDARD is the rest, and not counted."""
+        self._add(self._classes, (bucket_id, storage_class), objects, size)
 
     def bucket(self, bucket_id: bytes) -> tuple[int, int]:
         """(objects, bytes) that the bucket's row does not show yet."""
@@ -56,9 +75,14 @@ class Tally:
                 if first or second:
                     db.execute(statement, (first, second, counted))
             sums.clear()
+        for (bucket_id, storage_class), added in self._classes.items():
+            if any(added):
+                db.execute(_CLASS, (bucket_id, storage_class, *added))
+                db.execute(_NO_CLASS, (bucket_id, storage_class))
+        self._classes.clear()
         self._undo.clear()
 
-    def _add(self, sums: _Sums, counted: bytes, first: int, second: int) -> None:
+    def _add(self, sums: _Sums, counted: _Counted, first: int, second: int) -> None:
         before = sums.get(counted, _NOTHING)
         self._undo.append((sums, counted, before))
         sums[counted] = (before[0] + first, before[1] + second)

@@ -95,17 +95,24 @@ class Blob(Struct, frozen=True, array_like=True):
     """A run of encrypted frames. `size` counts plaintext bytes; `wrapped_key` opens with the store
     key `key_id`, or with what a customer's own key makes (the catalog's `Encryption`). The
     ciphertext is the extents' bytes in order: every frame carries 64 KiB of plaintext and a 16-byte
-    tag, the last one the rest (a blob of 0 bytes has no frame)."""
+    tag, the last one the rest (a blob of 0 bytes has no frame). Where `compressed` is not 0 the
+    frames carry that many bytes of a zstd stream instead, of which `size` bytes come out."""
 
     id: bytes
     size: int
     key_id: bytes
     wrapped_key: bytes
     extents: tuple[Extent, ...] = ()
+    compressed: int = 0
+
+    @property
+    def framed_bytes(self) -> int:
+        """Bytes that its frames carry."""
+        return self.compressed or self.size
 
     @property
     def stored_bytes(self) -> int:
-        return ciphertext_bytes(self.size)
+        return ciphertext_bytes(self.framed_bytes)
 
 
 def ciphertext_bytes(size: int) -> int:
