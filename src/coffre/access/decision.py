@@ -8,7 +8,8 @@ In this order:
 4. A boundary and a session's policies bound what an IAM identity may, whoever allows it.
 5. Any of these allows: the bucket's policy (unless it is public and the bucket restricts such), the
    identity's own policies, a role on the bucket, owning the bucket (object users), being a user of
-   the store (the list of one's own buckets, creating one), an ACL (`access.acl`).
+   the store (the list of one's own buckets, creating one), an ACL (`access.acl`), and, for all that
+   is not S3's, being the account's root user.
 
 What nobody allows is denied. Source: AWS "Policy evaluation logic"; roles are the spec's.
 """
@@ -35,7 +36,8 @@ class Resource:
 
     `control` may be left out where the principal owns the bucket: it changes nothing then.
     `restricted`: the policy is public, and the bucket lets only users of its store use such a one.
-    `role` is the principal's role on the bucket.
+    `role` is the principal's role on the bucket. `arn` names what is not S3's, "*" all of it;
+    `policy` is then what it says of itself (whom a role trusts).
     """
 
     bucket: str | None = None
@@ -45,10 +47,13 @@ class Resource:
     policy: Policy | None = None
     restricted: bool = False
     role: roles.Role | None = None
+    arn: str = ""
 
     @property
     def path(self) -> str:
-        """As policies name it: "", `bucket` or `bucket/key`."""
+        """As policies name it: "", `bucket`, `bucket/key` or an ARN."""
+        if self.arn:
+            return self.arn
         if self.key is None:
             return self.bucket or ""
         return f"{self.bucket}/{self.key.decode(errors='surrogateescape')}"
@@ -100,6 +105,7 @@ _OWNER: Final = Explanation(Decision.ALLOW, "owner of the bucket")
 _USER: Final = Explanation(Decision.ALLOW, "user of the store")
 _ROLE: Final = Explanation(Decision.ALLOW, "role on the bucket")
 _ACL: Final = Explanation(Decision.ALLOW, "ACL")
+_ROOT: Final = Explanation(Decision.ALLOW, "root user of the account")
 _NOBODY: Final = Explanation(Decision.NOBODY_ALLOWS, "nothing allows it")
 _BOUNDARY: Final = Explanation(Decision.NOBODY_ALLOWS, "the permission boundary does not allow it")
 _SESSION: Final = Explanation(Decision.NOBODY_ALLOWS, "the session's policies do not allow it")
@@ -110,11 +116,12 @@ def decide(
     permission: str,
     resource: Resource,
     facts: Facts = NO_FACTS,
-    identity: Identity = NOBODYS,
+    identity: Identity | None = None,
 ) -> Decision:
     """Whether `principal` may use `permission` (an action name of AWS's) on `resource`.
 
-    `facts` is what the request says of itself, `identity` the principal's own policies.
+    `facts` is what the request says of itself; `identity` takes the place of the principal's own
+    policies.
     """
     return explain(principal, permission, resource, facts, identity).decision
 
@@ -124,9 +131,10 @@ def explain(
     permission: str,
     resource: Resource,
     facts: Facts = NO_FACTS,
-    identity: Identity = NOBODYS,
+    identity: Identity | None = None,
 ) -> Explanation:
     """`decide`, with what decided."""
+    identity = identity or principal.identity or NOBODYS
     if principal.locked:
         return _LOCKED
     owns = principal.user_id is not None and principal.user_id == resource.owner_id
@@ -183,6 +191,8 @@ def _otherwise(
             return _OWNER
         if principal.user_id is not None and permission in _OF_EVERY_USER:
             return _USER
+        if principal.root and not permission.startswith("s3:"):
+            return _ROOT
     if resource.role is not None and roles.allows(resource.role, permission):
         return _ROLE
     if acl.allows(principal.user_id, permission, resource.control):

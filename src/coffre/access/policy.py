@@ -8,6 +8,7 @@ MalformedPolicy is `BadPolicy`: its `field` is the element's path (`Statement[0]
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -23,6 +24,9 @@ from coffre.access.principals import (
 )
 
 POLICY_BYTES: Final = 20 * 1024
+_ARNS: Final = ("arn:", "urn:")
+_SERVICE: Final = re.compile(r"(?!s3$)[a-z0-9-]+")
+_EVERYTHING: Final = compile_pattern("*")
 _VERSIONS: Final = ("2012-10-17", "2008-10-17")
 _POLICY_FIELDS: Final = frozenset({"Version", "Id", "Statement"})
 _STATEMENT_FIELDS: Final = frozenset(
@@ -103,9 +107,15 @@ class Policy:
 
 
 def read_policy(
-    document: bytes, *, bucket: str | None = None, ecs: bool = False, limit: int = POLICY_BYTES
+    document: bytes,
+    *,
+    bucket: str | None = None,
+    ecs: bool = False,
+    limit: int = POLICY_BYTES,
+    trust: bool = False,
 ) -> Policy:
     """A bucket's policy (`bucket` is its name), or an identity's (None: it names no principals).
+    `trust`: a role's, which says who may assume it and names no resource.
 
     Raises BadPolicy. `ecs`: the dialect's pairs of key and action are taken too.
     """
@@ -118,7 +128,7 @@ def read_policy(
         raise BadPolicy("Version", "The policy must contain a valid version string")
     if not isinstance(tree.get("Id", ""), str):
         raise BadPolicy("Id", "Invalid policy syntax.")
-    reader = _Reader(bucket, ecs, version == _VERSIONS[0])
+    reader = _Reader(bucket, ecs, version == _VERSIONS[0], trust)
     given = tree.get("Statement")
     listed = given if isinstance(given, list) else [given]
     if given is None or not listed:
@@ -176,6 +186,7 @@ class _Reader:
     bucket: str | None
     ecs: bool
     variables: bool
+    trust: bool = False
 
     def statement(self, tree: Any, place: str) -> Statement:
         _only(tree, _STATEMENT_FIELDS, place)
@@ -189,14 +200,20 @@ class _Reader:
         named, not_actions = _either(tree, "Action", place)
         asked = self._actions(named, place)
         covered = frozenset(actions.TARGETS) - asked if not_actions else asked
-        resources, not_resources = self._resources(tree, place, covered)
+        if self.trust:
+            if "Resource" in tree or "NotResource" in tree:
+                raise BadPolicy(f"{place}.Resource", "Has prohibited field Resource")
+            resources: tuple[Pattern, ...] = (_EVERYTHING,)
+            not_resources = False
+        else:
+            resources, not_resources = self._resources(tree, place, covered)
         return Statement(
             place,
             sid,
             effect == "Allow",
             principals,
             not_principals,
-            covered.__contains__,
+            covered.__contains__ if self.bucket else _covers(covered, named, not_actions),
             resources,
             not_resources,
             self._conditions(tree.get("Condition", {}), place, covered, named),
@@ -206,7 +223,7 @@ class _Reader:
         self, tree: dict[str, Any], place: str, effect: str
     ) -> tuple[Principals | None, bool]:
         names = [name for name in ("Principal", "NotPrincipal") if name in tree]
-        if self.bucket is None:
+        if self.bucket is None and not self.trust:
             if names:
                 raise BadPolicy(
                     f"{place}.{names[0]}", "Policy document should not specify a principal."
@@ -217,7 +234,8 @@ class _Reader:
         if names[0] == "NotPrincipal" and effect == "Allow":
             raise BadPolicy(f"{place}.NotPrincipal", "Allow with NotPrincipal is not allowed.")
         try:
-            return read_principals(tree[names[0]]), names[0] == "NotPrincipal"
+            found = read_principals(tree[names[0]], trust=self.trust)
+            return found, names[0] == "NotPrincipal"
         except BadPrincipal as error:
             raise BadPolicy(f"{place}.{names[0]}", str(error)) from error
 
@@ -247,7 +265,9 @@ class _Reader:
         for name in named:
             path = self._path(name, place)
             on_objects = "/" in path
-            patterns.append(compile_pattern(path, variables=self.variables))
+            pattern = compile_pattern(path, variables=self.variables)
+            in_s3 = bool(name.strip("*")) and not path.startswith(_ARNS)
+            patterns.append(_only_in_s3(pattern) if self.bucket is None and in_s3 else pattern)
             targets.add(actions.Target.OBJECT if on_objects else actions.Target.BUCKET)
             if path == "*" or path.endswith("*"):
                 targets.update((actions.Target.OBJECT, actions.Target.BUCKET))
@@ -263,8 +283,11 @@ class _Reader:
     def _path(self, name: str, place: str) -> str:
         """`bucket` or `bucket/key` of a resource, with or without an ARN around it."""
         path = name
-        if name.startswith(("arn:", "urn:")):
+        if name.startswith(_ARNS):
             parts = name.split(":", 5)
+            # An identity's policy may speak of other services.
+            if self.bucket is None and len(parts) == 6 and _SERVICE.fullmatch(parts[2]):
+                return name
             if len(parts) < 6 or parts[2] != "s3" or not parts[5]:
                 raise BadPolicy(f"{place}.Resource", f"Policy has invalid resource: {name}")
             path = parts[5]
@@ -296,9 +319,10 @@ class _Reader:
             for key, values in tests.items():
                 where = f"{place}.{operator}.{key}"
                 lower = key.lower()
-                if not actions.is_key(lower):
+                own = self.bucket is not None or lower.startswith(("aws:", "s3:"))
+                if not actions.is_key(lower) and (own or ":" not in lower):
                     raise BadPolicy(where, f"Policy has an invalid condition key - {key}")
-                asked = exact or covered
+                asked = (exact or covered) if self.bucket is not None else ()
                 known = [actions.knows(one, lower, ecs=self.ecs) for one in asked]
                 if asked and not (all(known) if exact else any(known)):
                     raise BadPolicy(
@@ -325,6 +349,26 @@ class _Reader:
             return compile_condition(operator, key, tuple(told), variables=self.variables)
         except BadCondition as error:
             raise BadPolicy(where, str(error)) from error
+
+
+def _only_in_s3(pattern: Pattern) -> Pattern:
+    """What names buckets and objects names nothing else, however many stars it has."""
+    return lambda text, facts: not text.startswith(_ARNS) and pattern(text, facts)
+
+
+def _covers(
+    covered: frozenset[str], named: tuple[str, ...], not_actions: bool
+) -> Callable[[str], bool]:
+    """Which actions a statement of an identity's policy is about: of S3 those `covered`, of other
+    services those that fit the names as they stand."""
+    elsewhere = [glob(name.lower()) for name in named]
+
+    def covers(action: str) -> bool:
+        if action.startswith("s3:"):
+            return action in covered
+        return any(one(action.lower()) for one in elsewhere) != not_actions
+
+    return covers
 
 
 def _either(
