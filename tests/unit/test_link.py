@@ -30,6 +30,7 @@ from coffre.catalog.mutations import (
 )
 from coffre.system.buffer import Buffer
 from coffre.vault.records import Blob, Chunk, ChunkKind, ChunkState
+from coffre.vault.superblock import SuperblockNotWritten
 
 Answers = list[Result | Refused]
 
@@ -42,6 +43,7 @@ class Recorder:
         self.mutations: list[Mutation] = []
         self.waiting: list[asyncio.Future[Result | Refused]] = []
         self.sealed: list[SealChunk] = []
+        self.fails: Exception | None = None
         self.hold = False
         self.busy = False
         self.arrived = asyncio.Event()
@@ -71,11 +73,15 @@ class Recorder:
         return future
 
     async def close_all(self) -> tuple[Chunk, ...]:
+        if self.fails is not None:
+            raise self.fails
         return (
             Chunk(b"c" * 16, ChunkKind.LANDING, ChunkState.SEALING, "", 1, 1, 0, (b"d" * 16,), 9),
         )
 
     async def record_sealed(self, seals: Sequence[SealChunk]) -> None:
+        if self.fails is not None:
+            raise self.fails
         self.sealed.extend(seals)
 
 
@@ -245,6 +251,30 @@ async def test_closing_and_sealing_travel_too(
     seal = SealChunk(chunk.id, 12, 4, (b"m" * 16,) * 16, 9)
     await client.record_sealed([seal])
     assert committer.sealed == [seal]
+
+
+@pytest.mark.parametrize(
+    ("failure", "heard"),
+    [
+        (Refusal("InternalError", "sealed without its end"), Refusal),
+        (SuperblockNotWritten(11, 12, {}), Refusal),
+        (CommitUnknown("stopped"), CommitUnknown),
+        (CommitterBusy("full"), CommitterBusy),
+        (KeyError("a fault of ours"), CommitUnknown),
+    ],
+)
+async def test_closing_and_sealing_that_fail_are_answered(
+    server: LinkServer,
+    committer: Recorder,
+    client: CommitterClient,
+    failure: Exception,
+    heard: type[Exception],
+) -> None:
+    committer.fails = failure
+    with pytest.raises(heard):
+        await client.close_all()
+    with pytest.raises(heard):
+        await client.record_sealed([])
 
 
 @pytest.mark.parametrize(

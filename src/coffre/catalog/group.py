@@ -7,7 +7,8 @@ is not logged (`coffre.catalog.transaction`).
 
 Failures, by where they strike:
 
-- Before the log: the transaction is rolled back and the group refused; nothing happened.
+- Before the log: the transaction is rolled back and the group refused; nothing happened. What the
+  database itself cannot go on from (an I/O error, damage) ends `run` all the same.
 - A mirror fails or is late: rolled back, the member ejected, applied again to a new chunk under the
   next epoch (`LogWriter.supersede`).
 - Between the log's sync and COMMIT: the record is rolled forward into the rows as at a start. When
@@ -48,7 +49,7 @@ from coffre.catalog.replay import (
 )
 from coffre.catalog.schema import LogPosition, write_position
 from coffre.catalog.stamp import HybridClock
-from coffre.catalog.transaction import Answers, Call, Group, Transaction, fail
+from coffre.catalog.transaction import Answers, Call, Group, NotApplied, Transaction, fail
 from coffre.catalog.zone_writer import Change
 from coffre.system.buffer import Buffer
 from coffre.vault.interface import StorageFull
@@ -58,7 +59,8 @@ from coffre.vault.superblock import Superblock, SuperblockNotWritten, Superblock
 _journal = logging.getLogger(__name__)
 # What chunks' own states need; a chunk that holds nothing else may stay open for ever.
 _CHUNK_STATES = (OpenLanding, CloseChunk, ReplaceMember, SealChunk)
-_NOT_LOGGED = (StorageFull, SuperblockNotWritten, SuperblockTooLarge)
+_NOT_LOGGED = (StorageFull, SuperblockNotWritten, SuperblockTooLarge, NotApplied)
+_PASSING = (apsw.BusyError, apsw.FullError, apsw.LockedError, apsw.NoMemError)
 
 
 class CommitterBroken(Exception):
@@ -100,7 +102,7 @@ class GroupCommitter:
         rights_changed: Callable[[], None] = _nothing,
         make_room: Callable[[], object] = _nothing,
     ) -> None:
-        """`make_room` is asked for space where the rows are kept, when a COMMIT failed."""
+        """`make_room` is asked for space where the rows are kept, when they do not fit."""
         self._db = db
         self._writer = writer
         self._stamps = stamps
@@ -254,7 +256,7 @@ class GroupCommitter:
     ) -> None:
         try:
             result = await work()
-        except _NOT_LOGGED as error:
+        except Exception as error:  # The asker's, whatever it is: no group was under way.
             if not future.done():
                 future.set_exception(error)
         else:
@@ -297,7 +299,7 @@ class GroupCommitter:
             if len(refused) < len(calls):
                 await self._commit_group([call for call in calls if not call.body])
         except _NOT_LOGGED as error:
-            _journal.error("a group is refused, superblocks cannot be written: %s", error)
+            _journal.error("a group is refused: %s", error)
             self._refuse(calls, "ServiceUnavailable")
         else:
             self._answer(calls, group)
@@ -309,7 +311,7 @@ class GroupCommitter:
         size = sum(call.size for call in calls)
         while True:
             self._writer.plan(size)
-            group = self._transaction.apply(calls)
+            group = self._apply(calls)
             if group.record is None:
                 return group
             try:
@@ -329,6 +331,23 @@ class GroupCommitter:
             )
             self._writer.appended(group.record.position, by_client=by_client)
             return group
+
+    def _apply(self, calls: list[Call]) -> Group:
+        """Raises NotApplied; any apsw.Error is fatal."""
+        try:
+            try:
+                return self._transaction.apply(calls)
+            except apsw.FullError:
+                roll_back(self._db)
+                self._make_room()
+                return self._transaction.apply(calls)
+        except _PASSING as error:
+            raise NotApplied(f"the rows cannot be written now: {error}") from error
+        except (NotApplied, apsw.Error):
+            raise
+        except Exception as error:
+            _journal.exception("a group cannot be applied")
+            raise NotApplied(f"a fault of ours: {error}") from error
 
     def _commit(self, encoded: EncodedRecord) -> None:
         """COMMIT what is logged; when that fails, roll it forward as a start would."""
@@ -386,6 +405,8 @@ class GroupCommitter:
             await self._writer.drop_sealed(sealed)
         except _NOT_LOGGED as error:
             _journal.error("superblocks still name sealed chunks: %s", error)
+        except Exception:
+            _journal.exception("superblocks may still name sealed chunks")
         else:
             call.settle(answers)
         finally:

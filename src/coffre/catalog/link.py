@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import struct
@@ -34,9 +35,13 @@ import msgspec
 from msgspec import Struct
 
 from coffre.catalog.interface import CommitterBusy, CommitUnknown
-from coffre.catalog.mutations import Mutation, Refused, Result, SealChunk
+from coffre.catalog.mutations import Mutation, Refusal, Refused, Result, SealChunk
 from coffre.system.buffer import Buffer
+from coffre.vault.interface import StorageFull
 from coffre.vault.records import Chunk
+from coffre.vault.superblock import SuperblockNotWritten, SuperblockTooLarge
+
+_journal = logging.getLogger(__name__)
 
 MAX_FRAME_BYTES = 32 * 1024 * 1024
 RECEIVE_BYTES = 256 * 1024
@@ -275,6 +280,14 @@ class _ServerSide(_Framed):
             self.send(Failed(request.id, "busy"))
         except CommitUnknown:
             self.send(Failed(request.id, "unknown"))
+        except Refusal as refusal:
+            refused = Refused(refusal.code, refusal.message, refusal.fields)
+            self.send(Answer(request.id, [refused]))
+        except (StorageFull, SuperblockNotWritten, SuperblockTooLarge) as error:
+            self.send(Answer(request.id, [Refused("ServiceUnavailable", str(error), {})]))
+        except Exception:
+            _journal.exception("%s failed", type(request).__name__)
+            self.send(Failed(request.id, "unknown"))
 
 
 class LinkServer:
@@ -342,6 +355,15 @@ class _ClientSide(_Framed):
         self.write(out)
 
 
+def _closed(reply: Reply) -> Closed:
+    """Raises Refusal."""
+    if isinstance(reply, Answer):
+        refused = reply.results[0]
+        assert isinstance(refused, Refused), "a control has no other result"
+        raise refused.error()
+    return cast(Closed, reply)
+
+
 class CommitterClient:
     """A worker's end: a `Committer` that reconnects by itself.
 
@@ -390,12 +412,12 @@ class CommitterClient:
         return cast(Answer, reply).results
 
     async def close_all(self) -> tuple[Chunk, ...]:
-        """See `GroupCommitter.close_all`."""
-        return cast(Closed, await self._call(CloseAll)).chunks
+        """See `GroupCommitter.close_all`. Raises Refusal where superblocks cannot be written."""
+        return _closed(await self._call(CloseAll)).chunks
 
     async def record_sealed(self, seals: Sequence[SealChunk]) -> None:
-        """See `GroupCommitter.record_sealed`."""
-        await self._call(lambda call: RecordSealed(call, tuple(seals)))
+        """See `GroupCommitter.record_sealed`. Raises Refusal as `close_all` does."""
+        _closed(await self._call(lambda call: RecordSealed(call, tuple(seals))))
 
     def close(self) -> None:
         """Break the connection; what is under way is unknown."""

@@ -268,6 +268,10 @@ class LogWriter:
             self._advance(record.position)
             return record.position
 
+    def abandon(self) -> None:
+        """The rows do not take the planned chunk: plan another."""
+        self._close_target()
+
     def postpone(self) -> None:
         """What was due could not be logged: try again later."""
         if self.due:
