@@ -20,6 +20,9 @@ from coffre.catalog.tally import Tally
 RESTORED: Final = "RESTORED"
 """Counted as a class of its own: copies of archived versions that can be read for a while."""
 STANDARD: Final = "STANDARD"
+GATHERED_AFTER_MS: Final = 3600 * 1000
+"""What is written at once into an archive class is left alone as long: a client may repeat the end
+of an upload, or delete what it did not mean."""
 _SET_DUE: Final = (
     "UPDATE versions SET archive_due_ms = ?"
     " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
@@ -37,7 +40,7 @@ def note_written(
     if storage_class != STANDARD:
         tally.add_to_class(place[0], storage_class, 1, size)
     if storage_class in ARCHIVED:
-        db.execute(_SET_DUE, (now_ms, *place))
+        db.execute(_SET_DUE, (now_ms + GATHERED_AFTER_MS, *place))
 
 
 def note_erased(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from coffre.catalog.archive_reads import Archived
+from coffre.catalog.clock_mutations import ClockChange
 from coffre.catalog.event_mutations import BucketEvent, EventPlace
 from coffre.catalog.foresight import Foreseen
 from coffre.catalog.mutations import Mutation, Refused, Result
@@ -29,6 +31,7 @@ from coffre.catalog.records import (
     Version,
     VersionListing,
 )
+from coffre.catalog.release_clock import ReleaseClock
 from coffre.system.buffer import Buffer
 from coffre.vault.records import Blob, Chunk
 
@@ -203,6 +206,14 @@ class Reader(Protocol):
         """Buckets that have inventories, by id, ids > `after`."""
         ...
 
+    def release_clock(self) -> ReleaseClock | None:
+        """The clock that releases locks, as the last group left it; None before the first."""
+        ...
+
+    def clock_changes(self, limit: int) -> list[ClockChange]:
+        """What changed that clock beside time, the newest first."""
+        ...
+
     def oldest_due_ms(self) -> int | None:
         """From when on a rule of a lifecycle may act on something (`ExpireDue`); None: never."""
         ...
@@ -220,6 +231,27 @@ class Reader(Protocol):
 
     def foreseen_uploads(self, bucket: Bucket) -> list[Foreseen]:
         """What the bucket's lifecycle will do to its uploads."""
+        ...
+
+    def archive_due(self, now_ms: int, limit: int) -> list[Archived]:
+        """Versions for which the archivist has something to do by `now_ms`, the earliest first."""
+        ...
+
+    def next_archive_due_ms(self) -> int | None:
+        """From when on it has something to do; None: never."""
+        ...
+
+    def blobs_of(self, manifest_id: bytes) -> list[BlobName]:
+        """The blobs of an object that is one, or parts; none of one in pieces."""
+        ...
+
+    def part_numbers(self, manifest_id: bytes) -> set[int]:
+        """Numbers of the parts that lie under a manifest's id."""
+        ...
+
+    def bucket_classes(self, bucket_id: bytes) -> dict[str, tuple[int, int]]:
+        """Objects and bytes by storage class; what is in none of them is STANDARD. `RESTORED`:
+        copies of archived objects that can be read for a while."""
         ...
 
     def has_orphans(self) -> bool:

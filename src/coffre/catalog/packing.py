@@ -63,5 +63,9 @@ def unpack_ecs(packed: bytes | None) -> EcsFacts | None:
     return None if packed is None else _ecs(packed)
 
 
+def unpack_restore(packed: bytes | None) -> Restoration | None:
+    return None if packed is None else unpack_restoration(packed)
+
+
 def unpack_seconds(packed: bytes | None) -> dict[str, int]:
     return {} if packed is None else _seconds(packed)

@@ -72,11 +72,11 @@ BUCKET_DOCUMENTS = (
 _VERSION_COLUMNS = (
     "SELECT v.sort_key, v.ord, v.zone, v.version_id, v.marker, v.latest, v.modified_ms, v.size,"
     " v.etag, v.owner_id, coalesce(u.label, ''), v.metadata, v.storage_class, v.checksum,"
-    " v.parts_count, v.tags, v.manifest_id, m.size, m.blob, m.parts, v.acl, v.encryption, v.ecs,"
-    " m.pieces"
+    " v.parts_count, v.tags, m.id, m.size, m.blob, m.parts, v.acl, v.encryption, v.ecs,"
+    " m.pieces, v.restore"
 )
 _VERSION_OF_KEY = (
-    " LEFT JOIN manifests m ON m.id = v.manifest_id"
+    " LEFT JOIN manifests m ON m.id = coalesce(v.restored_id, v.manifest_id)"
     " LEFT JOIN users u ON u.id = v.owner_id WHERE v.bucket_id = ? AND v.sort_key = ?"
 )
 _VERSION = _VERSION_COLUMNS + " FROM versions v" + _VERSION_OF_KEY
@@ -90,7 +90,7 @@ OLD_NULL_VERSION = (
 )
 
 _LISTED = (
-    "SELECT sort_key, modified_ms, size, etag, owner_id, storage_class, checksum"
+    "SELECT sort_key, modified_ms, size, etag, owner_id, storage_class, checksum, restore"
     " FROM versions INDEXED BY current_objects"
     " WHERE bucket_id = ? AND latest = 1 AND marker = 0 AND sort_key >= ?"
 )
@@ -99,7 +99,7 @@ LIST_BETWEEN = _LISTED + " AND sort_key < ? ORDER BY sort_key"
 
 _LISTED_VERSION = (
     "SELECT sort_key, version_id, latest, marker, modified_ms, size, etag, owner_id, storage_class,"
-    " checksum FROM versions WHERE bucket_id = ?"
+    " checksum, restore FROM versions WHERE bucket_id = ?"
 )
 VERSIONS_FROM = _LISTED_VERSION + " AND sort_key >= ? ORDER BY sort_key, ord DESC, zone DESC"
 VERSIONS_BETWEEN = (

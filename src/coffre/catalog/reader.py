@@ -12,11 +12,13 @@ import apsw
 
 from coffre.catalog import queries as q
 from coffre.catalog.annotation_reads import AnnotationReads
+from coffre.catalog.archive_reads import ArchiveReads
 from coffre.catalog.blob_reader import BlobReader
 from coffre.catalog.event_reads import EventReads
 from coffre.catalog.key_order import decode_key, encode_key, next_key
 from coffre.catalog.kms_reads import KmsReads
 from coffre.catalog.lifecycle_reads import LifecycleReads
+from coffre.catalog.listed_rows import listed, listed_version
 from coffre.catalog.packing import (
     unpack_blob,
     unpack_checksum,
@@ -25,6 +27,7 @@ from coffre.catalog.packing import (
     unpack_index,
     unpack_members,
     unpack_pieces,
+    unpack_restore,
     unpack_seconds,
     unpack_secrets,
     unpack_strings,
@@ -35,8 +38,6 @@ from coffre.catalog.records import (
     Bucket,
     Identity,
     Key,
-    Listed,
-    ListedVersion,
     Listing,
     Manifest,
     Part,
@@ -60,7 +61,15 @@ _STATES = {state.value: state for state in ChunkState}
 _AFTER_ALL_NAMES = "\U0010ffff"
 
 
-class SqliteReader(SearchReader, KmsReads, EventReads, BlobReader, LifecycleReads, AnnotationReads):
+class SqliteReader(
+    SearchReader,
+    KmsReads,
+    EventReads,
+    BlobReader,
+    LifecycleReads,
+    AnnotationReads,
+    ArchiveReads,
+):
     """Reads over `db`, one thread at a time."""
 
     def __init__(self, db: apsw.Connection) -> None:
@@ -187,12 +196,7 @@ class SqliteReader(SearchReader, KmsReads, EventReads, BlobReader, LifecycleRead
                 limit=limit,
             )
             labels = self._labels({row[4] for _, row in page.rows})
-        objects = tuple(
-            Listed(
-                key, row[1], row[2], row[3], row[4], labels[row[4]], row[5], unpack_checksum(row[6])
-            )
-            for key, row in page.rows
-        )
+        objects = tuple(listed(key, row, labels) for key, row in page.rows)
         return Listing(
             objects, tuple(page.prefixes), page.truncated, page.last if page.truncated else b""
         )
@@ -240,7 +244,7 @@ class SqliteReader(SearchReader, KmsReads, EventReads, BlobReader, LifecycleRead
                 limit=limit,
             )
             labels = self._labels({row[7] for _, row in page.rows})
-        versions = tuple(_listed_version(key, row, labels) for key, row in page.rows)
+        versions = tuple(listed_version(key, row, labels) for key, row in page.rows)
         if not page.truncated:
             return VersionListing(versions, tuple(page.prefixes), False)
         last = None if page.ends_in_prefix else versions[-1].version_id
@@ -386,7 +390,7 @@ def _user(row: Row) -> User:
 def _version(bucket: Bucket, row: Row) -> Version:
     (sort_key, order, zone, version_id, marker, latest, modified_ms, size, etag) = row[:9]
     (owner_id, label, metadata, storage_class, checksum, parts_count, tags) = row[9:16]
-    (manifest_id, manifest_size, blob, parts, acl, encryption, ecs, pieces) = row[16:]
+    (manifest_id, manifest_size, blob, parts, acl, encryption, ecs, pieces, restore) = row[16:]
     manifest = None
     if manifest_id is not None:
         opened = None if blob is None else unpack_blob(blob)
@@ -415,6 +419,7 @@ def _version(bucket: Bucket, row: Row) -> Version:
         acl or b"",
         unpack_encryption(encryption),
         unpack_ecs(ecs),
+        unpack_restore(restore),
     )
 
 
@@ -422,23 +427,6 @@ def _chained(first: Iterable[Row], then: Iterable[Row]) -> Generator[Row, None, 
     """The rows of one cursor, then another's; closing it closes the one that is being read."""
     yield from first
     yield from then
-
-
-def _listed_version(key: bytes, row: Row, labels: dict[str, str]) -> ListedVersion:
-    (version_id, latest, marker, modified_ms, size, etag, owner_id, storage_class) = row[1:9]
-    return ListedVersion(
-        key,
-        version_id,
-        bool(latest),
-        bool(marker),
-        modified_ms,
-        size,
-        etag,
-        owner_id,
-        labels[owner_id],
-        storage_class,
-        unpack_checksum(row[9]),
-    )
 
 
 def _upload(key: bytes, row: Row, labels: dict[str, str]) -> Upload:

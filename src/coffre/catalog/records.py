@@ -288,6 +288,7 @@ class Version(Struct, frozen=True):
     acl: bytes = b""
     encryption: Encryption | None = None
     ecs: EcsFacts | None = None
+    restoration: Restoration | None = None
 
 
 class Annotation(Struct, frozen=True):
@@ -344,6 +345,7 @@ class Listed(Struct, frozen=True):
     owner_label: str
     storage_class: str
     checksum: Checksum | None
+    restoration: Restoration | None = None
 
 
 class Listing(Struct, frozen=True):
@@ -372,6 +374,7 @@ class ListedVersion(Struct, frozen=True):
     owner_label: str
     storage_class: str
     checksum: Checksum | None
+    restoration: Restoration | None = None
 
 
 class VersionListing(Struct, frozen=True):
