@@ -6,9 +6,12 @@ import errno
 from collections.abc import Sequence
 from random import Random
 
-from coffre.testing.simulation.machine import Machine, Place, Trouble
+from msgspec import structs
+
+from coffre.testing.simulation.machine import Machine, Place, Trouble, form_in
 from coffre.testing.simulation.process import Process
-from coffre.vault.records import Chunk
+from coffre.vault.records import Chunk, ChunkState
+from coffre.vault.superblock import SealedRef
 
 # The files that bits flip in.
 _ROTS = (".mirror", ".segment", "/superblock")
@@ -23,15 +26,11 @@ class Faults:
         self._process = process
         self._chunks: Sequence[Chunk] = ()
 
-    def look(self, chunks: Sequence[Chunk]) -> None:
-        """Take note of how chunks stand: the budget is counted by them."""
-        before = {chunk.id: chunk for chunk in self._chunks}
-        for chunk in chunks:
-            seen = before.get(chunk.id)
-            if seen is not None and seen.state is not chunk.state and seen.k != chunk.k:
-                # Re-laid from what was verified.
-                self._machine.lost.pop(chunk.id, None)
-        self._chunks = chunks
+    def look(self, chunks: Sequence[Chunk], sealed: Sequence[SealedRef]) -> None:
+        """Take note of how chunks stand, in rows and, where these do not know it yet, in
+        superblocks: the budget is counted by them."""
+        seals = {ref.chunk: ref for ref in sealed}
+        self._chunks = [_sealed(chunk, seals.get(chunk.id)) for chunk in chunks]
 
     def during(self) -> None:
         """A fault in the middle of what comes next."""
@@ -144,20 +143,23 @@ class Faults:
                     continue
                 machine.troubles[place.path] = "rotten superblock"
             else:
-                chunk = self._chunk_of(path)
-                if chunk is None or not machine.allows_loss(chunk, place.label.id):
+                form = form_in(path)
+                chunk = next((chunk for chunk in self._chunks if chunk.id == form[0]), None)
+                if chunk is None or not machine.allows_loss(chunk, form, place.label.id):
                     continue
-                machine.lost[chunk.id].add(place.label.id)
+                machine.lost[form].add(place.label.id)
             offset = self._random.randrange(size)
             self._say(f"byte {offset} of {path} rots")
             machine.disk.corrupt(path, offset, 1 << self._random.randrange(8))
 
-    def _chunk_of(self, path: str) -> Chunk | None:
-        chunk_id = bytes.fromhex(path.rsplit("/", 1)[1].split(".", 1)[0])
-        return next((chunk for chunk in self._chunks if chunk.id == chunk_id), None)
-
     def _say(self, what: str) -> None:
         self._process.trace(f"  fault: {what}")
+
+
+def _sealed(chunk: Chunk, seal: SealedRef | None) -> Chunk:
+    if seal is None:
+        return chunk
+    return structs.replace(chunk, state=ChunkState.SEALED, k=seal.k, m=seal.m, members=seal.members)
 
 
 def _names(places: Sequence[Place]) -> str:

@@ -21,8 +21,10 @@ from coffre.testing.simulation.loop import VirtualLoop
 from coffre.vault.blocks import relaid
 from coffre.vault.drives import DriveSet, DriveState
 from coffre.vault.records import Chunk
-from coffre.vault.superblock import DriveLabel
+from coffre.vault.superblock import DriveLabel, Superblock
 
+# A chunk in one of its two forms: its id, and is it meant in segments, or in mirrors?
+Form = tuple[bytes, bool]
 # back: well again, but the process that runs may not use it yet.
 Trouble = Literal["dead", "failing", "slow", "lying", "rotten superblock", "back"]
 
@@ -47,6 +49,17 @@ def places(racks: int) -> list[Place]:
     return found
 
 
+def form_in(path: str) -> Form:
+    """Of which chunk this is a mirror or segment."""
+    name = path.rsplit("/", 1)[1]
+    return bytes.fromhex(name.split(".", 1)[0]), ".segment" in name
+
+
+def form_of(chunk: Chunk) -> Form:
+    """In which form a chunk is what it must be."""
+    return chunk.id, relaid(chunk)
+
+
 @dataclass
 class Machine:
     """Drives, a clock and randomness, which outlive every process on them."""
@@ -57,8 +70,8 @@ class Machine:
     entropy: SeededEntropy = field(default_factory=lambda: SeededEntropy(0))
     # What is the matter with a drive as a whole.
     troubles: dict[str, Trouble] = field(default_factory=dict)
-    # Drives that do not hold what they should of a chunk, by chunk.
-    lost: defaultdict[bytes, set[bytes]] = field(default_factory=lambda: defaultdict(set))
+    # Drives that do not hold what they should of a chunk.
+    lost: defaultdict[Form, set[bytes]] = field(default_factory=lambda: defaultdict(set))
     full: set[str] = field(default_factory=set)
     # Drives that were full or slow at any time: whoever sets one aside, late, has a reason.
     excused: set[str] = field(default_factory=set)
@@ -81,16 +94,20 @@ class Machine:
         if len(impaired) > 2 and len(racks) > 1:
             return False
         gone = {place.label.id for place in impaired}
-        return all(self._survives(chunk, gone | self.lost[chunk.id]) for chunk in chunks)
+        return all(self._survives(chunk, gone) for chunk in chunks)
 
-    def allows_loss(self, chunk: Chunk, drive: bytes) -> bool:
-        """May this chunk's file on one drive go bad?"""
+    def allows_loss(self, chunk: Chunk, form: Form, drive: bytes) -> bool:
+        """May one drive's file of this chunk go bad?"""
+        if form != form_of(chunk):
+            # Mirrors are worth nothing after the seal; whether segments are, before it, is known
+            # when it counts.
+            return relaid(chunk)
         gone = {place.label.id for place in self.places if place.path in self.troubles}
-        return self._survives(chunk, gone | self.lost[chunk.id] | {drive})
+        return self._survives(chunk, gone | {drive})
 
     def _survives(self, chunk: Chunk, gone: set[bytes]) -> bool:
         here = {place.label.id for place in self.places}
-        left = len(set(chunk.members) & here - gone)
+        left = len(set(chunk.members) & here - gone - self.lost[form_of(chunk)])
         if relaid(chunk):
             return left >= chunk.k
         return left >= 1
@@ -100,15 +117,15 @@ class Machine:
         """Is there a reason for the engine to refuse writes?"""
         return bool(self.troubles or self.full)
 
-    def noticed(self, drives: DriveSet) -> None:
-        """How the running process sees its drives: what is well and in use again is over; what is
-        not in use without a reason is a fault of the engine's."""
+    def noticed(self, drives: DriveSet, zone: Superblock) -> None:
+        """How the running process sees its drives: what is well and in use again, as superblocks
+        say too, is over; what is not in use without a reason is a fault of the engine's."""
         for drive in drives.all():
             trouble = self.troubles.get(drive.path)
             if not drive.path:
                 continue  # It was replaced.
             if drive.state is DriveState.PRESENT:
-                if trouble == "back":
+                if trouble == "back" and drive.id not in zone.unchecked:
                     del self.troubles[drive.path]
             elif trouble is None and drive.state is DriveState.CHECKING and self.starts_cut:
                 # It was left out of superblocks that a start wrote before it was cut.
@@ -170,8 +187,8 @@ class Machine:
         fates: dict[str, Fate] = {p.path: self.random.choice(FATES) for p in self.places}
         for place in self.places:
             if self.troubles.get(place.path) == "lying":
-                for chunk in self.chunks_on(place):
-                    self.lost[chunk].add(place.label.id)
+                for form in self.forms_on(place):
+                    self.lost[form].add(place.label.id)
         self._take_over(self.disk.image(at, self.random, policy_by_prefix=fates))
         return fates
 
@@ -180,8 +197,8 @@ class Machine:
         kept: dict[str, Fate] = {"/": "kept"}
         older = self.disk.image(moment, self.random, policy_by_prefix=kept)
         now = self.disk.image(len(self.disk.journal), self.random, policy_by_prefix=kept)
-        for chunk in self.chunks_on(place):
-            self.lost[chunk].add(place.label.id)
+        for form in self.forms_on(place):
+            self.lost[form].add(place.label.id)
         now.put_back(place.path, older)
         self._take_over(now)
         self.troubles[place.path] = "back"
@@ -193,10 +210,9 @@ class Machine:
         finally:
             file.close()
 
-    def chunks_on(self, place: Place) -> set[bytes]:
+    def forms_on(self, place: Place) -> set[Form]:
         """The chunks of which a drive has files."""
-        names = (path.rsplit("/", 1)[1] for path in self.disk.paths(f"{place.path}/chunks"))
-        return {bytes.fromhex(name.split(".", 1)[0]) for name in names}
+        return {form_in(path) for path in self.disk.paths(f"{place.path}/chunks")}
 
     def slowness(self, path: str) -> float:
         return self.slow.get(path, 0.0)

@@ -90,7 +90,7 @@ class Process:
         self._node = self.do(Node.start(machine, self.settings, self.switchboard, owner=owner))
         recovery = self._node.engine.facts.recovery
         self.trace(f"  started: {recovery['way']}, {recovery['records']} records")
-        machine.noticed(self._node.drives)
+        machine.noticed(self._node.drives, self._node.committer.zone)
 
     def stop(self) -> None:
         """End a life well. Raises PowerLost."""

@@ -285,10 +285,10 @@ class Scenario:
     def _look(self, *, whole: bool) -> None:
         """Compare listings and counters, and with `whole` every byte."""
         node = self.process.node
-        self.machine.noticed(node.drives)
+        self.machine.noticed(node.drives, node.committer.zone)
         if complaints := self.process.complaints_so_far():
             raise Wrong(f"nobody awaited: {complaints}")
-        self.faults.look(node.reader.chunks())
+        self.faults.look(node.reader.chunks(), node.committer.zone.log.sealed)
         for bucket in self.clients.buckets:
             found = observe(node, bucket)
             if found != bucket.holdings:
@@ -358,7 +358,7 @@ class Scenario:
             self.process.node.background.repairing.repairer.hasten()
             self._through(lambda: self.process.do(asyncio.sleep(20)))
             self._replace_what_is_gone()
-            self.machine.noticed(self.process.node.drives)
+            self.machine.noticed(self.process.node.drives, self.process.node.committer.zone)
             if not (wrong := self._not_whole(self.process.node)):
                 return
         raise Wrong(f"not whole again after {20 * _MOST_ROUNDS} s: {wrong}")
