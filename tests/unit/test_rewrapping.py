@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from coffre.catalog import mutations as m
+from coffre.catalog.access_mutations import RewrapKeys, Rewrapped
 from coffre.catalog.interface import Reader
 from coffre.catalog.memory import MemoryCatalog
 from coffre.catalog.records import Secret
@@ -26,7 +27,7 @@ async def catalog() -> MemoryCatalog:
 
 
 def user(access_key: str, secret: Secret) -> m.CreateUser:
-    return m.CreateUser(access_key.ljust(64, "0"), b"s" * 16, "label", "object", access_key, secret)
+    return m.CreateUser(access_key.ljust(64, "0"), b"s" * 16, access_key, "object", access_key, secret)
 
 
 def secrets(reader: Reader) -> tuple[Secret, ...]:
@@ -38,12 +39,12 @@ def secrets(reader: Reader) -> tuple[Secret, ...]:
 async def test_store_keys_and_secrets_are_wrapped_anew(catalog: MemoryCatalog) -> None:
     await catalog.commit(m.RotateKey("CFKEY", Secret(b"second", OLD), 10**15))
     await catalog.commit(
-        m.RewrapKeys(
+        RewrapKeys(
             NEW,
-            (m.Rewrapped(b"k" * 16, b"wrapped", b"wrapped anew"),),
+            (Rewrapped(b"k" * 16, b"wrapped", b"wrapped anew"),),
             (
-                m.Rewrapped(b"CFKEY", b"second", b"second anew"),
-                m.Rewrapped(b"CFKEY", b"first", b"first anew"),
+                Rewrapped(b"CFKEY", b"second", b"second anew"),
+                Rewrapped(b"CFKEY", b"first", b"first anew"),
             ),
         )
     )
@@ -59,10 +60,10 @@ async def test_store_keys_and_secrets_are_wrapped_anew(catalog: MemoryCatalog) -
 async def test_what_changed_meanwhile_or_is_gone_is_left_alone(catalog: MemoryCatalog) -> None:
     await catalog.commit(m.RotateKey("CFKEY", Secret(b"second", NEW), None))
     await catalog.commit(
-        m.RewrapKeys(
+        RewrapKeys(
             NEW,
-            (m.Rewrapped(b"k" * 16, b"other", b"bad"), m.Rewrapped(b"x" * 16, b"gone", b"bad")),
-            (m.Rewrapped(b"CFKEY", b"first", b"bad"), m.Rewrapped(b"CFGONE", b"gone", b"bad")),
+            (Rewrapped(b"k" * 16, b"other", b"bad"), Rewrapped(b"x" * 16, b"gone", b"bad")),
+            (Rewrapped(b"CFKEY", b"first", b"bad"), Rewrapped(b"CFGONE", b"gone", b"bad")),
         )
     )
     key = catalog.store_key(b"k" * 16)

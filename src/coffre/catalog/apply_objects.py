@@ -32,6 +32,7 @@ from coffre.catalog.mutations import (
     Written,
 )
 from coffre.catalog.packing import pack, pack_optional, unpack_ecs, unpack_seconds
+from coffre.catalog.quotas import check_quota
 from coffre.catalog.records import NULL_VERSION, EcsFacts, Encryption, KeyOrder, Trait
 from coffre.catalog.stamp import Stamp, version_order
 from coffre.catalog.tally import Tally
@@ -148,6 +149,8 @@ class Slot:
         EmptyBucketInProgress."""
         if self.rules.traits & Trait.EMPTYING:
             raise Refusal("EmptyBucketInProgress")
+        if self.rules.traits & Trait.LIMITED:
+            self._check_quota(size)
         version_id = self._make_room(stamp)
         self._insert(
             stamp,
@@ -221,6 +224,15 @@ class Slot:
             if enabled or not newest.is_null:
                 self._set_latest(newest, 0, stamp.now_ms)
         return stamp.version_id if enabled else NULL_VERSION
+
+    def _check_quota(self, size: int) -> None:
+        """Refused: QuotaExceeded. What the new version replaces makes room for it."""
+        gone = None
+        if self.versioning != "enabled" and self.newest is not None:
+            gone = self.newest if self.newest.is_null else self._old_null()
+        kept = gone is not None and not gone.marker
+        objects, added = (0, size - gone.size) if gone is not None and kept else (1, size)
+        check_quota(self._db, self._tally, self.bucket_id, objects, added)
 
     def _insert(
         self, stamp: Stamp, version_id: bytes, marker: int, rest: tuple[object, ...]

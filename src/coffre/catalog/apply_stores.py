@@ -5,6 +5,8 @@ from __future__ import annotations
 import apsw
 import msgspec
 
+from coffre.catalog.access_mutations import RewrapKeys
+from coffre.catalog.apply_access import check_label, check_new_key
 from coffre.catalog.apply_events import TEST_EVENT, insert_event
 from coffre.catalog.apply_objects import bucket_rules, require_bucket
 from coffre.catalog.ecs_mutations import SetStore, SetTraits
@@ -20,11 +22,10 @@ from coffre.catalog.mutations import (
     Done,
     PutBucketDocument,
     Refusal,
-    RewrapKeys,
     RotateKey,
     SetVersioning,
 )
-from coffre.catalog.packing import pack, pack_optional, unpack_secrets
+from coffre.catalog.packing import pack, pack_optional, unpack_secrets, unpack_store_settings
 from coffre.catalog.records import Trait
 from coffre.catalog.stamp import Stamp
 
@@ -73,7 +74,7 @@ def create_store(db: apsw.Connection, mutation: CreateStore, stamp: Stamp) -> Do
     )
     db.execute(
         "INSERT INTO stores (id, name, tenant_id, key_id, created_ms, key_order, dialect, allow_v2,"
-        " profile) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?)",
+        " profile, label, settings) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?)",
         (
             mutation.id,
             mutation.name,
@@ -83,6 +84,8 @@ def create_store(db: apsw.Connection, mutation: CreateStore, stamp: Stamp) -> Do
             mutation.key_order,
             mutation.dialect,
             mutation.profile,
+            mutation.label,
+            pack(mutation.settings),
         ),
     )
     return Done()
@@ -106,14 +109,22 @@ def create_user(db: apsw.Connection, mutation: CreateUser, stamp: Stamp) -> Done
     _require_store(db, mutation.store_id)
     if db.execute("SELECT 1 FROM users WHERE id = ?", (mutation.id,)).get is not None:
         raise Refusal("UserAlreadyExists")
-    key = (mutation.access_key,)
-    if db.execute("SELECT 1 FROM access_keys WHERE access_key = ?", key).get is not None:
-        raise Refusal("AccessKeyAlreadyExists")
+    check_label(db, mutation.store_id, mutation.label)
+    check_new_key(db, mutation.access_key)
     db.execute(
-        "INSERT INTO users (id, store_id, label, kind, locked, created_ms)"
-        " VALUES (?, ?, ?, ?, 0, ?)",
-        (mutation.id, mutation.store_id, mutation.label, mutation.kind, stamp.now_ms),
+        "INSERT INTO users (id, store_id, label, kind, locked, created_ms, create_buckets)"
+        " VALUES (?, ?, ?, ?, 0, ?, ?)",
+        (
+            mutation.id,
+            mutation.store_id,
+            mutation.label,
+            mutation.kind,
+            stamp.now_ms,
+            mutation.create_buckets,
+        ),
     )
+    if not mutation.access_key:
+        return Done()
     db.execute(
         "INSERT INTO access_keys (access_key, user_id, store_id, created_ms, secrets)"
         " VALUES (?, ?, ?, ?, ?)",
@@ -169,7 +180,7 @@ def rewrap_keys(db: apsw.Connection, mutation: RewrapKeys, stamp: Stamp) -> Done
 
 
 def create_bucket(db: apsw.Connection, mutation: CreateBucket, stamp: Stamp) -> Done:
-    tenant_id, key_order = _require_store(db, mutation.store_id)
+    tenant_id, key_order, limited = _require_store(db, mutation.store_id)
     owner = db.execute(
         "SELECT owner_id FROM buckets WHERE store_id = ? AND name = ?",
         (mutation.store_id, mutation.name),
@@ -195,7 +206,7 @@ def create_bucket(db: apsw.Connection, mutation: CreateBucket, stamp: Stamp) -> 
             stamp.now_ms,
             mutation.region,
             key_order,
-            mutation.traits,
+            mutation.traits | limited,
             mutation.retention_s,
         ),
     )
@@ -223,6 +234,7 @@ def delete_bucket(db: apsw.Connection, mutation: DeleteBucket, stamp: Stamp) -> 
     db.execute("DELETE FROM buckets WHERE id = ?", bucket)
     db.execute("DELETE FROM bucket_documents WHERE bucket_id = ?", bucket)
     db.execute("DELETE FROM outbox WHERE bucket_id = ?", bucket)
+    db.execute("DELETE FROM bucket_roles WHERE bucket_id = ?", bucket)
     db.execute("DELETE FROM bucket_classes WHERE bucket_id = ?", bucket)
     db.execute("UPDATE tenants SET buckets = buckets - 1 WHERE id = ?", (tenant_id,))
     return Done()
@@ -287,11 +299,14 @@ def delete_bucket_document(
     return Done()
 
 
-def _require_store(db: apsw.Connection, store_id: bytes) -> tuple[bytes, str]:
-    """(tenant id, key order). Refused: NoSuchStore."""
-    row: tuple[bytes, str] | None = db.execute(
-        "SELECT tenant_id, key_order FROM stores WHERE id = ?", (store_id,)
+def _require_store(db: apsw.Connection, store_id: bytes) -> tuple[bytes, str, int]:
+    """(tenant id, key order, traits of new buckets). Refused: NoSuchStore (also one that is being
+    deleted)."""
+    row = db.execute(
+        "SELECT tenant_id, key_order, settings FROM stores WHERE id = ? AND status <> 'deleting'",
+        (store_id,),
     ).get
     if row is None:
         raise Refusal("NoSuchStore")
-    return row
+    limited = unpack_store_settings(row[2]).quota.refuses
+    return row[0], row[1], int(Trait.LIMITED) if limited else 0

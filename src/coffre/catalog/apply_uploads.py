@@ -32,6 +32,7 @@ from coffre.catalog.mutations import (
     Written,
 )
 from coffre.catalog.packing import pack, pack_optional
+from coffre.catalog.quotas import check_quota
 from coffre.catalog.records import BlobName, Trait
 from coffre.catalog.stamp import Stamp
 from coffre.catalog.tally import Tally
@@ -78,7 +79,9 @@ def create_upload(db: apsw.Connection, mutation: CreateUpload, stamp: Stamp) -> 
 
 
 def put_part(db: apsw.Connection, mutation: PutPart, stamp: Stamp, tally: Tally) -> PartWritten:
-    _, _, manifest_id = _require_upload(db, mutation.upload_id)
+    bucket_id, _, manifest_id = _require_upload(db, mutation.upload_id)
+    if bucket_rules(db, bucket_id).traits & Trait.LIMITED:
+        check_quota(db, tally, bucket_id, 0, mutation.blob.size)
     claim(db, tally, mutation.blob)
     replaced = db.execute(
         "SELECT blob FROM parts WHERE manifest_id = ? AND number = ?",

@@ -15,9 +15,9 @@ _T = TypeVar("_T")
 
 
 class CachedReader(SqliteReader):
-    """`SqliteReader` that remembers identities, stores, store keys, buckets and their documents
-    while `generation` stays as it is. A remembered bucket's counters are as old as the generation:
-    whoever wants exact ones reads `buckets`."""
+    """`SqliteReader` that remembers identities, stores, store keys, buckets, their documents
+    and roles while `generation` stays as it is. A remembered bucket's counters are as old as the
+    generation: whoever wants exact ones reads `buckets`."""
 
     def __init__(self, db: apsw.Connection, generation: Callable[[], int]) -> None:
         super().__init__(db)
@@ -38,7 +38,16 @@ class CachedReader(SqliteReader):
         return self._once((store_id, name), super().bucket, store_id, name)
 
     def bucket_document(self, bucket_id: bytes, kind: str) -> bytes | None:
-        return self._once(("document", bucket_id, kind), super().bucket_document, bucket_id, kind)
+        # Nobody names a bucket's id: what it lacks may be remembered, and is asked for most.
+        found = self._once(("document", bucket_id, kind), self._document, bucket_id, kind)
+        return None if found is None else found[0]
+
+    def _document(self, bucket_id: bytes, kind: str) -> tuple[bytes | None]:
+        return (super().bucket_document(bucket_id, kind),)
+
+    def bucket_roles(self, bucket_id: bytes) -> dict[str, str]:
+        found = self._once(("roles", bucket_id), super().bucket_roles, bucket_id)
+        return found or {}
 
     def _once(
         self, asked: Hashable, read: Callable[..., _T | None], *about: str | bytes

@@ -48,6 +48,8 @@ class Reader(Protocol):
 
     def tenant_named(self, name: str) -> Tenant | None: ...
 
+    def tenants(self) -> list[Tenant]: ...
+
     def store(self, store_id: bytes) -> Store | None: ...
 
     def store_named(self, name: str) -> Store | None: ...
@@ -83,6 +85,24 @@ class Reader(Protocol):
     def person(self, name: str) -> Person | None: ...
 
     def bucket(self, store_id: bytes, name: str) -> Bucket | None: ...
+
+    def store_usage(self, store_id: bytes) -> tuple[int, int, int]:
+        """What a store holds: buckets, objects (all versions), bytes. Costs its buckets."""
+        ...
+
+    def bucket_roles(self, bucket_id: bytes) -> dict[str, str]:
+        """Roles on a bucket by user."""
+        ...
+
+    def buckets_by_role(
+        self, store_id: bytes, user_id: str, *, prefix: str, after: str, limit: int
+    ) -> list[Bucket]:
+        """Buckets on which a user has a role, as in `buckets`. Costs all of its roles."""
+        ...
+
+    def was_access_key(self, access_key: str) -> bool:
+        """Whether an access key that is gone had this id."""
+        ...
 
     def only_bucket_named(self, name: str) -> Bucket | None:
         """The bucket of this name, if only one of all stores has one. Costs a search for each

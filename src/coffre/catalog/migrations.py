@@ -190,8 +190,30 @@ _LOCKS = Migration(
     ("release_clock", "clock_changes", "bucket_classes"),
 )
 
-# Tenants, stores, users and their keys, IAM, network rules.
-_ACCESS = Migration(6, ())
+# Tenants, stores, users and their keys, IAM, network rules. `settings` of a store is a packed
+# `records.StoreSettings`. `retired_keys`: ids of access keys that are gone and never come again.
+_ACCESS = Migration(
+    6,
+    (
+        "ALTER TABLE stores ADD COLUMN label TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE stores ADD COLUMN status TEXT NOT NULL DEFAULT 'active'",
+        "ALTER TABLE stores ADD COLUMN settings BLOB",
+        "ALTER TABLE users ADD COLUMN create_buckets INTEGER NOT NULL DEFAULT 1",
+        "ALTER TABLE access_keys ADD COLUMN active INTEGER NOT NULL DEFAULT 1",
+        "CREATE INDEX users_by_label ON users (store_id, label)",
+        """CREATE TABLE retired_keys (
+            access_key TEXT NOT NULL PRIMARY KEY
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE bucket_roles (
+            bucket_id BLOB NOT NULL,
+            user_id TEXT NOT NULL,
+            role TEXT NOT NULL,
+            PRIMARY KEY (bucket_id, user_id)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX roles_of_user ON bucket_roles (user_id, bucket_id)",
+    ),
+    ("retired_keys", "bucket_roles"),
+)
 
 MIGRATIONS: tuple[Migration, ...] = (_COLLECTION, _S3, _TIME, _LOCKS, _ACCESS)
 

@@ -14,6 +14,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from coffre.catalog import access_mutations as access
 from coffre.catalog import annotation_mutations as annotated
 from coffre.catalog import archive_mutations as archived
 from coffre.catalog import lifecycle_mutations as lifecycle
@@ -28,6 +29,7 @@ from coffre.catalog.records import (
     PartIndex,
     Profile,
     Secret,
+    StoreSettings,
 )
 from coffre.vault.records import Blob, Extent
 
@@ -79,10 +81,13 @@ class CreateStore(Struct, frozen=True, tag=True):
     key_order: KeyOrder = "utf-8"
     dialect: Literal["aws", "ecs"] = "aws"
     profile: Profile = "full"
+    label: str = ""
+    settings: StoreSettings = StoreSettings()
 
 
 class CreateUser(Struct, frozen=True, tag=True):
-    """A user with its first access key."""
+    """A user with its first access key (none where that is empty). Refused: NoSuchStore,
+    UserAlreadyExists (its id, or its label in the store), AccessKeyAlreadyExists (now or ever)."""
 
     id: str
     store_id: bytes
@@ -90,6 +95,7 @@ class CreateUser(Struct, frozen=True, tag=True):
     kind: Literal["object", "iam"]
     access_key: str
     secret: Secret
+    create_buckets: bool = True
 
 
 class RotateKey(Struct, frozen=True, tag=True):
@@ -98,23 +104,6 @@ class RotateKey(Struct, frozen=True, tag=True):
     access_key: str
     secret: Secret
     old_expires_ms: int | None
-
-
-class Rewrapped(Struct, frozen=True, array_like=True):
-    """What `name` (a store key's id, or an access key) holds wrapped, and the same wrapped anew."""
-
-    name: bytes
-    old: bytes
-    new: bytes
-
-
-class RewrapKeys(Struct, frozen=True, tag=True):
-    """The same keys and secrets, wrapped by the root key `root_key_id`. What is not wrapped as
-    `old` any more is left as it is."""
-
-    root_key_id: bytes
-    store_keys: tuple[Rewrapped, ...] = ()
-    secrets: tuple[Rewrapped, ...] = ()
 
 
 class CreateBucket(Struct, frozen=True, tag=True):
@@ -406,9 +395,9 @@ Mutation = (
     | CreatePerson
     | CreateStore
     | EcsMutation
+    | access.AccessMutation
     | CreateUser
     | RotateKey
-    | RewrapKeys
     | KmsMutation
     | CreateBucket
     | DeleteBucket

@@ -14,6 +14,7 @@ from coffre.catalog.records import (
     Restoration,
     SearchKey,
     Secret,
+    StoreSettings,
 )
 from coffre.vault.records import Blob
 
@@ -30,6 +31,7 @@ _index = msgspec.msgpack.Decoder(tuple[PartIndex, ...]).decode
 _pieces = msgspec.msgpack.Decoder(tuple[Piece, ...]).decode
 _ecs = msgspec.msgpack.Decoder(EcsFacts).decode
 _seconds = msgspec.msgpack.Decoder(dict[str, int]).decode
+_store_settings = msgspec.msgpack.Decoder(StoreSettings).decode
 unpack_restoration = msgspec.msgpack.Decoder(Restoration).decode
 unpack_search_keys = msgspec.msgpack.Decoder(tuple[SearchKey, ...]).decode
 
@@ -69,3 +71,7 @@ def unpack_restore(packed: bytes | None) -> Restoration | None:
 
 def unpack_seconds(packed: bytes | None) -> dict[str, int]:
     return {} if packed is None else _seconds(packed)
+
+
+def unpack_store_settings(packed: bytes | None) -> StoreSettings:
+    return StoreSettings() if packed is None else _store_settings(packed)

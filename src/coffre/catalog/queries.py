@@ -4,38 +4,39 @@ from __future__ import annotations
 
 _STORE = (
     "SELECT id, name, tenant_id, key_id, created_ms, key_order, dialect, allow_v2, profile,"
-    " retention_policies FROM stores"
+    " retention_policies, label, status, settings FROM stores"
 )
 STORE_BY_ID = _STORE + " WHERE id = ?"
 STORE_BY_NAME = _STORE + " WHERE name = ?"
 STORES = _STORE + " ORDER BY name"
 
-_TENANT = "SELECT id, name, bucket_limit FROM tenants"
+_TENANT = "SELECT id, name, bucket_limit, buckets FROM tenants"
+TENANTS = _TENANT + " ORDER BY name"
 TENANT_BY_ID = _TENANT + " WHERE id = ?"
 TENANT_BY_NAME = _TENANT + " WHERE name = ?"
 
 STORE_KEY = "SELECT id, root_key_id, wrapped FROM store_keys WHERE id = ?"
 STORE_KEYS = "SELECT id, root_key_id, wrapped FROM store_keys WHERE id > ? ORDER BY id LIMIT ?"
 
-_USER = "SELECT id, store_id, label, kind, locked, created_ms FROM users"
+_USER = "SELECT id, store_id, label, kind, locked, created_ms, create_buckets FROM users"
 USER_BY_ID = _USER + " WHERE id = ?"
 USERS_OF_STORE = _USER + " WHERE store_id = ? ORDER BY id"
 
 PERSON_BY_NAME = "SELECT id, name, role, password_hash, created_ms FROM people WHERE name = ?"
 KEYS_OF_USER = (
-    "SELECT access_key, user_id, store_id, created_ms, secrets FROM access_keys"
+    "SELECT access_key, user_id, store_id, created_ms, secrets, active FROM access_keys"
     " WHERE user_id = ? ORDER BY created_ms, access_key"
 )
 ACCESS_KEYS = (
-    "SELECT access_key, user_id, store_id, created_ms, secrets FROM access_keys"
+    "SELECT access_key, user_id, store_id, created_ms, secrets, active FROM access_keys"
     " WHERE access_key > ? ORDER BY access_key LIMIT ?"
 )
 
 IDENTITY = (
-    "SELECT k.access_key, k.user_id, k.store_id, k.created_ms, k.secrets,"
-    " u.id, u.store_id, u.label, u.kind, u.locked, u.created_ms,"
+    "SELECT k.access_key, k.user_id, k.store_id, k.created_ms, k.secrets, k.active,"
+    " u.id, u.store_id, u.label, u.kind, u.locked, u.created_ms, u.create_buckets,"
     " s.id, s.name, s.tenant_id, s.key_id, s.created_ms, s.key_order, s.dialect, s.allow_v2,"
-    " s.profile, s.retention_policies"
+    " s.profile, s.retention_policies, s.label, s.status, s.settings"
     " FROM access_keys k JOIN users u ON u.id = k.user_id JOIN stores s ON s.id = k.store_id"
     " WHERE k.access_key = ?"
 )
@@ -61,6 +62,19 @@ BUCKETS_OF_OWNER = (
     _BUCKET_COLUMNS + " FROM buckets b INDEXED BY buckets_of_owner"
     " LEFT JOIN users u ON u.id = b.owner_id WHERE b.store_id = ? AND b.name >= ? AND b.name < ?"
     " AND b.owner_id = ? ORDER BY b.name LIMIT ?"
+)
+
+BUCKETS_BY_ROLE = (
+    _BUCKET_COLUMNS + " FROM bucket_roles r INDEXED BY roles_of_user"
+    " CROSS JOIN buckets b ON b.id = r.bucket_id LEFT JOIN users u ON u.id = b.owner_id"
+    " WHERE r.user_id = ? AND b.store_id = ? AND b.name >= ? AND b.name < ?"
+    " ORDER BY b.name LIMIT ?"
+)
+BUCKET_ROLES = "SELECT user_id, role FROM bucket_roles WHERE bucket_id = ? ORDER BY user_id"
+RETIRED_KEY = "SELECT 1 FROM retired_keys WHERE access_key = ?"
+STORE_USAGE = (
+    "SELECT count(*), coalesce(sum(objects), 0), coalesce(sum(bytes), 0) FROM buckets"
+    " WHERE store_id = ?"
 )
 
 BUCKET_DOCUMENT = "SELECT document FROM bucket_documents WHERE bucket_id = ? AND kind = ?"

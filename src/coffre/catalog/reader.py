@@ -11,6 +11,7 @@ from typing import Any
 import apsw
 
 from coffre.catalog import queries as q
+from coffre.catalog.access_reads import AccessReads
 from coffre.catalog.annotation_reads import AnnotationReads
 from coffre.catalog.archive_reads import ArchiveReads
 from coffre.catalog.blob_reader import BlobReader
@@ -30,6 +31,7 @@ from coffre.catalog.packing import (
     unpack_restore,
     unpack_seconds,
     unpack_secrets,
+    unpack_store_settings,
     unpack_strings,
 )
 from coffre.catalog.paging import Row, Rows, fill_page, range_after
@@ -68,6 +70,7 @@ class SqliteReader(
     BlobReader,
     LifecycleReads,
     AnnotationReads,
+    AccessReads,
     ArchiveReads,
 ):
     """Reads over `db`, one thread at a time."""
@@ -82,7 +85,7 @@ class SqliteReader(
         row = self._one(q.IDENTITY, access_key)
         if row is None:
             return None
-        return Identity(_key(row[:5]), _user(row[5:11]), _store(row[11:]))
+        return Identity(_key(row[:6]), _user(row[6:13]), _store(row[13:]))
 
     def tenant(self, tenant_id: bytes) -> Tenant | None:
         row = self._one(q.TENANT_BY_ID, tenant_id)
@@ -374,17 +377,20 @@ def _store(row: Row) -> Store:
         bool(allow_v2),
         row[8],
         unpack_seconds(row[9]),
+        row[10],
+        row[11],
+        unpack_store_settings(row[12]),
     )
 
 
 def _key(row: Row) -> Key:
-    (access_key, user_id, store_id, created_ms, secrets) = row
-    return Key(access_key, user_id, store_id, created_ms, unpack_secrets(secrets))
+    (access_key, user_id, store_id, created_ms, secrets, active) = row
+    return Key(access_key, user_id, store_id, created_ms, unpack_secrets(secrets), bool(active))
 
 
 def _user(row: Row) -> User:
-    (user_id, store_id, label, kind, locked, created_ms) = row
-    return User(user_id, store_id, label, kind, bool(locked), created_ms)
+    (user_id, store_id, label, kind, locked, created_ms, create_buckets) = row
+    return User(user_id, store_id, label, kind, bool(locked), created_ms, bool(create_buckets))
 
 
 def _version(bucket: Bucket, row: Row) -> Version:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from enum import IntFlag
 from typing import Final, Literal, NamedTuple
 
@@ -12,6 +13,7 @@ from coffre.vault.records import Blob
 KeyOrder = Literal["utf-8", "utf-16be"]
 NULL_VERSION = b""
 Profile = Literal["full", "spec"]
+StoreStatus = Literal["active", "locked", "deleting"]
 ARCHIVED: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 """Storage classes whose objects are restored before they are read."""
 
@@ -38,6 +40,8 @@ class Trait(IntFlag):
     """Its document `notification` says who is told of changes."""
     INVENTORIED = 1024
     """It has documents `inventory:…`."""
+    LIMITED = 1048576
+    """Its store has a quota that refuses writes."""
     ANNOTATED = 8192
     """Versions in it may have annotations."""
     ARCHIVING = 16384
@@ -45,9 +49,12 @@ class Trait(IntFlag):
 
 
 class Tenant(Struct, frozen=True):
+    """`buckets` counts those of all of its stores."""
+
     id: bytes
     name: str
     bucket_limit: int = 999
+    buckets: int = 0
 
 
 class StoreKey(Struct, frozen=True):
@@ -56,6 +63,30 @@ class StoreKey(Struct, frozen=True):
     id: bytes
     root_key_id: bytes
     wrapped: bytes
+
+
+class Quota(Struct, frozen=True, array_like=True):
+    """Bounds of what a store holds, all versions counted; None: none. The hard ones refuse writes,
+    the others warn."""
+
+    hard_bytes: int | None = None
+    hard_objects: int | None = None
+    warn_bytes: int | None = None
+    warn_objects: int | None = None
+
+    @property
+    def refuses(self) -> bool:
+        """Whether writes must ask."""
+        return self.hard_bytes is not None or self.hard_objects is not None
+
+
+class StoreSettings(Struct, frozen=True, array_like=True):
+    """`network` is the rule of its buckets that have none of their own, in the form of their
+    document `network` (empty: public). `defaults`: documents that new buckets get, by kind."""
+
+    quota: Quota = Quota()
+    network: bytes = b""
+    defaults: dict[str, bytes] = {}
 
 
 class Store(Struct, frozen=True):
@@ -73,6 +104,14 @@ class Store(Struct, frozen=True):
     allow_v2: bool = True
     profile: Profile = "full"
     retention_policies: dict[str, int] = {}
+    label: str = ""
+    status: StoreStatus = "active"
+    settings: StoreSettings = StoreSettings()
+
+
+def store_owner_id(store_id: bytes) -> str:
+    """The Owner ID of buckets that are the store's own: nobody's who signs."""
+    return hashlib.sha256(b"coffre store " + store_id).hexdigest()
 
 
 class Person(Struct, frozen=True):
@@ -86,7 +125,8 @@ class Person(Struct, frozen=True):
 
 
 class User(Struct, frozen=True):
-    """An object user (storage account). `id` is the 64-hex Owner ID of S3 answers."""
+    """An object user (storage account). `id` is the 64-hex Owner ID of S3 answers.
+    `create_buckets`: it may, without a policy that says so."""
 
     id: str
     store_id: bytes
@@ -94,6 +134,7 @@ class User(Struct, frozen=True):
     kind: Literal["object", "iam"]
     locked: bool
     created_ms: int
+    create_buckets: bool = True
 
 
 class Secret(Struct, frozen=True):
@@ -105,13 +146,15 @@ class Secret(Struct, frozen=True):
 
 
 class Key(Struct, frozen=True):
-    """An access key: the current secret first, then one in grace."""
+    """An access key: the current secret first, then one in grace. A key whose first secret expires
+    ends with it."""
 
     access_key: str
     user_id: str
     store_id: bytes
     created_ms: int
     secrets: tuple[Secret, ...]
+    active: bool = True
 
 
 class Identity(Struct, frozen=True):

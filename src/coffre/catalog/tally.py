@@ -23,6 +23,7 @@ _NO_CLASS = (
     "DELETE FROM bucket_classes WHERE bucket_id = ? AND storage_class = ?"
     " AND objects = 0 AND bytes = 0"
 )
+_OF_STORE = "SELECT id, objects, bytes FROM buckets WHERE store_id = ?"
 _NOTHING = (0, 0)
 _Counted = bytes | tuple[bytes, str]
 _Sums = dict[Any, tuple[int, int]]
@@ -32,16 +33,21 @@ class Tally:
     """Sums by bucket (objects, bytes), by its storage classes and by chunk (appended, dead), until
     `write`."""
 
-    __slots__ = ("_buckets", "_chunks", "_classes", "_undo")
+    __slots__ = ("_buckets", "_chunks", "_classes", "_store_of", "_stores", "_undo")
 
     def __init__(self) -> None:
         self._buckets: _Sums = {}
         self._chunks: _Sums = {}
         self._classes: _Sums = {}
+        self._stores: _Sums = {}
+        self._store_of: dict[bytes, bytes] = {}
         self._undo: list[tuple[_Sums, _Counted, tuple[int, int]]] = []
 
     def add_to_bucket(self, bucket_id: bytes, objects: int, size: int) -> None:
         self._add(self._buckets, bucket_id, objects, size)
+        store_id = self._store_of.get(bucket_id)
+        if store_id is not None:
+            self._add(self._stores, store_id, objects, size)
 
     def add_to_chunk(self, chunk_id: bytes, appended: int, dead: int) -> None:
         self._add(self._chunks, chunk_id, appended, dead)
@@ -58,12 +64,28 @@ class Tally:
         """(appended, dead) that the chunk's row does not show yet."""
         return self._chunks.get(chunk_id, _NOTHING)
 
+    def store(self, db: apsw.Connection, store_id: bytes, bucket_id: bytes) -> tuple[int, int]:
+        """(objects, bytes) that the store of a bucket holds by now. Reads the rows of its buckets
+        once a group."""
+        if bucket_id not in self._store_of:
+            objects = size = 0
+            rows: list[Any] = db.execute(_OF_STORE, (store_id,)).fetchall()
+            for one, kept_objects, kept_size in rows:
+                self._store_of[one] = store_id
+                added_objects, added_size = self.bucket(one)
+                objects += kept_objects + added_objects
+                size += kept_size + added_size
+            self._stores[store_id] = (objects, size)
+        return self._stores[store_id]
+
     def mark(self) -> int:
         """A place to roll back to: take it where a savepoint begins."""
         return len(self._undo)
 
     def roll_back(self, mark: int) -> None:
         """Forget what was added since `mark`."""
+        if len(self._undo) > mark:
+            self._forget_stores()
         while len(self._undo) > mark:
             sums, counted, before = self._undo.pop()
             sums[counted] = before
@@ -81,6 +103,11 @@ class Tally:
                 db.execute(_NO_CLASS, (bucket_id, storage_class))
         self._classes.clear()
         self._undo.clear()
+        self._forget_stores()
+
+    def _forget_stores(self) -> None:
+        self._stores.clear()
+        self._store_of.clear()
 
     def _add(self, sums: _Sums, counted: _Counted, first: int, second: int) -> None:
         before = sums.get(counted, _NOTHING)

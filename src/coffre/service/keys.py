@@ -25,8 +25,9 @@ from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
+from coffre.catalog.access_mutations import RewrapKeys, Rewrapped
 from coffre.catalog.interface import CommitterBusy, Reader
-from coffre.catalog.mutations import Refusal, RewrapKeys, Rewrapped
+from coffre.catalog.mutations import Refusal
 from coffre.service.administration import Invalid
 from coffre.service.key_files import last_backup
 from coffre.service.layout import DataFolder, StartRefused
