@@ -183,7 +183,7 @@ class Deep:
             data_key = self._keyring.data_key(self._reader, blob.key_id)
             key = unwrap_key(data_key, blob.wrapped_key)
             cipher = FrameCipher(blob.id, blob.key_id, key)
-        frames = -(-blob.size // FRAME_BYTES)
+        frames = -(-blob.framed_bytes // FRAME_BYTES)
         for first in range(0, frames, _FRAMES):
             low = first * SEALED_FRAME_BYTES
             high = min((first + _FRAMES) * SEALED_FRAME_BYTES, blob.stored_bytes)

@@ -10,9 +10,12 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 
+from msgspec.structs import replace
+
 from coffre.system.buffer import Buffer
 from coffre.system.clock import Clock
 from coffre.system.entropy import Entropy, new_id
+from coffre.vault.compression import decompressed
 from coffre.vault.frames import SEALED_FRAME_BYTES, BadFrame, FrameCipher
 from coffre.vault.interface import ChunkStore, CountDead, Staged
 from coffre.vault.keys import KEY_BYTES, unwrap_key, wrap_key
@@ -80,6 +83,12 @@ class FramedVault:
         """
         if start >= end:
             return
+        if blob.compressed:
+            carried = replace(blob, size=blob.compressed, compressed=0)
+            stream = self.read(carried, data_key, 0, carried.size)
+            async for piece in decompressed(stream, blob, start, end):
+                yield piece
+            return
         reader = _Reader(self._store, blob, unwrap_key(data_key, blob.wrapped_key))
         first, stop = start // FRAME_BYTES, -(-end // FRAME_BYTES)
         ahead: asyncio.Task[Buffer] | None = None
@@ -104,6 +113,8 @@ class FramedVault:
         """See `Vault.read_whole`. Raises as `read`."""
         if start >= end:
             return b""
+        if blob.compressed:
+            return b"".join([some async for some in self.read(blob, data_key, start, end)])
         reader = _Reader(self._store, blob, unwrap_key(data_key, blob.wrapped_key))
         frames = range(start // FRAME_BYTES, -(-end // FRAME_BYTES))
         sealed = await reader.fetch(frames.start, frames.stop)

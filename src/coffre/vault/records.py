@@ -96,7 +96,7 @@ class Blob(Struct, frozen=True, array_like=True):
     key `key_id`, or with what a customer's own key makes (the catalog's `Encryption`). The
     ciphertext is the extents' bytes in order: every frame carries 64 KiB of plaintext and a 16-byte
     tag, the last one the rest (a blob of 0 bytes has no frame). Where `compressed` is not 0 the
-    frames carry that many bytes of a zstd stream instead, of which `size` bytes come out."""
+    frames carry that many bytes instead, which `size` bytes were made by `vault.compression`."""
 
     id: bytes
     size: int
