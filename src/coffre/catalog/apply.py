@@ -25,6 +25,7 @@ from coffre.catalog import (
     apply_events,
     apply_expiry,
     apply_kms,
+    apply_iam,
     apply_objects,
     apply_search,
     apply_stores,
@@ -34,6 +35,7 @@ from coffre.catalog import (
     event_mutations,
     kms_mutations,
     lifecycle_mutations,
+    iam_mutations,
     mutations,
 )
 from coffre.catalog.event_mutations import Caused
@@ -67,6 +69,11 @@ _STEPS: dict[type, Callable[[apsw.Connection, Any, Stamp], Result]] = {
     access_mutations.RewrapKeys: apply_stores.rewrap_keys,
     kms_mutations.CreateKmsKey: apply_kms.create_kms_key,
     kms_mutations.RotateKmsKey: apply_kms.rotate_kms_key,
+    iam_mutations.CreateIamEntity: apply_iam.create_iam_entity,
+    iam_mutations.ChangeIamEntity: apply_iam.change_iam_entity,
+    iam_mutations.DeleteIamEntity: apply_iam.delete_iam_entity,
+    iam_mutations.LinkIam: apply_iam.link_iam,
+    iam_mutations.UnlinkIam: apply_iam.unlink_iam,
     kms_mutations.SetKmsKey: apply_kms.set_kms_key,
     mutations.CreateBucket: apply_stores.create_bucket,
     mutations.DeleteBucket: apply_stores.delete_bucket,

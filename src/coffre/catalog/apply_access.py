@@ -7,6 +7,7 @@ from typing import Any, Final
 import apsw
 from msgspec.structs import replace
 
+from coffre.catalog import iam_rows
 from coffre.catalog.access_mutations import (
     AddKey,
     ChangeStore,
@@ -91,7 +92,7 @@ def delete_store(db: apsw.Connection, mutation: DeleteStore, stamp: Stamp) -> Re
     ).fetchall()
     for (user_id,) in users:
         _remove_user(db, user_id)
-    if len(users) == limit:
+    if len(users) == limit or iam_rows.forget_some(db, mutation.store_id, limit) == limit:
         db.execute("UPDATE stores SET status = 'deleting' WHERE id = ?", store)
         return Reaped(limit, True)
     db.execute("DELETE FROM kms_keys WHERE store_id = ?", store)
@@ -106,7 +107,10 @@ def change_user(db: apsw.Connection, mutation: ChangeUser, stamp: Stamp) -> Done
     store_id = _store_of(db, mutation.user_id)
     if mutation.label is not None:
         check_label(db, store_id, mutation.label, mutation.user_id)
+        if iam_rows.is_taken(db, store_id, "user", mutation.label, mutation.user_id):
+            raise Refusal("UserAlreadyExists")
         db.execute("UPDATE users SET label = ? WHERE id = ?", (mutation.label, *user))
+        iam_rows.rename_user(db, mutation.user_id, mutation.label)
     if mutation.locked is not None:
         db.execute("UPDATE users SET locked = ? WHERE id = ?", (mutation.locked, *user))
     if mutation.create_buckets is not None:
@@ -148,6 +152,7 @@ def delete_user(db: apsw.Connection, mutation: DeleteUser, stamp: Stamp) -> Done
 
 
 def _remove_user(db: apsw.Connection, user_id: str) -> None:
+    iam_rows.forget_entity(db, user_id)
     db.execute(
         "INSERT OR IGNORE INTO retired_keys (access_key)"
         " SELECT access_key FROM access_keys WHERE user_id = ? ORDER BY access_key",

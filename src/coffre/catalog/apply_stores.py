@@ -5,6 +5,7 @@ from __future__ import annotations
 import apsw
 import msgspec
 
+from coffre.catalog import iam_rows
 from coffre.catalog.access_mutations import RewrapKeys
 from coffre.catalog.apply_access import check_label, check_new_key
 from coffre.catalog.apply_events import TEST_EVENT, insert_event
@@ -123,6 +124,13 @@ def create_user(db: apsw.Connection, mutation: CreateUser, stamp: Stamp) -> Done
             mutation.create_buckets,
         ),
     )
+    if mutation.kind == "object":
+        iam_rows.note_first_user(db, mutation.store_id, mutation.id)
+    elif iam_rows.is_taken(db, mutation.store_id, "user", mutation.label):
+        raise Refusal("UserAlreadyExists")
+    else:
+        who = (mutation.id, mutation.label)
+        iam_rows.insert_entity(db, mutation.store_id, "user", *who, stamp.now_ms)
     if not mutation.access_key:
         return Done()
     db.execute(

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import apsw
 
+from coffre.catalog.iam_records import IamEntity, IamPolicies
 from coffre.catalog.reader import SqliteReader
 from coffre.catalog.records import Bucket, Identity, Store, StoreKey
 
@@ -48,6 +49,17 @@ class CachedReader(SqliteReader):
     def bucket_roles(self, bucket_id: bytes) -> dict[str, str]:
         found = self._once(("roles", bucket_id), super().bucket_roles, bucket_id)
         return found or {}
+
+    def iam_root(self, store_id: bytes) -> str | None:
+        return self._once(("root", store_id), super().iam_root, store_id)
+
+    def iam_entity_by_id(self, entity_id: str) -> IamEntity | None:
+        return self._once(("entity", entity_id), super().iam_entity_by_id, entity_id)
+
+    def iam_policies(self, entity_id: str) -> IamPolicies:
+        found = self._once(("policies", entity_id), super().iam_policies, entity_id)
+        assert found is not None, "whoever has no policies has an empty set of them"
+        return found
 
     def _once(
         self, asked: Hashable, read: Callable[..., _T | None], *about: str | bytes

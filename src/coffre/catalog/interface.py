@@ -9,6 +9,7 @@ from coffre.catalog.archive_reads import Archived
 from coffre.catalog.clock_mutations import ClockChange
 from coffre.catalog.event_mutations import BucketEvent, EventPlace
 from coffre.catalog.foresight import Foreseen
+from coffre.catalog.iam_records import IamDocument, IamEntity, IamKind, IamPolicies, Relation
 from coffre.catalog.mutations import Mutation, Refused, Result
 from coffre.catalog.records import (
     Annotation,
@@ -68,6 +69,38 @@ class Reader(Protocol):
 
     def kms_keys(self, store_id: bytes) -> list[KmsKey]:
         """A store's keys of the key service, by alias."""
+        ...
+
+    def iam_root(self, store_id: bytes) -> str | None:
+        """The Owner ID of the root user of a store's account; it may be deleted."""
+        ...
+
+    def iam_entity(self, store_id: bytes, kind: IamKind, name: str) -> IamEntity | None:
+        """By name, whatever its case."""
+        ...
+
+    def iam_entity_by_id(self, entity_id: str) -> IamEntity | None: ...
+
+    def iam_entities(
+        self, store_id: bytes, kind: IamKind, *, after: str, path: str, limit: int
+    ) -> list[IamEntity]:
+        """Those of a kind whose path begins with `path`, by name without case, names > `after`."""
+        ...
+
+    def iam_documents(self, entity_id: str) -> list[IamDocument]:
+        """An entity's inline policies, or a managed policy's versions, by name."""
+        ...
+
+    def iam_targets(self, member_id: str, relation: Relation) -> list[str]:
+        """Ids of what an entity is tied to (`LinkIam`)."""
+        ...
+
+    def iam_members(self, target_id: str, relation: Relation) -> list[str]:
+        """Ids of the entities that are tied to it."""
+        ...
+
+    def iam_policies(self, entity_id: str) -> IamPolicies:
+        """All that speaks for a user or role, its groups' policies too."""
         ...
 
     def user(self, user_id: str) -> User | None: ...

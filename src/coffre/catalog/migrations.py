@@ -211,6 +211,48 @@ _ACCESS = Migration(
             PRIMARY KEY (bucket_id, user_id)
         ) STRICT, WITHOUT ROWID""",
         "CREATE INDEX roles_of_user ON bucket_roles (user_id, bucket_id)",
+        # IAM. A store is an account, its first object user the account's root user. `facts` is a
+        # packed `iam_records.IamFacts`; a user's id is that of its row in `users`. Documents are
+        # inline policies, and versions of managed ones.
+        """CREATE TABLE iam_accounts (
+            store_id BLOB NOT NULL PRIMARY KEY,
+            root_id TEXT NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+        "INSERT INTO iam_accounts SELECT s.id, (SELECT u.id FROM users u WHERE u.store_id = s.id"
+        " AND u.kind = 'object' ORDER BY u.created_ms, u.id LIMIT 1) AS root FROM stores s"
+        " WHERE root IS NOT NULL",
+        """CREATE TABLE iam_entities (
+            store_id BLOB NOT NULL,
+            kind TEXT NOT NULL,
+            folded TEXT NOT NULL,
+            id TEXT NOT NULL,
+            name TEXT NOT NULL,
+            path TEXT NOT NULL,
+            created_ms INTEGER NOT NULL,
+            facts BLOB NOT NULL,
+            PRIMARY KEY (store_id, kind, folded)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE UNIQUE INDEX iam_entities_by_id ON iam_entities (id)",
+        "INSERT OR IGNORE INTO iam_entities SELECT store_id, 'user', lower(label), id, label, '/',"
+        " created_ms, x'90' FROM users WHERE kind = 'iam' ORDER BY id",
+        """CREATE TABLE iam_documents (
+            entity_id TEXT NOT NULL,
+            name TEXT NOT NULL,
+            document BLOB NOT NULL,
+            created_ms INTEGER NOT NULL,
+            PRIMARY KEY (entity_id, name)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE iam_links (
+            member_id TEXT NOT NULL,
+            relation TEXT NOT NULL,
+            target_id TEXT NOT NULL,
+            PRIMARY KEY (member_id, relation, target_id)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX iam_links_by_target ON iam_links (target_id, relation, member_id)",
+    ),
+    (
+        *("retired_keys", "bucket_roles"),
+        *("iam_accounts", "iam_entities", "iam_documents", "iam_links"),
     ),
     ("retired_keys", "bucket_roles"),
 )

@@ -21,6 +21,7 @@ from coffre.catalog import lifecycle_mutations as lifecycle
 from coffre.catalog.ecs_mutations import Composition, EcsMutation
 from coffre.catalog.event_mutations import Caused, ForgetEvents
 from coffre.catalog.kms_mutations import KmsMutation
+from coffre.catalog.iam_mutations import IamMutation
 from coffre.catalog.records import (
     Checksum,
     EcsFacts,
@@ -400,6 +401,7 @@ Mutation = (
     | RotateKey
     | KmsMutation
     | CreateBucket
+    | IamMutation
     | DeleteBucket
     | SetVersioning
     | lifecycle.PutLifecycle

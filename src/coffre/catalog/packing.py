@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from coffre.catalog.iam_records import IamFacts
 from coffre.catalog.records import (
     Checksum,
     EcsFacts,
@@ -22,6 +23,7 @@ pack = msgspec.msgpack.Encoder().encode
 
 unpack_blob = msgspec.msgpack.Decoder(Blob).decode
 unpack_secrets = msgspec.msgpack.Decoder(tuple[Secret, ...]).decode
+unpack_iam_facts = msgspec.msgpack.Decoder(IamFacts).decode
 unpack_kms_versions = msgspec.msgpack.Decoder(tuple[KmsVersion, ...]).decode
 unpack_members = msgspec.msgpack.Decoder(tuple[bytes, ...]).decode
 _checksum = msgspec.msgpack.Decoder(Checksum).decode

@@ -16,6 +16,7 @@ from coffre.catalog.annotation_reads import AnnotationReads
 from coffre.catalog.archive_reads import ArchiveReads
 from coffre.catalog.blob_reader import BlobReader
 from coffre.catalog.event_reads import EventReads
+from coffre.catalog.iam_reads import IamReads
 from coffre.catalog.key_order import decode_key, encode_key, next_key
 from coffre.catalog.kms_reads import KmsReads
 from coffre.catalog.lifecycle_reads import LifecycleReads
@@ -66,6 +67,7 @@ _AFTER_ALL_NAMES = "\U0010ffff"
 class SqliteReader(
     SearchReader,
     KmsReads,
+    IamReads,
     EventReads,
     BlobReader,
     LifecycleReads,
