@@ -254,7 +254,6 @@ _ACCESS = Migration(
         *("retired_keys", "bucket_roles"),
         *("iam_accounts", "iam_entities", "iam_documents", "iam_links"),
     ),
-    ("retired_keys", "bucket_roles"),
 )
 
 MIGRATIONS: tuple[Migration, ...] = (_COLLECTION, _S3, _TIME, _LOCKS, _ACCESS)
