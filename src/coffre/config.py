@@ -12,11 +12,13 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
+from coffre.access.networks import BadNetwork, read_networks
 from coffre.vault.records import Geometry
 
 FILE_NAME: Final = "coffre.toml"
@@ -34,6 +36,10 @@ Seconds = Annotated[float, Meta(gt=0)]
 Rate = Annotated[int, Meta(ge=64 * KIB)]
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 HostName = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
+# A host name, one with a wildcard in front, or an address.
+CertifiedName = Annotated[
+    str, Meta(pattern=r"^((\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f:.]+)$")
+]
 
 _log = logging.getLogger(__name__)
 
@@ -70,8 +76,18 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     zone: Name = "zone-1"
     bases: Annotated[tuple[HostName, ...], Meta(min_length=1)] = ("localhost",)
     website_bases: tuple[HostName, ...] = ()
+    default_store: Name = "default"
     workers: Annotated[int, Meta(ge=0, le=256)] = 0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    plain_http: Literal["loopback", "always", "never"] = "loopback"
+    https_port: Port = 0
+    tls_certificate: Annotated[str, Meta(pattern="^(/.*)?$")] = ""
+    tls_key: Annotated[str, Meta(pattern="^(/.*)?$")] = ""
+    tls_minimum: Literal["1.2", "1.3"] = "1.3"
+    tls_names: tuple[CertifiedName, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    proxy_header: Literal["X-Forwarded-For", "Forwarded", "PROXY"] = "X-Forwarded-For"
 
     drives: tuple[DriveFolder, ...] = ()
     geometry: Literal["12+4", "8+4", "8+3", "4+2", "2+1", "1+0"] = "12+4"
@@ -100,12 +116,36 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kms_url: Annotated[str, Meta(pattern=r"^(https?://[^/@]+(/.*)?)?$")] = ""
     kms_token_file: str = ""
     kms_mount: Annotated[str, Meta(min_length=1)] = "transit"
+    clock_url: Annotated[str, Meta(pattern=r"^(https://[^/@]+(/.*)?)?$")] = ""
+    clock_ca_file: Annotated[str, Meta(pattern="^(/.*)?$")] = ""
 
     header_timeout: Seconds = 15.0
     body_timeout: Seconds = 60.0
     drain_timeout: Seconds = 30.0
     queued_mutations: Annotated[int, Meta(ge=1)] = 1024
     queued_bytes: Annotated[int, Meta(ge=8 * MIB)] = 64 * MIB
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what no pattern can tell of one key."""
+        try:
+            read_networks(self.trusted_proxies)
+        except BadNetwork as error:
+            raise ValueError(f"trusted_proxies: {error}") from error
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can reach what listens on `host`."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
+    def serves_plain(self) -> bool:
+        """Whether HTTP without TLS is offered, on `port`; HTTPS is then on another."""
+        if self.plain_http == "loopback":
+            return self.on_loopback
+        return self.plain_http == "always"
 
     @property
     def coding(self) -> Geometry:
@@ -129,7 +169,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 KEYS: Final = Settings.__struct_fields__
-_TEXT_LISTS: Final = ("bases", "website_bases")
+_TEXT_LISTS: Final = ("bases", "website_bases", "tls_names", "trusted_proxies")
 _FILE_ONLY: Final = ("drives", "notify")
 
 
@@ -163,7 +203,16 @@ def load(
             )
     merged = {**file, **variables, **chosen}
     merged["data"] = os.path.abspath(str(merged.get("data", Settings().data)))
-    return _settings(merged, "configuration")
+    settings = _settings(merged, "configuration")
+    _check_together(settings)
+    return settings
+
+
+def _check_together(settings: Settings) -> None:
+    if bool(settings.tls_certificate) != bool(settings.tls_key):
+        raise ConfigError("tls_certificate: goes with tls_key: give both, or neither")
+    if settings.proxy_header == "PROXY" and not settings.trusted_proxies:
+        raise ConfigError("proxy_header: PROXY is taken from trusted_proxies alone: name them")
 
 
 def _from_file(path: str) -> dict[str, object]:

@@ -112,6 +112,52 @@ def test_strangers_are_refused_everywhere(server: MemoryServer, bucket: str) -> 
         assert b"<Code>AccessDenied</Code>" in error.value.read()
 
 
+def test_strangers_reach_what_is_public_by_its_buckets_name(
+    server: MemoryServer, wire: WireClient, s3: Any, bucket: str
+) -> None:
+    s3.put_object(Bucket=bucket, Key="key", Body=b"x", ACL="public-read")
+    plain = {"Host": wire.host}
+    assert wire.raw("GET", f"/{bucket}/key", b"", plain).body == b"x"
+    answer = wire.raw("GET", f"/{bucket}/key?response-content-type=a/b", b"", plain)
+    assert (answer.status, answer.code) == (400, "InvalidRequest")
+    missing = wire.raw("GET", "/no-store-has-it/key", b"", plain)
+    assert (missing.status, missing.code) == (403, "AccessDenied")
+
+    # Two stores have one of that name: nobody's is taken for the other's.
+    other = server.create_store("twin-store")
+    boto(server, other).create_bucket(Bucket=bucket)
+    assert wire.raw("GET", f"/{bucket}/key", b"", plain).status == 403
+    named = {**plain, "x-emc-namespace": "main"}
+    assert wire.raw("GET", f"/{bucket}/key", b"", named).body == b"x"
+    host = {"Host": f"main.localhost:{wire.port}"}
+    assert wire.raw("GET", f"/{bucket}/key", b"", host).body == b"x"
+
+
+def test_the_default_stores_buckets_are_meant_first() -> None:
+    with MemoryServer(settings=Settings(default_store="main")) as server:
+        mine, other = boto(server, server.user), boto(server, server.create_store("other"))
+        for one, text in ((mine, b"mine"), (other, b"other")):
+            one.create_bucket(Bucket="twin")
+            one.put_object(Bucket="twin", Key="key", Body=text, ACL="public-read")
+        client = WireClient(server.port, server.user)
+        plain = {"Host": client.host}
+        assert client.raw("GET", "/twin/key", b"", plain).body == b"mine"
+        missing = client.raw("GET", "/none/key", b"", plain)
+        assert (missing.status, missing.code) == (404, "NoSuchBucket")
+        assert client.raw("PUT", "/none", b"", plain).code == "AccessDenied"
+
+
+def test_strangers_write_where_a_bucket_lets_everybody(
+    wire: WireClient, s3: Any, bucket: str
+) -> None:
+    plain = {"Host": wire.host, "Content-Length": "1"}
+    assert wire.raw("PUT", f"/{bucket}/key", b"x", plain).status == 403
+    s3.put_bucket_acl(Bucket=bucket, ACL="public-read-write")
+    assert wire.raw("PUT", f"/{bucket}/key", b"x", plain).status == 200
+    # It is the bucket owner's, who can read it.
+    assert s3.get_object(Bucket=bucket, Key="key")["Body"].read() == b"x"
+
+
 def test_strangers_are_refused_on_a_stores_host(wire: WireClient, s3: Any, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="key", Body=b"x")
     answer = wire.raw("GET", f"/{bucket}/key", b"", {"Host": f"main.localhost:{wire.port}"})

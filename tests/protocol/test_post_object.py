@@ -263,9 +263,14 @@ def test_an_unknown_key_is_refused(wire: WireClient, s3: Any, bucket: str) -> No
     assert (answer.status, answer.code) == (403, "InvalidAccessKeyId")
 
 
-def test_nobody_posts_without_a_policy(wire: WireClient, bucket: str) -> None:
+def test_nobody_posts_without_a_policy_but_where_everybody_may_write(
+    wire: WireClient, s3: Any, bucket: str
+) -> None:
     answer = post(wire, bucket, form({"key": "k"}))
     assert (answer.status, answer.code) == (403, "AccessDenied")
+    s3.put_bucket_acl(Bucket=bucket, ACL="public-read-write")
+    assert post(wire, bucket, form({"key": "k"}, b"by nobody")).status == 204
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"by nobody"
 
 
 def test_another_user_may_not_sign_for_this_bucket(

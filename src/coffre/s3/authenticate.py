@@ -7,6 +7,7 @@ from typing import Final
 
 from coffre.access.principals import ANONYMOUS, Principal
 from coffre.catalog.records import Identity, Store
+from coffre.s3 import unsigned
 from coffre.s3.services import Services
 from coffre.wire.auth import Claim, Verified, hoisted, read_claim, verify
 from coffre.wire.checksums import Algorithm
@@ -46,11 +47,11 @@ def authenticate(
 ) -> tuple[Principal, Store, Verified | None]:
     """Principal, the store that the request is about, and what was verified (None: anonymous).
 
-    Raises AccessDenied for a stranger on a host that names no store and for a key of another store
+    Raises AccessDenied for a stranger who says nothing of a store and for a key of another store
     than the host's; else as `wire.auth.verify`.
     """
     if claim is None:
-        return ANONYMOUS, _store_of_host(services, target), None
+        return ANONYMOUS, store_of_nobody(services, head, target), None
     identity, secrets = _signer(services, claim, now_ms)
     if not (claim.scheme.is_v4 or identity.store.allow_v2):
         read_claim(head, allow_v2=False)  # raises, in AWS's words
@@ -140,8 +141,9 @@ def _secrets(services: Services, identity: Identity, now_ms: int) -> Sequence[st
     return services.keyring.secrets(identity.key.secrets, now_ms)
 
 
-def _store_of_host(services: Services, target: Target) -> Store:
-    store = None if target.store is None else services.reader.store_named(target.store)
+def store_of_nobody(services: Services, head: RequestHead, target: Target) -> Store:
+    """The store that an unsigned request is about. AccessDenied where it does not say."""
+    store = unsigned.store_of(services, head, target)
     if store is None:
         raise S3Error("AccessDenied")
     return store

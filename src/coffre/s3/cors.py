@@ -13,6 +13,7 @@ from typing import Final
 
 from coffre.catalog.mutations import DeleteBucketDocument, PutBucketDocument
 from coffre.catalog.records import Bucket, Store
+from coffre.s3 import unsigned
 from coffre.s3.context import Context
 from coffre.s3.response import Header, Response, xml
 from coffre.s3.services import Services
@@ -67,7 +68,7 @@ def store_of_preflight(
 ) -> Store:
     """The store of the bucket that a preflight is about. Raises BadRequest, AccessForbidden."""
     asked = cors.read_preflight(head)
-    bucket = _addressed(services, target, claim)
+    bucket = _addressed(services, head, target, claim)
     store = None if bucket is None else services.reader.store(bucket.store_id)
     if bucket is None or store is None:
         raise cors.no_bucket(asked, "BUCKET" if target.key is None else "OBJECT")
@@ -88,21 +89,21 @@ def headers_for(
     if target is None or target.bucket is None:
         return []
     if bucket is None:
-        bucket = _addressed(services, target, claim)
+        bucket = _addressed(services, head, target, claim)
     rules = () if bucket is None else _rules(services, bucket)
     return cors.headers_for(head.header(b"origin") or "", head.method, rules)
 
 
-def _addressed(services: Services, target: Target, claim: Claim | None) -> Bucket | None:
+def _addressed(
+    services: Services, head: RequestHead, target: Target, claim: Claim | None
+) -> Bucket | None:
     reader, name = services.reader, target.bucket
     assert name is not None, "the caller looked"
-    if target.store is not None:
-        store = reader.store_named(target.store)
-        return None if store is None else reader.bucket(store.id, name)
     identity = None if claim is None else reader.identity(claim.access_key)
-    if identity is not None:
+    if identity is not None and target.store is None:
         return reader.bucket(identity.store.id, name)
-    return reader.only_bucket_named(name)
+    store = unsigned.store_of(services, head, target)
+    return None if store is None else reader.bucket(store.id, name)
 
 
 def _rules(services: Services, bucket: Bucket) -> tuple[Rule, ...]:

@@ -9,10 +9,9 @@ from typing import Final
 
 from coffre.catalog.records import Bucket, Store, Trait
 from coffre.s3.operation import On, Operation
+from coffre.s3.unsigned import NAMESPACE
 from coffre.wire.errors import S3Error
 from coffre.wire.request import RequestHead
-
-NAMESPACE: Final = b"x-emc-namespace"
 
 # What the published table of the service lists as unsupported (profile `spec`).
 UNSUPPORTED: Final = frozenset(

@@ -18,7 +18,12 @@ from coffre.catalog.interface import Committer, Reader
 from coffre.catalog.records import Bucket, Store, Trait
 from coffre.s3 import cors, ecs_rules, parameters
 from coffre.s3.access_entry import entry_of
-from coffre.s3.authenticate import authenticate, authenticate_form, with_hoisted
+from coffre.s3.authenticate import (
+    authenticate,
+    authenticate_form,
+    store_of_nobody,
+    with_hoisted,
+)
 from coffre.s3.body import Receive, RequestBody
 from coffre.s3.context import Context
 from coffre.s3.control import Seen, bucket_tags, resource, tags_of
@@ -341,7 +346,8 @@ class Gateway:
         exchange.target = replace(target, key=key)
         claim = exchange.claim = read_form_claim(fields)
         if claim is None:
-            raise S3Error("AccessDenied")
+            # Without policy and signature: what the bucket lets everybody write.
+            return head, ANONYMOUS, store_of_nobody(services, sent, exchange.target)
         policy = fields["policy"]
         principal, store = authenticate_form(services, claim, policy, target, exchange.now_ms)
         body.policy = parse_policy(policy)

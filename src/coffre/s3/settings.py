@@ -39,7 +39,8 @@ class Settings:
     """`base_hosts` are the names under which stores and buckets are host names; `sse_c_over_http`:
     customers' keys are taken without TLS from other machines too. `website_bases`: names under
     which buckets are websites, beside `s3-website.<base>` and its kin. `destinations`: name and
-    kind of those that buckets may notify."""
+    kind of those that buckets may notify. `default_store`: whose buckets are meant first where
+    neither host nor signature names a store."""
 
     region: str = DEFAULT_REGION
     base_hosts: tuple[str, ...] = ("localhost",)
@@ -49,6 +50,7 @@ class Settings:
     limits: Limits = Limits()
     patience: Patience = Patience()
     sse_c_over_http: bool = False
+    default_store: str = ""
 
     @property
     def regions(self) -> frozenset[str]:

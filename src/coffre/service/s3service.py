@@ -44,6 +44,7 @@ def s3_gateway(
             settings=S3Settings(
                 region=settings.region,
                 base_hosts=settings.bases,
+                default_store=settings.default_store,
                 website_bases=settings.website_bases,
                 destinations=frozenset((one.name, one.kind) for one in settings.notify),
                 zone=zone,
