@@ -50,7 +50,7 @@ async def _serve(port: int) -> None:
     listener.listen(1024)
     print("ready", flush=True)
     try:
-        await serve_http(answer, listener, Settings(), stop)
+        await serve_http(answer, Settings(), stop, plain=listener)
     finally:
         listener.detach()  # granian has closed the descriptor itself
 

@@ -14,6 +14,7 @@ from click.shell_completion import get_completion_class
 from coffre import __version__
 from coffre.cli import (
     administer,
+    clock,
     doctor,
     drives,
     keys,
@@ -22,6 +23,7 @@ from coffre.cli import (
     node,
     rebuild,
     stewards,
+    tls,
     verify,
 )
 from coffre.cli.complaint import INTERNAL, INTERRUPTED, Complaint
@@ -66,6 +68,8 @@ for _command in (
     keys.key,
     kms.kms,
     lifecycle.lifecycle,
+    clock.clock,
+    tls.tls,
     doctor.doctor,
     completion,
 ):

@@ -39,7 +39,7 @@ def first_start(facts: Mapping[str, Any], *, kept: bool) -> str:
     The three lines under "Try it" work as they are when pasted.
     """
     parts = [
-        f"Coffre serves S3 at {facts['endpoint']} (region {facts['region']}).",
+        f"Coffre serves S3 at {facts['endpoint']} (region {facts['region']}).{https(facts)}",
         credentials(facts),
         keep(facts) if kept else "All of it is in memory: it ends with this process.",
         "Try it with aws-cli, mc, or Python with boto3, each line on its own:",
@@ -51,6 +51,20 @@ def first_start(facts: Mapping[str, Any], *, kept: bool) -> str:
             f"add this line to /etc/hosts and start again:\n  {facts['hosts']}"
         )
     return "\n\n".join(parts)
+
+
+def https(facts: Mapping[str, Any]) -> str:
+    """Where HTTPS is offered, and what clients of it must trust; nothing if it is not."""
+    if "https" not in facts:
+        return ""
+    beside = "" if facts["https"] == facts["endpoint"] else f"\nHTTPS is at {facts['https']}."
+    trust = f"\nClients of HTTPS must trust {facts['ca']}." if "ca" in facts else ""
+    return beside + trust
+
+
+def _trusted(facts: Mapping[str, Any]) -> str | None:
+    """The authority that the lines to paste must name."""
+    return facts.get("ca") if facts["endpoint"] == facts.get("https") else None
 
 
 def later_start(facts: Mapping[str, Any]) -> str:
@@ -67,20 +81,25 @@ def aws_line(facts: Mapping[str, Any]) -> str:
         f" AWS_SECRET_ACCESS_KEY={shlex.quote(facts['secret_key'])}"
         f" AWS_DEFAULT_REGION={shlex.quote(facts['region'])}"
     )
+    if ca := _trusted(facts):
+        keys += f" AWS_CA_BUNDLE={shlex.quote(ca)}"
     return f"{keys} aws --endpoint-url {facts['endpoint']} s3 mb s3://from-aws-cli"
 
 
 def mc_line(facts: Mapping[str, Any]) -> str:
     keys = f"{shlex.quote(facts['access_key'])} {shlex.quote(facts['secret_key'])}"
+    ca = _trusted(facts)
+    trust = f"export SSL_CERT_FILE={shlex.quote(ca)} && " if ca else ""
     return (
-        f"mc alias set coffre {facts['endpoint']} {keys}"
+        f"{trust}mc alias set coffre {facts['endpoint']} {keys}"
         " && mc mb --ignore-existing coffre/from-mc && mc ls coffre"
     )
 
 
 def python_line(facts: Mapping[str, Any]) -> str:
     """boto3, from client to an object read back."""
-    region = facts["region"]
+    region, ca = facts["region"], _trusted(facts)
+    trust = f" verify={ca!r}," if ca else ""
     place = (
         ""
         if region == "us-east-1"
@@ -88,7 +107,7 @@ def python_line(facts: Mapping[str, Any]) -> str:
     )
     program = (
         f"import boto3; s3 = boto3.client('s3', endpoint_url={facts['endpoint']!r},"
-        f" region_name={region!r}, aws_access_key_id={facts['access_key']!r},"
+        f"{trust} region_name={region!r}, aws_access_key_id={facts['access_key']!r},"
         f" aws_secret_access_key={facts['secret_key']!r});"
         f" s3.create_bucket(Bucket='from-python'{place});"
         " s3.put_object(Bucket='from-python', Key='hello.txt', Body=b'hello');"

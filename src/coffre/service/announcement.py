@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from coffre.config import Settings
+from coffre.service.tls import authority_file, is_local
 
 OPERATOR = "operator"
 FIRST_STORE = "default"
@@ -30,21 +31,33 @@ class Owner(Struct, frozen=True):
 
 
 def announcement(
-    settings: Settings, port: int, owner: Owner, first: FirstKeys | None
+    settings: Settings,
+    ports: tuple[int | None, int | None],
+    owner: Owner,
+    first: FirstKeys | None,
 ) -> dict[str, Any]:
-    """The ready line. `hosts` is the line for /etc/hosts when the store's own name does not
-    resolve; the endpoint is then the base, where every store answers path-style."""
+    """The ready line. `ports`: of HTTP and HTTPS (None: not offered); the endpoint is HTTP's where
+    there is one, and HTTPS stands beside it. `ca` is what clients of HTTPS must trust, where the
+    certificate is the local authority's. `hosts` is the line for /etc/hosts when the store's own
+    name does not resolve; the endpoint is then the base, where every store answers path-style."""
     base = settings.bases[0]
     own = f"{owner.store}.{base}"
     resolves = _resolves(own)
+    name = own if resolves else base
+    plain, secure = ports
+    https = None if secure is None else f"https://{name}{'' if secure == 443 else f':{secure}'}"
     facts: dict[str, Any] = {
-        "endpoint": f"http://{own if resolves else base}:{port}",
+        "endpoint": https if plain is None else f"http://{name}:{plain}",
         "region": settings.region,
         "owner_id": owner.owner_id,
         "owner_name": owner.owner_name,
         "access_key": owner.access_key,
         "operator": OPERATOR,
     }
+    if https is not None:
+        facts["https"] = https
+        if is_local(settings):
+            facts["ca"] = str(authority_file(settings))
     if first is not None:
         facts["secret_key"] = first.secret_key
         facts["password"] = first.password

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -22,8 +23,8 @@ class Boot(msgspec.Struct, frozen=True):
     `owner` names the process in what it owns (striped chunks); `live_owners` are the workers that
     run, so that a new committer knows whose chunks nobody will append to any more; `gone_owner` is
     the worker that a new one takes the place of; `accept_less`: a changed geometry may promise
-    what the drives cannot keep; `listen_fd` is
-    the listening socket that a worker accepts from.
+    what the drives cannot keep; `plain_fd`
+    and `secure_fd` are the listening sockets that a worker accepts HTTP and HTTPS from (-1: none).
     """
 
     role: str
@@ -35,7 +36,28 @@ class Boot(msgspec.Struct, frozen=True):
     live_owners: tuple[str, ...] = ()
     accept_less: bool = False
     gone_owner: str = ""
-    listen_fd: int = -1
+    plain_fd: int = -1
+    secure_fd: int = -1
+
+
+class Doors(NamedTuple):
+    """The sockets that a worker accepts from: for HTTP, for HTTPS."""
+
+    plain: socket.socket | None
+    secure: socket.socket | None
+
+    def ports(self) -> tuple[int | None, int | None]:
+        """Both, None for none."""
+        plain, secure = (None if one is None else one.getsockname()[1] for one in self)
+        return plain, secure
+
+    def descriptors(self) -> tuple[int, int]:
+        """Both, -1 for none."""
+        plain, secure = (-1 if one is None else one.fileno() for one in self)
+        return plain, secure
+
+
+NO_DOORS = Doors(None, None)
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -79,7 +101,7 @@ async def start_child(
     live_owners: tuple[str, ...] = (),
     accept_less: bool = False,
     gone_owner: str = "",
-    listen_fd: int = -1,
+    doors: Doors = NO_DOORS,
 ) -> tuple[Child, Ready]:
     """Start a process of ours and wait until it is ready or refuses. Raises ChildDied."""
     read_fd, write_fd = os.pipe()
@@ -95,7 +117,7 @@ async def start_child(
             # A Ctrl-C at the terminal reaches the supervisor alone, which then drains the child:
             # from its first instruction on, for an import that is interrupted ends in a traceback.
             process_group=0,
-            pass_fds=(write_fd,) if listen_fd < 0 else (write_fd, listen_fd),
+            pass_fds=(write_fd, *(one for one in doors.descriptors() if one >= 0)),
         )
         boot = Boot(
             role=role,
@@ -107,7 +129,8 @@ async def start_child(
             live_owners=live_owners,
             accept_less=accept_less,
             gone_owner=gone_owner,
-            listen_fd=listen_fd,
+            plain_fd=doors.descriptors()[0],
+            secure_fd=doors.descriptors()[1],
         )
     except OSError as error:
         # No memory, process or descriptor just now.

@@ -21,6 +21,7 @@ from coffre.service.drives import configured_folders
 from coffre.service.key_files import last_backup
 from coffre.service.layout import FORMAT, DataFolder, StartRefused
 from coffre.service.machine import FLEETING, REMOTE, FileSystem, file_system, kernel_clock
+from coffre.service.tls import WARN_DAYS, BadCertificate, facts, is_local
 from coffre.service.zone import World, open_root_keys
 from coffre.vault.drives import Drive, DriveSet, DriveState, broken_promise
 from coffre.vault.interface import StorageFull
@@ -30,8 +31,9 @@ from coffre.vault.superblock import SlotRead, SlotStatus, Superblock, Superblock
 FILES_WANTED = 4096
 # Times of files that lie further ahead than this say that the clock went back.
 AHEAD_S = 60.0
+# By less than this the release clock may be apart from the wall clock.
+APART_S = 60.0
 _DAY_MS = 24 * 3600 * 1000
-_LOOPBACK = ("127.", "::1", "localhost")
 
 
 class Verdict(StrEnum):
@@ -86,7 +88,8 @@ def examine(settings: Settings, world: World, running: Running | None) -> list[C
         checks += _left_to_do(running)
         checks += _stewards(running)
         checks += [_snapshots(running, world), _follower(settings, running)]
-    checks += [_clock(folder, world), _files(), _transport(settings)]
+    checks += [_release_clock(running)] if running else []
+    checks += [_clock(folder, world), _files(), *_transport(settings, world)]
     return checks
 
 
@@ -372,6 +375,19 @@ def _clock(folder: DataFolder, world: World) -> Check:
     return Check("clock", Verdict.OK, f"kept right, to within {clock.error_s:.3f} s")
 
 
+def _release_clock(running: Running) -> Check:
+    behind = running.status["clock_behind_s"]
+    if abs(behind) <= APART_S:
+        return Check("release clock", Verdict.OK, "says what the wall clock says")
+    if behind < 0:
+        do = "set the wall clock right; `coffre clock show` tells what other sources say"
+        says = f"the wall clock is {-behind:.0f} s behind it"
+    else:
+        do = "`coffre clock show`; configure `clock_url`, or `coffre clock accept` the wall clock"
+        says = f"{behind:.0f} s behind the wall clock: locks and lifecycles end so much later"
+    return Check("release clock", Verdict.WARN, says, do)
+
+
 def _newest_time(folder: DataFolder) -> float:
     newest = 0.0
     for path in chain(folder.root.glob("*"), folder.root.glob("drives/*/superblock")):
@@ -390,11 +406,29 @@ def _files() -> Check:
     return Check("open files", Verdict.OK, f"the limit is {limit}")
 
 
-def _transport(settings: Settings) -> Check:
-    if settings.host.startswith(_LOOPBACK):
-        return Check("transport", Verdict.OK, f"listens on {settings.host}, for this machine alone")
-    do = "put a TLS proxy in front: bodies and presigned URLs are readable on the wire"
-    return Check("transport", Verdict.WARN, f"listens on {settings.host} without TLS", do)
+def _transport(settings: Settings, world: World) -> Iterator[Check]:
+    if settings.on_loopback:
+        says = f"listens on {settings.host}, for this machine alone"
+        yield Check("transport", Verdict.OK, says)
+    elif settings.serves_plain:
+        do = "without a TLS proxy in front, bodies and presigned URLs are readable on the wire"
+        yield Check("transport", Verdict.WARN, f"listens on {settings.host} without TLS too", do)
+    else:
+        yield Check("transport", Verdict.OK, f"listens on {settings.host} with TLS alone")
+    try:
+        found = facts(settings)
+    except BadCertificate as bad:
+        if not is_local(settings):
+            yield Check("certificate", Verdict.BAD, *_split(str(bad)))
+        return  # The local authority is made at the next start.
+    days = (found["not_after_ms"] - world.clock.now_ms()) // _DAY_MS
+    do = "`coffre tls renew`" if is_local(settings) else "put another in its place"
+    if days < 0:
+        yield Check("certificate", Verdict.BAD, f"{found['certificate']} has ended", do)
+    elif days < WARN_DAYS:
+        yield Check("certificate", Verdict.WARN, f"{found['certificate']} ends in {days} days", do)
+    else:
+        yield Check("certificate", Verdict.OK, f"{found['certificate']} lasts {days} days")
 
 
 def _split(words: str) -> tuple[str, str]:

@@ -85,6 +85,11 @@ class DataFolder:
         return self.root / "readers"
 
     @property
+    def tls(self) -> Path:
+        """The local authority's certificates (`service.tls`)."""
+        return self.root / "tls"
+
+    @property
     def places(self) -> Path:
         """Drives that were added and removed since the configuration (`service.drives`)."""
         return self.root / "drives.json"

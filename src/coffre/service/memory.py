@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from coffre.catalog.memory import MemoryCatalog
@@ -12,13 +13,16 @@ from coffre.catalog.mutations import CountDead
 from coffre.config import Settings
 from coffre.service.administration import Administration
 from coffre.service.announcement import announcement
+from coffre.service.child import Doors
 from coffre.service.first import populate
 from coffre.service.kms_administration import kms_operations
+from coffre.service.layout import StartRefused
 from coffre.service.lifecycle_administration import lifecycle_operations
 from coffre.service.node import Node
 from coffre.service.s3service import s3_gateway
 from coffre.service.serving import serve_http
-from coffre.service.supervisor import listen
+from coffre.service.supervisor import listen, open_doors
+from coffre.service.tls import is_local
 from coffre.system.clock import SystemClock
 from coffre.system.entropy import SystemEntropy
 from coffre.vault.blobs import FramedVault
@@ -88,6 +92,18 @@ async def serve_memory(settings: Settings, announce: Callable[[dict[str, Any]], 
         entropy=node.entropy,
         zone=ZONE,
     )
-    with listen(settings.host, settings.port, 1)[0] as listener:
-        announce(announcement(settings, listener.getsockname()[1], owner, first))
-        await serve_http(gateway, listener, settings, stop)
+    if is_local(settings) and not settings.serves_plain:
+        raise StartRefused(
+            f"{settings.host} is served over HTTPS, and nothing is kept that clients could trust:"
+            " give tls_certificate and tls_key, or plain_http"
+        )
+    if is_local(settings):
+        doors = Doors(listen(settings.host, settings.port, 1)[0], None)
+    else:
+        (doors,) = open_doors(settings, 1)
+    with ExitStack() as held:
+        for listener in doors:
+            if listener is not None:
+                held.enter_context(listener)
+        announce(announcement(settings, doors.ports(), owner, first))
+        await serve_http(gateway, settings, stop, plain=doors.plain, secure=doors.secure)

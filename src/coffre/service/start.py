@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +27,9 @@ from coffre.service.layout import FORMAT, DataFolder, FolderLock, StartRefused
 from coffre.service.machine import no_core_dumps
 from coffre.service.memory import serve_memory
 from coffre.service.snapshots import snapshotter
-from coffre.service.supervisor import Supervisor, listen
+from coffre.service.supervisor import Supervisor, open_doors
+from coffre.service.time_sources import time_sources
+from coffre.service.tls import certify
 from coffre.service.zone import catalog_reader, real_world
 from coffre.stewards.sealer import Sealer
 from coffre.system.disk import Disk, LocalDisk
@@ -50,7 +55,9 @@ def initialize(settings: Settings, *, accept_less: bool = False) -> dict[str, An
         owner, first = uvloop.run(_make(settings, folder, accept_less))
     finally:
         lock.release()
-    facts = announcement(settings, settings.port, owner, first)
+    plain = settings.serves_plain
+    ports = (settings.port, settings.https_port or None) if plain else (None, settings.port)
+    facts = announcement(settings, ports, owner, first)
     if words := labels_only(configured_folders(settings)):
         facts["labels_only"] = words
     return facts
@@ -98,7 +105,9 @@ class OfflineNode:
         return uvloop.run(self._call(operation, dict(arguments)))
 
     async def _call(self, operation: str, arguments: dict[str, Any]) -> Any:
-        engine = await open_engine(self._settings, real_world())
+        engine = await open_engine(
+            self._settings, real_world(), sources=time_sources(self._settings)
+        )
         node = engine.node
         node.seal = Sealer(
             node.reader, engine.committer, node.drives, self._settings.coding
@@ -121,15 +130,17 @@ async def _serve(settings: Settings, announce: Announce, accept_less: bool) -> N
     lock = FolderLock(folder, "node", patience_s=2.0)
     try:
         with ExitStack() as held:
-            listeners = listen(settings.host, settings.port, settings.worker_count)
-            for listener in listeners:
-                held.enter_context(listener)
-            port = listeners[0].getsockname()[1]
+            doors = open_doors(settings, settings.worker_count)
+            for listener in chain.from_iterable(doors):
+                if listener is not None:
+                    held.enter_context(listener)
             first = None
             if state == "new":
                 owner, first = await _make(settings, folder, accept_less)
-            supervisor = Supervisor(settings, listeners, accept_less=accept_less)
-            stop = _stop_on_signals()
+            supervisor = Supervisor(
+                settings, doors, accept_less=accept_less, certify=partial(certify, settings)
+            )
+            stop = _stop_on_signals(supervisor.reload)
             try:
                 await supervisor.start()
                 if not folder.marker.exists():
@@ -137,7 +148,7 @@ async def _serve(settings: Settings, announce: Announce, accept_less: bool) -> N
                 known = first_owner(catalog_reader(folder)) if first is None else owner
                 if known is None:
                     raise StartRefused(f"{folder.root} has no store: make one while it is stopped")
-                announce(announcement(settings, port, known, first))
+                announce(announcement(settings, doors[0].ports(), known, first))
                 await _until_stopped(supervisor, stop)
             finally:
                 await supervisor.stop()
@@ -145,9 +156,12 @@ async def _serve(settings: Settings, announce: Announce, accept_less: bool) -> N
         lock.release()
 
 
-def _stop_on_signals() -> asyncio.Event:
+def _stop_on_signals(reload: Callable[[], None]) -> asyncio.Event:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    if not sys.stdin.isatty():
+        # At a terminal it says that the terminal is gone, and with it whoever started this.
+        loop.add_signal_handler(signal.SIGHUP, reload)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return stop

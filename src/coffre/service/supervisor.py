@@ -12,17 +12,20 @@ import logging
 import secrets
 import signal
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from coffre.config import Settings
-from coffre.service.child import Child, ChildDied, start_child
+from coffre.service.child import NO_DOORS, Child, ChildDied, Doors, start_child
 from coffre.service.layout import StartRefused
 
 log = logging.getLogger("coffre.supervisor")
 
 BACKLOG = 1024
+# A store that was made lately is in the local authority's certificate that much later.
+_CERTIFY_EVERY_S = 60.0
 _QUICK_DEATH_S = 1.0
 _FIRST_BACKOFF_S = 0.1
 _MAX_BACKOFF_S = 5.0
@@ -33,7 +36,7 @@ REPLACE_GRACE_S = 5.0
 KILL_GRACE_S = 10.0
 
 
-def listen(host: str, port: int, count: int) -> list[socket.socket]:
+def listen(host: str, port: int, count: int, setting: str = "COFFRE_PORT") -> list[socket.socket]:
     """`count` listening sockets on one TCP port (0: any free one): the kernel spreads connections
     over them, and each outlives the worker that accepts from it, with whatever waits in its queue.
 
@@ -63,35 +66,70 @@ def listen(host: str, port: int, count: int) -> list[socket.socket]:
             else "stop what uses it or choose another"
         )
         raise StartRefused(
-            f"port {port} on {host} cannot be had ({error.strerror}): {advice} with COFFRE_PORT"
+            f"port {port} on {host} cannot be had ({error.strerror}): {advice} with {setting}"
         ) from None
     return listeners
+
+
+def open_doors(settings: Settings, count: int) -> list[Doors]:
+    """Listen for `count` workers as the settings say. Raises StartRefused."""
+    if not settings.serves_plain:
+        return [Doors(None, one) for one in listen(settings.host, settings.port, count)]
+    plain = listen(settings.host, settings.port, count)
+    try:
+        secure = _listen_for_https(settings, plain[0].getsockname()[1] + 1, count)
+    except StartRefused:
+        for one in plain:
+            one.close()
+        raise
+    return [Doors(*both) for both in zip(plain, secure, strict=True)]
+
+
+def _listen_for_https(settings: Settings, following: int, count: int) -> list[socket.socket]:
+    if settings.https_port:
+        return listen(settings.host, settings.https_port, count, "COFFRE_HTTPS_PORT")
+    if settings.port:
+        try:
+            return listen(settings.host, following, count)
+        except (StartRefused, OverflowError):
+            pass  # No port was asked for: the ready line says which it is.
+    return listen(settings.host, 0, count)
 
 
 class Supervisor:
     """Runs one node's processes until stopped."""
 
     def __init__(
-        self, settings: Settings, listeners: list[socket.socket], *, accept_less: bool = False
+        self,
+        settings: Settings,
+        doors: list[Doors],
+        *,
+        accept_less: bool = False,
+        certify: Callable[[], None] = lambda: None,
     ) -> None:
+        """`certify` has a certificate stand that will not soon end (it blocks; StartRefused)."""
         self._settings = settings
         self._accept_less = accept_less
+        self._certify = certify
         self._boot_settings: dict[str, Any] = msgspec.to_builtins(settings)
-        self._workers = {f"worker-{index}": listener for index, listener in enumerate(listeners)}
+        self._workers = {f"worker-{index}": both for index, both in enumerate(doors)}
         self._children: dict[str, Child] = {}
         self._keepers: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._zone: dict[str, Any] = {}
+        self._certificate_looked = asyncio.Event()
         self._failed: StartRefused | None = None
 
     async def start(self) -> dict[str, Any]:
         """Start everything; the committer's facts once all workers serve. Raises StartRefused."""
         facts = await self._start("committer", "committer")
+        self._certify()
         await asyncio.gather(*(self._start(name, "worker") for name in self._workers))
         await self._start("steward", "steward")
         for name in ("committer", "steward", *self._workers):
             task = asyncio.create_task(self._keep(name))
             self._keepers.add(task)
+        self._keepers.add(asyncio.create_task(self._keep_certificate()))
         if self._settings.follower:
             # Nobody waits for it: a node serves without.
             self._keepers.add(asyncio.create_task(self._keep_follower()))
@@ -120,6 +158,27 @@ class Supervisor:
                 keeper.result()  # A keeper that failed keeps nothing: the node ends, loudly.
         return self._failed
 
+    def reload(self) -> None:
+        """Look at the certificate now, and have the workers look at it."""
+        self._certificate_looked.set()
+
+    async def _keep_certificate(self) -> None:
+        """Workers see by themselves that there is another one."""
+        while True:
+            try:
+                await asyncio.wait_for(self._certificate_looked.wait(), _CERTIFY_EVERY_S)
+            except TimeoutError:
+                pass
+            asked = self._certificate_looked.is_set()
+            self._certificate_looked.clear()
+            try:
+                await asyncio.to_thread(self._certify)
+            except StartRefused as refused:
+                log.error("the certificate is not renewed: %s", refused)
+            for child in self._children.values():
+                if asked and child.role == "worker":
+                    child.signal(signal.SIGHUP)
+
     async def _start(self, name: str, role: str) -> dict[str, Any]:
         owner = f"{name}-{secrets.token_hex(4)}" if role == "worker" else name
         gone = self._children.get(name)
@@ -133,7 +192,7 @@ class Supervisor:
             live_owners=live,
             accept_less=self._accept_less,
             gone_owner=gone.owner if role == "worker" and gone is not None else "",
-            listen_fd=self._workers[name].fileno() if role == "worker" else -1,
+            doors=self._workers[name] if role == "worker" else NO_DOORS,
         )
         if ready.refused is not None:
             raise StartRefused(ready.refused)

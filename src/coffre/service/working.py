@@ -104,7 +104,11 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     )
     async with following(drives, folder):
         hear_changes(drives, striped.heed)
-        await serve_http(gateway, socket.socket(fileno=boot.listen_fd), settings, stop)
+        plain, secure = (
+            None if descriptor < 0 else socket.socket(fileno=descriptor)
+            for descriptor in (boot.plain_fd, boot.secure_fd)
+        )
+        await serve_http(gateway, settings, stop, plain=plain, secure=secure)
     closing.cancel()
     delivering.cancel()
     await access_logs.flush()
