@@ -159,6 +159,7 @@ class World:
 
     def version(self, state: Any) -> None:
         self.do(SetVersioning(BUCKET, state))
+        self.judge()
         self.versioning = state
 
     def rule(self, rules: tuple[Rule, ...]) -> None:
@@ -167,6 +168,9 @@ class World:
             self.do(DeleteLifecycle(BUCKET))
             return
         self.do(PutLifecycle(BUCKET, Lifecycle(rules, b"")))
+        self.judge()
+
+    def judge(self) -> None:
         while self.do(JudgeVersions(BUCKET, 2)).more:
             pass
 

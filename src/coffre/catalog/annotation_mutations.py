@@ -60,7 +60,7 @@ class OwnBytes(Struct, frozen=True, tag=True):
     """The bytes of a version, or of its annotation `name`, lie in a blob of their own from now on,
     and not in the manifest `source_id`, which others hold too; nothing else of them changes.
     Refused: NoSuchBucket, NoSuchKey, OperationAborted (it is another version, its bytes lie
-    elsewhere, or it is not encrypted by the store's key alone by now)."""
+    elsewhere, or it is not encrypted by the store's key alone by now), and as `SetEncryption`."""
 
     bucket_id: bytes
     key: bytes
@@ -84,7 +84,8 @@ class SetEncryption(Struct, frozen=True, tag=True):
     """A version, with its annotations, is encrypted with `after` from now on; no byte of theirs
     changes. Where the store's key alone wrapped their blobs' keys (`before` None), `blobs` are all
     of these. Refused: NoSuchBucket, NoSuchKey, OperationAborted (what was read has changed, or
-    something else holds the bytes too), and as a deletion of the version."""
+    something else holds the bytes too), InvalidRequest (Object Lock keeps it), and as a deletion of
+    the version."""
 
     bucket_id: bytes
     key: bytes

@@ -26,6 +26,7 @@ from coffre.catalog import (
     apply_expiry,
     apply_kms,
     apply_iam,
+    apply_lock,
     apply_objects,
     apply_search,
     apply_stores,
@@ -36,6 +37,7 @@ from coffre.catalog import (
     kms_mutations,
     lifecycle_mutations,
     iam_mutations,
+    lock_mutations,
     mutations,
 )
 from coffre.catalog.event_mutations import Caused
@@ -81,6 +83,7 @@ _STEPS: dict[type, Callable[[apsw.Connection, Any, Stamp], Result]] = {
     lifecycle_mutations.PutLifecycle: apply_expiry.put_lifecycle,
     lifecycle_mutations.DeleteLifecycle: apply_expiry.delete_lifecycle,
     lifecycle_mutations.JudgeVersions: apply_expiry.judge_versions,
+    lock_mutations.PutObjectLock: apply_lock.put_object_lock,
     event_mutations.ForgetEvents: apply_events.forget_events,
     mutations.PutBucketDocument: apply_stores.put_bucket_document,
     mutations.DeleteBucketDocument: apply_stores.delete_bucket_document,
@@ -101,6 +104,8 @@ _COUNTED: dict[type, Callable[[apsw.Connection, Any, Stamp, Tally], Result]] = {
     ecs_mutations.EmptyBucket: apply_emptying.empty_bucket,
     lifecycle_mutations.ExpireDue: apply_expiry.expire_due,
     mutations.SetAcl: apply_objects.set_acl,
+    lock_mutations.PutRetention: apply_lock.put_retention,
+    lock_mutations.PutLegalHold: apply_lock.put_legal_hold,
     annotation_mutations.PutAnnotation: apply_annotations.put_annotation,
     annotation_mutations.DeleteAnnotation: apply_annotations.delete_annotation,
     annotation_mutations.OwnBytes: apply_encryption.own_bytes,

@@ -51,7 +51,7 @@ def put_annotation(
     old = db.execute(_MANIFEST, (*place, mutation.name)).get
     if old is not None:
         # The earlier text is lost, as it is when it is deleted.
-        slot.check_retention(row, stamp.trusted_ms)
+        slot.guard(row, stamp.trusted_ms)
     elif db.execute(_COUNT, place).get >= MAX_ANNOTATIONS:
         raise Refusal("AnnotationLimitExceeded")
     blob = mutation.blob
@@ -72,7 +72,7 @@ def delete_annotation(
         check_etag(mutation.if_match, row)
     old = db.execute(_MANIFEST, (*place, mutation.name)).get
     if old is not None:
-        slot.check_retention(row, stamp.trusted_ms)
+        slot.guard(row, stamp.trusted_ms)
         db.execute(_DELETE, (*place, mutation.name))
         release(db, tally, old)
     return Done()

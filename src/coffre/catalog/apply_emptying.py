@@ -26,7 +26,7 @@ ROWS_A_GROUP: Final = 200
 
 _ROW: Final = (
     "SELECT sort_key, ord, zone, version_id, latest, is_null, marker, size, etag, manifest_id,"
-    " modified_ms, ecs FROM versions WHERE bucket_id = ?"
+    " modified_ms, ecs, lock_mode, lock_until_ms, legal_hold FROM versions WHERE bucket_id = ?"
 )
 _FROM_KEY: Final = _ROW + " AND sort_key > ? ORDER BY sort_key, ord DESC, zone DESC LIMIT ?"
 _OLDER: Final = _ROW + (
@@ -85,7 +85,7 @@ def _delete(
 ) -> Emptying:
     slot = Slot(db, tally, bucket_id, rules, sort_key)
     try:
-        slot.check_retention(row, stamp.trusted_ms)
+        slot.guard(row, stamp.trusted_ms)
     except Refusal:
         place = (sort_key, row.order, row.zone)
         return replace(work, retained=work.retained + 1, after=place)

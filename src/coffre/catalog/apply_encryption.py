@@ -11,17 +11,22 @@ from typing import Any, Final
 import apsw
 from msgspec.structs import replace
 
+from coffre.catalog import lock_guard
 from coffre.catalog.annotation_mutations import OwnBytes, SetEncryption, WrappedBlob
 from coffre.catalog.annotation_rows import Place
 from coffre.catalog.apply_annotations import find
 from coffre.catalog.apply_manifests import add_blob, release
-from coffre.catalog.apply_objects import check_encryption
+from coffre.catalog.apply_objects import Row, Slot, check_encryption
 from coffre.catalog.mutations import Done, Refusal
 from coffre.catalog.packing import pack, unpack_blob
 from coffre.catalog.records import BlobName
 from coffre.catalog.stamp import Stamp
 from coffre.catalog.tally import Tally
 
+_LOCKED: Final = (
+    "The encryption type for the specified object can't be updated because that object is protected"
+    " by S3 Object Lock."
+)
 _SET_ENCRYPTION: Final = (
     "UPDATE versions SET encryption = ?"
     " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
@@ -50,7 +55,8 @@ _SET_PART: Final = "UPDATE parts SET blob = ? WHERE manifest_id = ? AND number =
 
 
 def own_bytes(db: apsw.Connection, mutation: OwnBytes, stamp: Stamp, tally: Tally) -> Done:
-    _, _, place = find(db, tally, mutation)
+    slot, row, place = find(db, tally, mutation)
+    _require_unlocked(slot, row, stamp)
     check_encryption(db, place, None)
     where = (mutation.manifest_id, *place, mutation.source_id)
     if mutation.name is None:
@@ -72,7 +78,7 @@ def set_encryption(
     db: apsw.Connection, mutation: SetEncryption, stamp: Stamp, tally: Tally
 ) -> Done:
     slot, row, place = find(db, tally, mutation)
-    slot.check_retention(row, stamp.trusted_ms)
+    _require_unlocked(slot, row, stamp)
     check_encryption(db, place, mutation.before)
     if mutation.before is None:
         assert row.manifest_id is not None, "only a delete marker has no manifest"
@@ -82,6 +88,13 @@ def set_encryption(
             _wrap(db, one)
     db.execute(_SET_ENCRYPTION, (pack(mutation.after), *place))
     return Done()
+
+
+def _require_unlocked(slot: Slot, row: Row, stamp: Stamp) -> None:
+    """Refused: InvalidRequest, as AWS words it, and as `Slot.guard`."""
+    if lock_guard.is_locked(row, stamp.trusted_ms):
+        raise Refusal("InvalidRequest", _LOCKED)
+    slot.guard(row, stamp.trusted_ms)
 
 
 def _blobs_of(db: apsw.Connection, manifest_id: bytes, place: Place) -> set[BlobName]:

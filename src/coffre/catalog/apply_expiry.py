@@ -14,10 +14,12 @@ import apsw
 from msgspec.msgpack import Decoder
 from msgspec.structs import replace
 
+from coffre.catalog import lock_guard
 from coffre.catalog.apply_objects import Rules, Slot, bucket_rules
 from coffre.catalog.apply_uploads import abort_upload
 from coffre.catalog.judging import (
     JUDGED,
+    PROGRESS,
     Place,
     hasten,
     is_alone,
@@ -38,7 +40,7 @@ from coffre.catalog.lifecycle_mutations import (
     JudgeVersions,
     PutLifecycle,
 )
-from coffre.catalog.lifecycle_rules import DAY_MS, LIFECYCLE, Rule, judge, judge_upload, most_kept
+from coffre.catalog.lifecycle_rules import LIFECYCLE, Rule, judge, judge_upload, most_kept
 from coffre.catalog.mutations import AbortUpload, Done, Reaped, Refusal
 from coffre.catalog.packing import pack
 from coffre.catalog.records import Trait
@@ -46,8 +48,6 @@ from coffre.catalog.stamp import NONCE_BYTES, Stamp
 from coffre.catalog.tally import Tally
 
 ROWS_A_GROUP: Final = 200
-PROGRESS: Final = "lifecycle-pass"
-"""The kind of the document that says how far the judging of a bucket is: the last version."""
 _DUE: Final = (
     "SELECT bucket_id, sort_key, ord, zone FROM versions INDEXED BY versions_due"
     " WHERE due_ms <= ? ORDER BY due_ms, bucket_id, sort_key, ord DESC, zone DESC LIMIT ?"
@@ -222,14 +222,13 @@ class _Work:
             return
         act: Act = "expire" if row[2] and not row[3] else "remove"
         held = not self._delete(bucket, place, version_id)
-        if held:
-            # Asked again every day: a lock may be shortened, lifted or over.
-            set_due(db, place, (now_ms // DAY_MS + 1) * DAY_MS)
         self.done.append(Expiration(bucket_id, key, version_id, act, found.rule.id, row[5], held))
 
     def _delete(self, bucket: Rules, place: Place, version_id: bytes) -> bool:
-        """Delete as a client without any right to bypass would; whether that was let happen."""
+        """Delete as a client without any right to bypass would; whether that was let happen. What
+        must stay is due when it is worth asking again."""
         bucket_id, sort_key, *_ = place
+        now_ms = self._stamp.trusted_ms
         slot = Slot(self._db, self._tally, bucket_id, bucket, sort_key)
         row = slot.version(version_id)
         assert row is not None, "the row was read in this transaction"
@@ -237,8 +236,9 @@ class _Work:
             if row.latest and not row.marker and slot.versioning != "never":
                 slot.mark(self._stamp_for(place), self._db.execute(_OWNER, (bucket_id,)).get)
             else:
-                slot.remove(row, self._stamp.trusted_ms)
+                slot.remove(row, now_ms)
         except Refusal:
+            set_due(self._db, place, lock_guard.asked_again_ms(row, now_ms))
             return False
         return True
 

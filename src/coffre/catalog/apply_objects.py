@@ -12,7 +12,7 @@ import apsw
 from msgspec import Struct
 from msgspec.structs import replace
 
-from coffre.catalog import annotation_rows, apply_search, archive_rows, judging
+from coffre.catalog import annotation_rows, apply_search, archive_rows, judging, lock_guard
 from coffre.catalog.annotation_mutations import AnnotatedVersion
 from coffre.catalog.annotation_rows import Place
 from coffre.catalog.apply_manifests import add_blob, add_pieces, release, share
@@ -31,7 +31,7 @@ from coffre.catalog.mutations import (
     WriteCondition,
     Written,
 )
-from coffre.catalog.packing import pack, pack_optional, unpack_ecs, unpack_seconds
+from coffre.catalog.packing import pack, pack_optional, unpack_ecs
 from coffre.catalog.quotas import check_quota
 from coffre.catalog.records import NULL_VERSION, EcsFacts, Encryption, KeyOrder, Trait
 from coffre.catalog.stamp import Stamp, version_order
@@ -39,7 +39,7 @@ from coffre.catalog.tally import Tally
 
 _ROW = (
     "SELECT ord, zone, version_id, latest, is_null, marker, size, etag, manifest_id, modified_ms,"
-    " ecs FROM versions"
+    " ecs, lock_mode, lock_until_ms, legal_hold FROM versions"
 )
 _NEWEST = _ROW + " WHERE bucket_id = ? AND sort_key = ? ORDER BY ord DESC, zone DESC LIMIT 1"
 _OLD_NULL = _ROW + (
@@ -71,10 +71,6 @@ _SET_MANIFEST = (
     "UPDATE versions SET manifest_id = ?"
     " WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
 )
-_POLICIES = (
-    "SELECT retention_policies FROM stores JOIN buckets ON stores.id = buckets.store_id"
-    " WHERE buckets.id = ?"
-)
 _SEARCHED = Trait.INDEXED | Trait.UNINDEXING
 _SET_ACL = (
     "UPDATE versions SET acl = ? WHERE bucket_id = ? AND sort_key = ? AND ord = ? AND zone = ?"
@@ -82,8 +78,8 @@ _SET_ACL = (
 _INSERT = (
     "INSERT INTO versions (bucket_id, sort_key, ord, zone, version_id, latest, is_null, marker,"
     " modified_ms, size, etag, owner_id, storage_class, parts_count, manifest_id, checksum,"
-    " metadata, tags, acl, encryption, ecs)"
-    " VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " metadata, tags, acl, encryption, ecs, lock_mode, lock_until_ms, legal_hold)"
+    " VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -101,6 +97,9 @@ class Row(Struct, frozen=True, gc=False):
     manifest_id: bytes | None
     modified_ms: int
     ecs: bytes | None = None
+    lock_mode: str | None = None
+    lock_until_ms: int | None = None
+    legal_hold: int | None = None
 
 
 class Rules(Struct, frozen=True):
@@ -145,12 +144,16 @@ class Slot:
     def write(
         self, stamp: Stamp, facts: ObjectFacts, manifest_id: bytes, size: int, parts_count: int
     ) -> Written:
-        """The object is the current version from now on. Refused: ObjectUnderRetention,
-        EmptyBucketInProgress."""
+        """The object is the current version from now on. Refused: as `guard`, InvalidRequest
+        (locked where nothing can be), EmptyBucketInProgress."""
         if self.rules.traits & Trait.EMPTYING:
             raise Refusal("EmptyBucketInProgress")
         if self.rules.traits & Trait.LIMITED:
             self._check_quota(size)
+        lock = lock_guard.lock_of_new(
+            self._db, self.bucket_id, self.rules, facts.lock, stamp.now_ms
+        )
+        kept = lock.retention
         version_id = self._make_room(stamp)
         self._insert(
             stamp,
@@ -169,6 +172,9 @@ class Slot:
                 facts.acl or None,
                 pack_optional(facts.encryption),
                 pack_optional(facts.ecs),
+                kept and kept.mode,
+                kept and kept.until_ms,
+                lock.held,
             ),
         )
         if self.rules.traits & Trait.INDEXED:
@@ -187,7 +193,7 @@ class Slot:
     def mark(self, stamp: Stamp, owner_id: str) -> Deleted:
         """A delete marker is the current version from now on (versioning is or was on)."""
         version_id = self._make_room(stamp)
-        nothing = (None,) * 7  # from manifest to ecs
+        nothing = (None,) * 10  # from manifest to legal hold
         self._insert(stamp, version_id, 1, (0, "", owner_id, "STANDARD", 0, *nothing))
         self._judge()
         return Deleted(None, True, version_id)
@@ -202,10 +208,9 @@ class Slot:
         order = version_order(version_id)
         return order and self._row(_EXACT, (self.bucket_id, self.sort_key, *order, version_id))
 
-    def remove(self, row: Row, now_ms: int) -> None:
-        """The version is gone; the newest one left, if any, is current. Refused:
-        ObjectUnderRetention."""
-        self.check_retention(row, now_ms)
+    def remove(self, row: Row, now_ms: int, *, bypass: bool = False) -> None:
+        """The version is gone; the newest one left, if any, is current. Refused: as `guard`."""
+        self.guard(row, now_ms, bypass=bypass)
         self._erase(row)
         if row.latest and self.versioning != "never":
             left = self._row(_NEWEST, (self.bucket_id, self.sort_key))
@@ -219,7 +224,7 @@ class Slot:
         if newest is not None:
             null = None if enabled else newest if newest.is_null else self._old_null()
             if null is not None:
-                self.check_retention(null, stamp.trusted_ms)
+                self.guard(null, stamp.trusted_ms)
                 self._erase(null)
             if enabled or not newest.is_null:
                 self._set_latest(newest, 0, stamp.now_ms)
@@ -252,19 +257,10 @@ class Slot:
             ),
         )
 
-    def check_retention(self, row: Row, now_ms: int) -> None:
-        """Refused: ObjectUnderRetention, for what its bucket, its own period or a policy of its
-        store still retains; the longest counts, from when the object was made."""
-        if row.marker or not (row.ecs or self.rules.retention_s):
-            return
-        facts = unpack_ecs(row.ecs) or EcsFacts()
-        periods = [self.rules.retention_s, facts.retention_s]
-        if facts.retention_policy:
-            policies = unpack_seconds(self._db.execute(_POLICIES, (self.bucket_id,)).get)
-            periods.append(policies.get(facts.retention_policy, 0))
-        made_ms = facts.created_ms or row.modified_ms
-        if -1 in periods or made_ms + max(periods) * 1000 > now_ms:
-            raise Refusal("ObjectUnderRetention")
+    def guard(self, row: Row, now_ms: int, *, bypass: bool = False) -> None:
+        """Before a version's bytes go, at the release clock's time. Refused as `lock_guard.check`
+        says."""
+        lock_guard.check(self._db, self.bucket_id, self.rules, row, now_ms, bypass=bypass)
 
     def amend(self, stamp: Stamp, row: Row, manifest_id: bytes) -> Written:
         """The version's bytes lie in another manifest from now on; nothing else of it changes."""
@@ -354,8 +350,8 @@ def _compose(
     base = slot.newest
     if base is None or (base.order, base.manifest_id) != (made.base_order, made.base_manifest_id):
         raise Refusal("OperationAborted")
+    slot.guard(base, stamp.trusted_ms)
     if not made.amends:
-        slot.check_retention(base, stamp.trusted_ms)
         # The keys of the old bytes were wrapped anew where this changed, and stay so.
         place = (slot.bucket_id, slot.sort_key, base.order, base.zone)
         check_encryption(db, place, mutation.facts.encryption)
@@ -401,7 +397,7 @@ def delete_version(
         return slot.mark(stamp, mutation.owner_id)
     if found is None:
         return Deleted(mutation.version_id)
-    slot.remove(found, stamp.trusted_ms)
+    slot.remove(found, stamp.trusted_ms, bypass=mutation.bypass)
     marker = bool(found.marker)
     return Deleted(mutation.version_id, marker, found.version_id if marker else None)
 

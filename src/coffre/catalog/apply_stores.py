@@ -5,7 +5,7 @@ from __future__ import annotations
 import apsw
 import msgspec
 
-from coffre.catalog import iam_rows
+from coffre.catalog import iam_rows, judging, lock_guard
 from coffre.catalog.access_mutations import RewrapKeys
 from coffre.catalog.apply_access import check_label, check_new_key
 from coffre.catalog.apply_events import TEST_EVENT, insert_event
@@ -36,6 +36,7 @@ _PUT_DOCUMENT = (
 )
 
 
+_NOT_EMPTY = "The bucket you tried to delete is not empty: what is in it is"
 _NOTIFICATION = "notification"
 _TRAITS = {
     "logging": Trait.LOGGED,
@@ -188,6 +189,7 @@ def rewrap_keys(db: apsw.Connection, mutation: RewrapKeys, stamp: Stamp) -> Done
 
 
 def create_bucket(db: apsw.Connection, mutation: CreateBucket, stamp: Stamp) -> Done:
+    lock_guard.check_traits(mutation.traits)
     tenant_id, key_order, limited = _require_store(db, mutation.store_id)
     owner = db.execute(
         "SELECT owner_id FROM buckets WHERE store_id = ? AND name = ?",
@@ -205,7 +207,7 @@ def create_bucket(db: apsw.Connection, mutation: CreateBucket, stamp: Stamp) -> 
         raise Refusal("TooManyBuckets")
     db.execute(
         "INSERT INTO buckets (id, store_id, name, owner_id, created_ms, region, key_order,"
-        " versioning, traits, retention_s) VALUES (?, ?, ?, ?, ?, ?, ?, 'never', ?, ?)",
+        " versioning, traits, retention_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             mutation.id,
             mutation.store_id,
@@ -214,6 +216,7 @@ def create_bucket(db: apsw.Connection, mutation: CreateBucket, stamp: Stamp) -> 
             stamp.now_ms,
             mutation.region,
             key_order,
+            "enabled" if mutation.traits & Trait.OBJECT_LOCK else "never",
             mutation.traits | limited,
             mutation.retention_s,
         ),
@@ -238,7 +241,8 @@ def delete_bucket(db: apsw.Connection, mutation: DeleteBucket, stamp: Stamp) -> 
         bucket,
     ).get
     if holds:
-        raise Refusal("BucketNotEmpty")
+        locks = lock_guard.last_release(db, mutation.bucket_id, stamp.trusted_ms)
+        raise Refusal("BucketNotEmpty", None if locks is None else f"{_NOT_EMPTY} {locks}")
     db.execute("DELETE FROM buckets WHERE id = ?", bucket)
     db.execute("DELETE FROM bucket_documents WHERE bucket_id = ?", bucket)
     db.execute("DELETE FROM outbox WHERE bucket_id = ?", bucket)
@@ -251,9 +255,13 @@ def delete_bucket(db: apsw.Connection, mutation: DeleteBucket, stamp: Stamp) -> 
 def set_traits(db: apsw.Connection, mutation: SetTraits, stamp: Stamp) -> Done:
     rules = bucket_rules(db, mutation.bucket_id)
     retention_s = rules.retention_s if mutation.retention_s is None else mutation.retention_s
+    # Object Lock is for ever: only its own step gives it, nothing takes it away.
+    kept = Trait.OBJECT_LOCK
+    traits = rules.traits & ~(mutation.off & ~kept) | mutation.on & ~kept
+    lock_guard.check_traits(traits)
     db.execute(
         "UPDATE buckets SET traits = ?, retention_s = ? WHERE id = ?",
-        (rules.traits & ~mutation.off | mutation.on, retention_s, mutation.bucket_id),
+        (traits, retention_s, mutation.bucket_id),
     )
     for kind, document in mutation.documents.items():
         db.execute(_PUT_DOCUMENT, (mutation.bucket_id, kind, document))
@@ -261,10 +269,19 @@ def set_traits(db: apsw.Connection, mutation: SetTraits, stamp: Stamp) -> Done:
 
 
 def set_versioning(db: apsw.Connection, mutation: SetVersioning, stamp: Stamp) -> Done:
-    require_bucket(db, mutation.bucket_id)
+    traits = bucket_rules(db, mutation.bucket_id).traits
+    if traits & Trait.OBJECT_LOCK and mutation.state != "enabled":
+        raise Refusal(
+            "InvalidBucketState",
+            "An Object Lock configuration is present on this bucket, so the versioning state cannot"
+            " be changed.",
+        )
     db.execute(
         "UPDATE buckets SET versioning = ? WHERE id = ?", (mutation.state, mutation.bucket_id)
     )
+    if traits & Trait.LIFECYCLE:
+        # What is retained and could not go may be hidden by a marker now.
+        judging.judge_all(db, mutation.bucket_id)
     return Done()
 
 

@@ -8,6 +8,7 @@ import hashlib
 import apsw
 import msgspec
 
+from coffre.catalog import lock_guard
 from coffre.catalog.apply_chunks import claim
 from coffre.catalog.apply_collection import list_striped
 from coffre.catalog.apply_manifests import (
@@ -39,8 +40,8 @@ from coffre.catalog.tally import Tally
 
 _INSERT_UPLOAD = (
     "INSERT INTO uploads (id, bucket_id, sort_key, ord, manifest_id, initiated_ms, owner_id,"
-    " storage_class, checksum_algorithm, checksum_type, metadata, tags, acl, encryption, ecs)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " storage_class, checksum_algorithm, checksum_type, metadata, tags, acl, encryption, ecs, lock)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _INSERT_PART = (
     "INSERT INTO parts (manifest_id, number, blob_id, size, etag, modified_ms, checksum, blob)"
@@ -53,6 +54,8 @@ def create_upload(db: apsw.Connection, mutation: CreateUpload, stamp: Stamp) -> 
     rules = bucket_rules(db, mutation.bucket_id)
     if rules.traits & Trait.EMPTYING:
         raise Refusal("EmptyBucketInProgress")
+    if mutation.lock is not None:
+        lock_guard.require_lock(rules)
     db.execute(
         _INSERT_UPLOAD,
         (
@@ -71,6 +74,7 @@ def create_upload(db: apsw.Connection, mutation: CreateUpload, stamp: Stamp) -> 
             mutation.acl or None,
             pack_optional(mutation.encryption),
             pack_optional(mutation.ecs),
+            pack_optional(mutation.lock),
         ),
     )
     if rules.traits & Trait.LIFECYCLE:

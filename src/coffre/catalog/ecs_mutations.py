@@ -20,7 +20,8 @@ class SetStore(Struct, frozen=True, tag=True):
 
 class SetTraits(Struct, frozen=True, tag=True):
     """Set and clear traits of a bucket (`records.Trait`), put documents of it, and change how long
-    everything in it is retained (None: as before). Refused: NoSuchBucket."""
+    everything in it is retained (None: as before). It neither sets nor clears Object Lock. Refused:
+    NoSuchBucket, InvalidBucketState."""
 
     bucket_id: bytes
     on: int = 0

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from msgspec import Struct
 
@@ -38,11 +39,13 @@ class Standing:
     tags: dict[str, str]
     modified_ms: int
     noncurrent_ms: int | None
-    kept: bool = False
-    """A lock held it: it is not asked again."""
+    kept_ms: int = 0
+    """Something keeps it until then: so long it is not asked again."""
 
 
-Held = Callable[[Standing, int], bool]
+FOR_EVER: Final = 1 << 62
+Kept = Callable[[Standing, int], int]
+"""Until when something keeps a version that stands at a time: 0 where nothing does."""
 
 
 def foresee(
@@ -51,11 +54,11 @@ def foresee(
     key: bytes,
     versions: Sequence[Standing],
     now_ms: int,
-    held: Held,
+    kept: Kept,
 ) -> list[Foreseen]:
-    """What will happen to `versions` (the newest first), in order of time. `held` says whether
-    something keeps a version at a time."""
-    play = _Play(tuple(rules), versioning, key, list(versions), held)
+    """What will happen to `versions` (the newest first), in order of time. `kept` says until when
+    something keeps a version."""
+    play = _Play(tuple(rules), versioning, key, list(versions), kept)
     at_ms = now_ms
     while due := play.due():
         at_ms = max(at_ms, min(verdict.due_ms for _, verdict in due))
@@ -72,13 +75,13 @@ class _Play:
         versioning: str,
         key: bytes,
         versions: list[Standing],
-        held: Held,
+        kept: Kept,
     ) -> None:
         self._rules = rules
         self._versioning = versioning
         self._key = key
         self._versions = versions
-        self._held = held
+        self._kept = kept
         self.foreseen: list[Foreseen] = []
 
     def due(self) -> list[tuple[Standing, Verdict]]:
@@ -97,9 +100,10 @@ class _Play:
                 newer,
                 alone,
             )
-            verdict = None if version.kept else judge(self._rules, subject)
-            if verdict is not None:
-                found.append((version, verdict))
+            verdict = judge(self._rules, subject)
+            if verdict is not None and version.kept_ms < FOR_EVER:
+                due_ms = max(verdict.due_ms, version.kept_ms)
+                found.append((version, verdict._replace(due_ms=due_ms)))
             newer += at > 0 and not version.marker
         return found
 
@@ -110,7 +114,8 @@ class _Play:
         if marks:
             keeps = self._versioning == "enabled"
             erased = [] if keeps else [one for one in self._versions if one.is_null]
-        version.kept = any(self._held(one, at_ms) for one in erased)
+        version.kept_ms = max((self._kept(one, at_ms) for one in erased), default=0)
+        held = version.kept_ms > at_ms
         self.foreseen.append(
             Foreseen(
                 self._key,
@@ -119,10 +124,10 @@ class _Play:
                 verdict.rule.id,
                 version.size,
                 at_ms,
-                version.kept,
+                held,
             )
         )
-        if version.kept:
+        if held:
             return
         self._versions = [one for one in self._versions if one not in erased]
         if marks:

@@ -10,11 +10,13 @@ from coffre.catalog.clock_mutations import ClockChange
 from coffre.catalog.event_mutations import BucketEvent, EventPlace
 from coffre.catalog.foresight import Foreseen
 from coffre.catalog.iam_records import IamDocument, IamEntity, IamKind, IamPolicies, Relation
+from coffre.catalog.lock_guard import LastRelease
 from coffre.catalog.mutations import Mutation, Refused, Result
 from coffre.catalog.records import (
     Annotation,
     BlobName,
     Bucket,
+    DefaultRetention,
     Identity,
     Key,
     KmsKey,
@@ -280,6 +282,14 @@ class Reader(Protocol):
     ) -> tuple[list[Foreseen], bytes | None]:
         """What the bucket's lifecycle will do to its next `limit` keys, by sort key, those >
         `after`; and the last of them, None when there was none."""
+        ...
+
+    def default_retention(self, bucket_id: bytes) -> DefaultRetention | None:
+        """How long a bucket with Object Lock retains new versions of which nothing is said."""
+        ...
+
+    def last_release(self, bucket_id: bytes, now_ms: int) -> LastRelease | None:
+        """When the last lock of a bucket ends; None where nothing in it is locked."""
         ...
 
     def foreseen_uploads(self, bucket: Bucket) -> list[Foreseen]:

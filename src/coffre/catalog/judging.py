@@ -24,10 +24,12 @@ from coffre.catalog.lifecycle_rules import (
     unpack_lifecycle,
 )
 from coffre.catalog.packing import unpack_strings
-from coffre.catalog.records import KeyOrder
+from coffre.catalog.records import KeyOrder, Trait
 
 NEVER_KEPT: Final = 1 << 30
 """As many newer versions as no rule keeps: where they are not counted."""
+PROGRESS: Final = "lifecycle-pass"
+"""The kind of the document that says how far the judging of a bucket is: the last version."""
 _DOCUMENT: Final = "SELECT document FROM bucket_documents WHERE bucket_id = ? AND kind = ?"
 JUDGED: Final = "ord, zone, latest, marker, modified_ms, size, tags, noncurrent_ms, due_ms"
 _OF_KEY: Final = (
@@ -48,6 +50,8 @@ _NEWER: Final = (
 _SOME: Final = (
     "SELECT count(*) FROM (SELECT 1 FROM versions WHERE bucket_id = ? AND sort_key = ? LIMIT 2)"
 )
+_JUDGE_ALL: Final = "UPDATE buckets SET traits = traits | ? WHERE id = ?"
+_FROM_START: Final = "DELETE FROM bucket_documents WHERE bucket_id = ? AND kind = ?"
 _UPLOAD_DUE: Final = "UPDATE uploads SET due_ms = ? WHERE id = ?"
 
 
@@ -123,6 +127,12 @@ def subject_of(key: bytes, row: Sequence[Any], newer: int, alone: bool) -> Subje
         newer,
         alone,
     )
+
+
+def judge_all(db: apsw.Connection, bucket_id: bytes) -> None:
+    """All versions of a bucket wait to be judged, from the first on."""
+    db.execute(_FROM_START, (bucket_id, PROGRESS))
+    db.execute(_JUDGE_ALL, (int(Trait.JUDGING), bucket_id))
 
 
 def judge_new_upload(

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import apsw
 
+from coffre.catalog import lock_guard
 from coffre.catalog.apply_objects import Slot, bucket_rules
-from coffre.catalog.foresight import Foreseen, Standing, foresee
+from coffre.catalog.foresight import FOR_EVER, Foreseen, Kept, Standing, foresee
 from coffre.catalog.judging import rules_of
 from coffre.catalog.key_order import decode_key
 from coffre.catalog.lifecycle_rules import judge_upload
@@ -69,8 +70,8 @@ class LifecycleReads:
                     for _, version_id, null, marker, size, tags, *at in of_key
                 ]
                 key = decode_key(bucket.key_order, sort_key)
-                held = self._holding(bucket, sort_key)
-                found += foresee(rules, bucket.versioning, key, versions, now_ms, held)
+                kept = self._keeping(bucket, sort_key)
+                found += foresee(rules, bucket.versioning, key, versions, now_ms, kept)
         return found, keys[-1][0] if keys else None
 
     def foreseen_uploads(self, bucket: Bucket) -> list[Foreseen]:
@@ -85,18 +86,21 @@ class LifecycleReads:
                 found.append(Foreseen(key, upload_id, "abort", *about))
         return found
 
-    def _holding(self, bucket: Bucket, sort_key: bytes) -> Any:
-        """Asks the guard of every delete whether it would let a version of the key go."""
+    def _keeping(self, bucket: Bucket, sort_key: bytes) -> Kept:
+        """Asks the guard of every delete until when it keeps a version of the key. What retention
+        of ECS keeps, it keeps for as long as its policies say so, which nobody knows."""
         slot = Slot(self._db, Tally(), bucket.id, bucket_rules(self._db, bucket.id), sort_key)
 
-        def held(version: Standing, at_ms: int) -> bool:
+        def kept(version: Standing, at_ms: int) -> int:
             row = None if version.marker else slot.version(version.version_id)
             if row is None:
-                return False
+                return 0
             try:
-                slot.check_retention(row, at_ms)
+                slot.guard(row, at_ms)
             except Refusal:
-                return True
-            return False
+                locked = lock_guard.is_locked(row, at_ms)
+                until_ms = lock_guard.asked_again_ms(row, at_ms) if locked else None
+                return until_ms or FOR_EVER
+            return 0
 
-        return held
+        return kept

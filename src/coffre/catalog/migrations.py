@@ -152,6 +152,16 @@ _TIME = Migration(
 _LOCKS = Migration(
     5,
     (
+        # Until when Object Lock keeps a version (`lock_mode`: GOVERNANCE, COMPLIANCE), and whether
+        # it is held (NULL: it never was). What an upload asks for is a packed `ObjectLock`.
+        "ALTER TABLE versions ADD COLUMN lock_mode TEXT",
+        "ALTER TABLE versions ADD COLUMN lock_until_ms INTEGER",
+        "ALTER TABLE versions ADD COLUMN legal_hold INTEGER",
+        "ALTER TABLE uploads ADD COLUMN lock BLOB",
+        # Which locks a bucket still has: only what is locked costs anything.
+        "CREATE INDEX versions_retained ON versions (bucket_id, lock_until_ms)"
+        " WHERE lock_until_ms IS NOT NULL",
+        "CREATE INDEX versions_held ON versions (bucket_id) WHERE legal_hold = 1",
         """CREATE TABLE release_clock (
             id INTEGER NOT NULL PRIMARY KEY,
             trusted_ms INTEGER NOT NULL,

@@ -22,11 +22,13 @@ from coffre.catalog.ecs_mutations import Composition, EcsMutation
 from coffre.catalog.event_mutations import Caused, ForgetEvents
 from coffre.catalog.kms_mutations import KmsMutation
 from coffre.catalog.iam_mutations import IamMutation
+from coffre.catalog.lock_mutations import LockMutation
 from coffre.catalog.records import (
     Checksum,
     EcsFacts,
     Encryption,
     KeyOrder,
+    ObjectLock,
     PartIndex,
     Profile,
     Secret,
@@ -128,7 +130,8 @@ class DeleteBucket(Struct, frozen=True, tag=True):
 
 
 class SetVersioning(Struct, frozen=True, tag=True):
-    """Once enabled, versioning can only be suspended. Refused: NoSuchBucket."""
+    """Once enabled, it can only be suspended; with Object Lock, not even that. Refused:
+    NoSuchBucket, InvalidBucketState."""
 
     bucket_id: bytes
     state: Literal["enabled", "suspended"]
@@ -162,6 +165,7 @@ class ObjectFacts(Struct, frozen=True):
     acl: bytes = b""
     encryption: Encryption | None = None
     ecs: EcsFacts | None = None
+    lock: ObjectLock | None = None
 
 
 class PutVersion(Caused, frozen=True, tag=True):
@@ -198,11 +202,9 @@ class CopyVersion(Caused, frozen=True, tag=True):
 
 class DeleteVersion(Caused, frozen=True, tag=True):
     """Delete the current object (`version_id` None) or one version. A missing key is no error.
-
     `owner_id` owns the delete marker, if one is made. Refused: NoSuchBucket, PreconditionFailed
     (`if_match` and a different ETag; `if_modified_s`, seconds since 1970, and another
-    Last-Modified; `if_size` and another size in bytes).
-    """
+    Last-Modified; `if_size` and another size), and as `lock_guard.check` (`bypass` too)."""
 
     bucket_id: bytes
     key: bytes
@@ -211,6 +213,7 @@ class DeleteVersion(Caused, frozen=True, tag=True):
     owner_id: str = ""
     if_modified_s: int | None = None
     if_size: int | None = None
+    bypass: bool = False
 
 
 class SetTags(Caused, frozen=True, tag=True):
@@ -249,6 +252,7 @@ class CreateUpload(Struct, frozen=True, tag=True):
     acl: bytes = b""
     encryption: Encryption | None = None
     ecs: EcsFacts | None = None
+    lock: ObjectLock | None = None
 
 
 class PutPart(Struct, frozen=True, tag=True):
@@ -417,6 +421,7 @@ Mutation = (
     | SetAcl
     | annotated.AnnotationMutation
     | archived.ArchiveMutation
+    | LockMutation
     | CreateUpload
     | PutPart
     | CompleteUpload

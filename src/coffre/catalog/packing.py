@@ -10,6 +10,7 @@ from coffre.catalog.records import (
     EcsFacts,
     Encryption,
     KmsVersion,
+    ObjectLock,
     PartIndex,
     Piece,
     Restoration,
@@ -32,6 +33,7 @@ _strings = msgspec.msgpack.Decoder(dict[str, str]).decode
 _index = msgspec.msgpack.Decoder(tuple[PartIndex, ...]).decode
 _pieces = msgspec.msgpack.Decoder(tuple[Piece, ...]).decode
 _ecs = msgspec.msgpack.Decoder(EcsFacts).decode
+_lock = msgspec.msgpack.Decoder(ObjectLock).decode
 _seconds = msgspec.msgpack.Decoder(dict[str, int]).decode
 _store_settings = msgspec.msgpack.Decoder(StoreSettings).decode
 unpack_restoration = msgspec.msgpack.Decoder(Restoration).decode
@@ -69,6 +71,10 @@ def unpack_ecs(packed: bytes | None) -> EcsFacts | None:
 
 def unpack_restore(packed: bytes | None) -> Restoration | None:
     return None if packed is None else unpack_restoration(packed)
+
+
+def unpack_lock(packed: bytes | None) -> ObjectLock | None:
+    return None if packed is None else _lock(packed)
 
 
 def unpack_seconds(packed: bytes | None) -> dict[str, int]:

@@ -87,7 +87,7 @@ _VERSION_COLUMNS = (
     "SELECT v.sort_key, v.ord, v.zone, v.version_id, v.marker, v.latest, v.modified_ms, v.size,"
     " v.etag, v.owner_id, coalesce(u.label, ''), v.metadata, v.storage_class, v.checksum,"
     " v.parts_count, v.tags, m.id, m.size, m.blob, m.parts, v.acl, v.encryption, v.ecs,"
-    " m.pieces, v.restore"
+    " m.pieces, v.restore, v.lock_mode, v.lock_until_ms, v.legal_hold"
 )
 _VERSION_OF_KEY = (
     " LEFT JOIN manifests m ON m.id = coalesce(v.restored_id, v.manifest_id)"
@@ -125,12 +125,12 @@ OLDER_VERSIONS = (
 
 _UPLOAD = (
     "SELECT sort_key, id, bucket_id, initiated_ms, owner_id, metadata, storage_class,"
-    " checksum_algorithm, checksum_type, manifest_id, tags, acl, encryption, ecs FROM uploads"
+    " checksum_algorithm, checksum_type, manifest_id, tags, acl, encryption, ecs, lock FROM uploads"
 )
 UPLOAD_BY_ID = (
     "SELECT p.sort_key, p.id, p.bucket_id, p.initiated_ms, p.owner_id, p.metadata,"
     " p.storage_class, p.checksum_algorithm, p.checksum_type, p.manifest_id, p.tags, p.acl,"
-    " p.encryption, p.ecs, b.key_order"
+    " p.encryption, p.ecs, p.lock, b.key_order"
     " FROM uploads p JOIN buckets b ON b.id = p.bucket_id WHERE p.id = ?"
 )
 _UPLOADS = _UPLOAD + " INDEXED BY uploads_in_order WHERE bucket_id = ? AND (sort_key, ord) > (?, ?)"

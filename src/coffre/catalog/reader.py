@@ -21,12 +21,14 @@ from coffre.catalog.key_order import decode_key, encode_key, next_key
 from coffre.catalog.kms_reads import KmsReads
 from coffre.catalog.lifecycle_reads import LifecycleReads
 from coffre.catalog.listed_rows import listed, listed_version
+from coffre.catalog.lock_reads import LockReads, object_lock
 from coffre.catalog.packing import (
     unpack_blob,
     unpack_checksum,
     unpack_ecs,
     unpack_encryption,
     unpack_index,
+    unpack_lock,
     unpack_members,
     unpack_pieces,
     unpack_restore,
@@ -71,6 +73,7 @@ class SqliteReader(
     EventReads,
     BlobReader,
     LifecycleReads,
+    LockReads,
     AnnotationReads,
     AccessReads,
     ArchiveReads,
@@ -259,7 +262,7 @@ class SqliteReader(
         with self._db:
             row = self._one(q.UPLOAD_BY_ID, upload_id)
             labels = {} if row is None else self._labels({row[4]})
-        return row and _upload(decode_key(row[14], row[0]), row, labels)
+        return row and _upload(decode_key(row[15], row[0]), row, labels)
 
     def list_uploads(
         self,
@@ -398,7 +401,7 @@ def _user(row: Row) -> User:
 def _version(bucket: Bucket, row: Row) -> Version:
     (sort_key, order, zone, version_id, marker, latest, modified_ms, size, etag) = row[:9]
     (owner_id, label, metadata, storage_class, checksum, parts_count, tags) = row[9:16]
-    (manifest_id, manifest_size, blob, parts, acl, encryption, ecs, pieces, restore) = row[16:]
+    (manifest_id, manifest_size, blob, parts, acl, encryption, ecs, pieces, restore) = row[16:25]
     manifest = None
     if manifest_id is not None:
         opened = None if blob is None else unpack_blob(blob)
@@ -428,6 +431,7 @@ def _version(bucket: Bucket, row: Row) -> Version:
         unpack_encryption(encryption),
         unpack_ecs(ecs),
         unpack_restore(restore),
+        object_lock(*row[25:28]),
     )
 
 
@@ -456,6 +460,7 @@ def _upload(key: bytes, row: Row, labels: dict[str, str]) -> Upload:
         acl or b"",
         unpack_encryption(encryption),
         unpack_ecs(row[13]),
+        unpack_lock(row[14]),
     )
 
 

@@ -16,6 +16,7 @@ Profile = Literal["full", "spec"]
 StoreStatus = Literal["active", "locked", "deleting"]
 ARCHIVED: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 """Storage classes whose objects are restored before they are read."""
+LockMode = Literal["GOVERNANCE", "COMPLIANCE"]
 
 
 class Trait(IntFlag):
@@ -46,6 +47,8 @@ class Trait(IntFlag):
     """Versions in it may have annotations."""
     ARCHIVING = 16384
     """Objects of which nothing else is said are archived."""
+    OBJECT_LOCK = 32768
+    """Versions in it may be locked; its document `object-lock` says how new ones are."""
 
 
 class Tenant(Struct, frozen=True):
@@ -255,6 +258,28 @@ class Restoration(Struct, frozen=True, array_like=True):
     expires_ms: int = 0
 
 
+class Retention(Struct, frozen=True, array_like=True):
+    """Object Lock keeps a version until a date (ms since 1970)."""
+
+    mode: LockMode
+    until_ms: int
+
+
+class ObjectLock(Struct, frozen=True, array_like=True):
+    """What Object Lock says of a version. `held` None: it never had a legal hold."""
+
+    retention: Retention | None = None
+    held: bool | None = None
+
+
+class DefaultRetention(Struct, frozen=True, array_like=True):
+    """How long a bucket retains new versions: `days`, or else `years`."""
+
+    mode: LockMode
+    days: int = 0
+    years: int = 0
+
+
 class SearchKey(Struct, frozen=True, array_like=True):
     """Metadata that a bucket indexes: a system key, or `x-amz-meta-…`."""
 
@@ -332,6 +357,7 @@ class Version(Struct, frozen=True):
     encryption: Encryption | None = None
     ecs: EcsFacts | None = None
     restoration: Restoration | None = None
+    lock: ObjectLock | None = None
 
 
 class Annotation(Struct, frozen=True):
@@ -366,6 +392,7 @@ class Upload(Struct, frozen=True):
     acl: bytes = b""
     encryption: Encryption | None = None
     ecs: EcsFacts | None = None
+    lock: ObjectLock | None = None
 
 
 class Part(Struct, frozen=True):
