@@ -55,6 +55,7 @@ def verify(
     region: str,
     now_ms: int,
     bucket_path: bytes | None = None,
+    service: str = "s3",
 ) -> Verified:
     """Hold a claim against the secrets of its access key, or raise AWS's S3Error.
 
@@ -62,7 +63,7 @@ def verify(
     `bucket_path` is `/bucket` when the host named the bucket (V2 signs it).
     """
     if claim.scheme.is_v4:
-        check_scope(claim, regions, region)
+        check_scope(claim, regions, region, service)
         _check_signed_headers(claim, head)
     if claim.expires_s is None:
         _check_skew(claim, head, now_ms)
@@ -96,17 +97,17 @@ def signature_mismatch(
     return S3Error("SignatureDoesNotMatch", headers=(), **fields)
 
 
-def check_scope(claim: Claim, regions: Collection[str], region: str) -> None:
+def check_scope(claim: Claim, regions: Collection[str], region: str, service: str = "s3") -> None:
     if claim.region not in regions:
         raise malformed(
             claim.scheme,
             f"the region '{claim.region}' is wrong; expecting '{region}'",
             Region=region,
         )
-    if claim.service != "s3":
+    if claim.service != service:
         raise malformed(
             claim.scheme,
-            f'incorrect service "{claim.service}". This endpoint belongs to "s3".',
+            f'incorrect service "{claim.service}". This endpoint belongs to "{service}".',
         )
     if claim.date != claim.timestamp[:8]:
         raise malformed(

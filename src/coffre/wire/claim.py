@@ -99,8 +99,11 @@ class Claim(Struct, frozen=True):
     payload_hash: str
 
 
-def read_claim(head: RequestHead, *, allow_v2: bool = True) -> Claim | None:
-    """Who a request says signed it; None when it carries no authentication at all.
+def read_claim(
+    head: RequestHead, *, allow_v2: bool = True, body_sha256: str | None = None
+) -> Claim | None:
+    """Who a request says signed it; None when it carries no authentication at all. `body_sha256`
+    (hexadecimal) is what other services than S3 sign in place of `x-amz-content-sha256`.
 
     Raises S3Error as AWS does for malformed, doubled or unsupported authentication.
     """
@@ -119,15 +122,23 @@ def read_claim(head: RequestHead, *, allow_v2: bool = True) -> Claim | None:
             ArgumentName="Authorization",
         )
     if in_header:
-        return _read_header(head, allow_v2=allow_v2)
+        return _read_header(head, allow_v2, body_sha256)
     for name, values in parameters.items():
         if len(values) > 1:
             raise _repeated("query parameter", name)
     single = {name: values[0] for name, values in parameters.items()}
     if v4:
-        return _read_v4_query(head, single)
+        return _read_v4_query(head, single, body_sha256)
     _require_v2(allow_v2)
     return _read_v2_query(head, single)
+
+
+def security_token(head: RequestHead) -> str | None:
+    """What comes with temporary keys: a header, or a parameter of a presigned URL."""
+    found = head.header(b"x-amz-security-token")
+    if found is None and head.raw_query:
+        found = _auth_parameters(head).get("x-amz-security-token", [None])[0]
+    return found
 
 
 def payload_mode(head: RequestHead) -> str:
@@ -250,11 +261,11 @@ def _auth_parameters(head: RequestHead) -> dict[str, list[str]]:
     return found
 
 
-def _read_header(head: RequestHead, *, allow_v2: bool) -> Claim:
+def _read_header(head: RequestHead, allow_v2: bool, body_sha256: str | None) -> Claim:
     text = head.header(b"authorization") or ""
     kind, _, rest = text.partition(" ")
     if kind == ALGORITHM:
-        return _read_v4_header(head, rest)
+        return _read_v4_header(head, rest, body_sha256)
     if kind.startswith("AWS4-ECDSA-P256-SHA256"):
         raise S3Error("NotImplemented")
     if kind == "AWS":
@@ -263,7 +274,7 @@ def _read_header(head: RequestHead, *, allow_v2: bool) -> Claim:
     raise S3Error("InvalidArgument", "Unsupported Authorization Type", ArgumentName="Authorization")
 
 
-def _read_v4_header(head: RequestHead, rest: str) -> Claim:
+def _read_v4_header(head: RequestHead, rest: str, body_sha256: str | None) -> Claim:
     parts: dict[str, str] = {}
     pieces = rest.split(",")
     for piece in pieces:
@@ -277,7 +288,7 @@ def _read_v4_header(head: RequestHead, rest: str) -> Claim:
         )
     access_key, date, region, service = credential(parts["Credential"], Scheme.V4_HEADER)
     signed_at_ms, timestamp = _header_date(head)
-    payload_hash = head.header(b"x-amz-content-sha256")
+    payload_hash = body_sha256 or head.header(b"x-amz-content-sha256")
     if payload_hash is None:
         raise S3Error(
             "InvalidRequest", "Missing required header for this request: x-amz-content-sha256"
@@ -297,7 +308,9 @@ def _read_v4_header(head: RequestHead, rest: str) -> Claim:
     )
 
 
-def _read_v4_query(head: RequestHead, parameters: Mapping[str, str]) -> Claim:
+def _read_v4_query(
+    head: RequestHead, parameters: Mapping[str, str], body_sha256: str | None
+) -> Claim:
     if any(not parameters.get(name) for name in _V4_REQUIRED):
         raise _query_error(
             "Query-string authentication version 4 requires the X-Amz-Algorithm, "
@@ -316,7 +329,7 @@ def _read_v4_query(head: RequestHead, parameters: Mapping[str, str]) -> Claim:
     if signed_at is None:
         raise _query_error("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
     signed_headers = _signed_headers(parameters["x-amz-signedheaders"])
-    payload_hash = parameters.get("x-amz-content-sha256")
+    payload_hash = body_sha256 or parameters.get("x-amz-content-sha256")
     if payload_hash is None and b"x-amz-content-sha256" in signed_headers:
         payload_hash = head.header(b"x-amz-content-sha256")
     return Claim(
