@@ -40,9 +40,12 @@ class JudgeVersions(Struct, frozen=True, tag=True):
 
 class ExpireDue(Struct, frozen=True, tag=True):
     """Do what is due, the longest due first, `limit_rows` at most: each version and upload is
-    judged by the rules as they are now, at the committer's own time. Answers `Expired`."""
+    judged by the rules as they are now, at the release clock's time. Answers `Expired`."""
 
     limit_rows: int = 200
+
+
+LifecycleMutation = PutLifecycle | DeleteLifecycle | JudgeVersions | ExpireDue
 
 
 class Expiration(Struct, frozen=True, array_like=True):

@@ -1,4 +1,4 @@
-"""Reads of what is due by lifecycles, and of what will be (part of `reader`)."""
+"""Reads of what is due by lifecycles, of what will be, and of the clock (part of `reader`)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import apsw
 
 from coffre.catalog import lock_guard
 from coffre.catalog.apply_objects import Slot, bucket_rules
+from coffre.catalog.clock_mutations import ClockChange
 from coffre.catalog.foresight import FOR_EVER, Foreseen, Kept, Standing, foresee
 from coffre.catalog.judging import rules_of
 from coffre.catalog.key_order import decode_key
@@ -16,6 +17,7 @@ from coffre.catalog.lifecycle_rules import judge_upload
 from coffre.catalog.mutations import Refusal
 from coffre.catalog.packing import unpack_strings
 from coffre.catalog.records import Bucket
+from coffre.catalog.release_clock import ReleaseClock, read_release_clock
 from coffre.catalog.tally import Tally
 
 _OLDEST: Final = (
@@ -40,12 +42,21 @@ _UPLOADS: Final = (
     "SELECT u.id, u.sort_key, u.initiated_ms, (SELECT coalesce(sum(p.size), 0) FROM parts p"
     " WHERE p.manifest_id = u.manifest_id) FROM uploads u WHERE u.bucket_id = ? ORDER BY u.id"
 )
+_CLOCK_CHANGES: Final = (
+    "SELECT kind, before_ms, after_ms, wall_ms, why FROM clock_changes ORDER BY ord DESC LIMIT ?"
+)
 
 
 class LifecycleReads:
-    """The reads of `catalog.interface.Reader` that are about lifecycles."""
+    """The reads of `catalog.interface.Reader` that are about lifecycles and their clock."""
 
     _db: apsw.Connection
+
+    def release_clock(self) -> ReleaseClock | None:
+        return read_release_clock(self._db)
+
+    def clock_changes(self, limit: int) -> list[ClockChange]:
+        return [ClockChange(*row) for row in self._db.execute(_CLOCK_CHANGES, (limit,))]
 
     def oldest_due_ms(self) -> int | None:
         found: int | None = self._db.execute(_OLDEST).get

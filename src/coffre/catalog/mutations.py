@@ -18,6 +18,7 @@ from coffre.catalog import access_mutations as access
 from coffre.catalog import annotation_mutations as annotated
 from coffre.catalog import archive_mutations as archived
 from coffre.catalog import lifecycle_mutations as lifecycle
+from coffre.catalog.clock_mutations import ClockMutation
 from coffre.catalog.ecs_mutations import Composition, EcsMutation
 from coffre.catalog.event_mutations import Caused, ForgetEvents
 from coffre.catalog.kms_mutations import KmsMutation
@@ -408,10 +409,8 @@ Mutation = (
     | IamMutation
     | DeleteBucket
     | SetVersioning
-    | lifecycle.PutLifecycle
-    | lifecycle.DeleteLifecycle
-    | lifecycle.JudgeVersions
-    | lifecycle.ExpireDue
+    | lifecycle.LifecycleMutation
+    | ClockMutation
     | PutBucketDocument
     | DeleteBucketDocument
     | PutVersion

@@ -16,7 +16,7 @@ from coffre.catalog.mutations import CreateStore, CreateUser, Refusal, RotateKey
 from coffre.catalog.records import Profile, Secret, Store
 from coffre.service.credentials import new_access_key, new_owner_id, new_secret
 from coffre.service.node import Node, NoStewards
-from coffre.stewards.expirer import lag_s
+from coffre.stewards.expirer import behind_s, lag_s
 from coffre.system.entropy import new_id
 
 INITIAL_USER = "Initial S3 user"
@@ -97,6 +97,7 @@ class Administration:
             **self._node.status(),
             "below_target": await self._below_target(),
             "expiry_lag_s": round(lag_s(self._node.reader, self._node.clock), 1),
+            "clock_behind_s": behind_s(self._node.reader, self._node.clock),
         }
 
     async def _below_target(self) -> Any:

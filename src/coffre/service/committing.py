@@ -20,6 +20,7 @@ from coffre.service.door import ask, open_door
 from coffre.service.engine import open_engine
 from coffre.service.layout import DataFolder, FolderLock
 from coffre.service.node import NoStewards
+from coffre.service.time_sources import time_sources
 from coffre.service.zone import close_left_chunks, real_world
 from coffre.vault.superblock import SnapshotRef
 
@@ -35,7 +36,9 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     os.chdir(folder.root)
     world = real_world()
     make_way(world.disk, str(folder.root))
-    engine = await open_engine(settings, world, accept_less=boot.accept_less)
+    engine = await open_engine(
+        settings, world, accept_less=boot.accept_less, sources=time_sources(settings)
+    )
     node = engine.node
 
     async def ask_stewards(operation: str, arguments: dict[str, Any]) -> Any:

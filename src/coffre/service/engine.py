@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from coffre.catalog.schema import SchemaMismatch
 from coffre.catalog.stamp import HybridClock
 from coffre.config import Settings
 from coffre.service.administration import Invalid
+from coffre.service.clock_keeper import ClockKeeper
 from coffre.service.drive_changes import DriveChanges
 from coffre.service.drive_keeper import DriveKeeper
 from coffre.service.drive_view import DriveView
@@ -44,6 +45,7 @@ from coffre.service.lifecycle_administration import lifecycle_operations
 from coffre.service.monitor import Monitor
 from coffre.service.node import Node, NoStewards
 from coffre.service.snapshots import SnapshotDesk
+from coffre.service.time_sources import TimeSource
 from coffre.service.zone import World, ZoneFacts, catalog_reader, drive_set, open_root_keys
 from coffre.vault.ballast import throw_off_from
 from coffre.vault.drives import DriveSet, DriveState
@@ -78,6 +80,7 @@ class DrivesNode(Node):
         facts: ZoneFacts,
         committer: GroupCommitter,
         superblocks: SuperblockStore,
+        sources: Sequence[TimeSource],
     ) -> None:
         self.clock = world.clock
         self.entropy = world.entropy
@@ -115,11 +118,13 @@ class DrivesNode(Node):
             entropy=world.entropy,
         )
         self.snapshots = SnapshotDesk(committer)
+        self.release_clock = ClockKeeper(self.reader, committer, world.clock, sources)
         self.operations = {
             **self.keeper.operations,
             **self.changes.operations,
             **self.keys.operations,
             **self.snapshots.operations,
+            **self.release_clock.operations,
             **kms_operations(settings, self.reader, committer, root_keys, world.entropy),
             **lifecycle_operations(self.reader, committer, world.clock),
         }
@@ -148,9 +153,15 @@ class DrivesNode(Node):
         return self.view.rows()
 
     async def keep_drives(self) -> None:
-        """Watch the drives, and let the other processes follow, until cancelled."""
+        """Watch the drives and the release clock, and let the other processes follow, until
+        cancelled."""
         board = DataFolder(Path(self._settings.data)).board
-        await asyncio.gather(self.keeper.keep(board), self.monitor.watch(), self._forget_replaced())
+        await asyncio.gather(
+            self.keeper.keep(board),
+            self.monitor.watch(),
+            self.release_clock.keep(),
+            self._forget_replaced(),
+        )
 
     async def _forget_replaced(self) -> None:
         while True:
@@ -194,11 +205,13 @@ async def open_engine(
     *,
     accept_less: bool = False,
     wanted: Rebuild | None = None,
+    sources: Sequence[TimeSource] = (),
 ) -> Engine:
     """Find the zone's drives, recover, and make the committer. Raises StartRefused.
 
     The caller holds the data folder's lock. `accept_less`: a changed geometry may promise what the
-    drives cannot keep. `wanted`: the catalog is made again in this way.
+    drives cannot keep. `wanted`: the catalog is made again in this way. `sources` may say together
+    that the release clock is wrong.
     """
     folder = DataFolder(Path(settings.data))
     root_keys = open_root_keys(folder)
@@ -249,7 +262,7 @@ async def open_engine(
         make_room=partial(throw_off_from, world.disk, str(folder.root)),
     )
     os.chmod(folder.catalog, 0o600)
-    node = DrivesNode(settings, world, root_keys, drives, facts, committer, superblocks)
+    node = DrivesNode(settings, world, root_keys, drives, facts, committer, superblocks, sources)
     refuse_unknown_keys(node.reader, root_keys)
     return Engine(node, recovered)
 

@@ -14,6 +14,7 @@ REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "afs", "ceph", "gluster
 # File systems that end with the machine, or with the container.
 FLEETING = frozenset({"tmpfs", "ramfs", "overlay"})
 _STA_UNSYNC = 0x0040
+_STA_NANO = 0x2000
 _TIME_ERROR = 5
 
 
@@ -33,11 +34,12 @@ class FileSystem(Struct, frozen=True):
 
 
 class KernelClock(Struct, frozen=True):
-    """Is the clock kept right by something (NTP, PTP), and its greatest error as the kernel has
-    it, in seconds."""
+    """Is the clock kept right by something (NTP, PTP), its greatest error as the kernel has it, in
+    seconds, and what it says."""
 
     kept: bool
     error_s: float
+    now_ms: int
 
 
 def file_system(path: str) -> FileSystem:
@@ -77,6 +79,11 @@ class _Timex(ctypes.Structure):
         ("max_error", ctypes.c_long),
         ("estimated_error", ctypes.c_long),
         ("status", ctypes.c_int),
+        ("constant", ctypes.c_long),
+        ("precision", ctypes.c_long),
+        ("tolerance", ctypes.c_long),
+        ("seconds", ctypes.c_long),
+        ("fraction", ctypes.c_long),
         ("rest", ctypes.c_byte * 256),
     )
 
@@ -88,7 +95,9 @@ def kernel_clock() -> KernelClock | None:
     if state < 0:
         return None
     kept = state != _TIME_ERROR and not answer.status & _STA_UNSYNC
-    return KernelClock(kept, answer.max_error / 1e6)
+    in_a_ms = 1_000_000 if answer.status & _STA_NANO else 1_000
+    now_ms = answer.seconds * 1000 + answer.fraction // in_a_ms
+    return KernelClock(kept, answer.max_error / 1e6, now_ms)
 
 
 def no_core_dumps() -> None:

@@ -1,5 +1,5 @@
 """The expirer: what is due by buckets' lifecycles goes, and versions are judged by rules that are
-new. The committer decides both, at its own time; nothing is asked for while nothing is due."""
+new. The committer decides both, by the release clock; nothing is asked for while nothing is due."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Expirer(Steward):
     async def _expire(self) -> tuple[int, bool]:
         """Let some of what is due go; (how many, may there be more)."""
         oldest_ms = self._reader.oldest_due_ms()
-        if oldest_ms is None or oldest_ms > self._clock.now_ms():
+        if oldest_ms is None or oldest_ms > released_ms(self._reader, self._clock):
             return 0, False
         done = await self._committer.commit(ExpireDue(ROWS))
         assert isinstance(done, Expired), "the committer answers with what it did"
@@ -92,4 +92,15 @@ class Expirer(Steward):
 def lag_s(reader: Reader, clock: Clock) -> float:
     """How long what has been due the longest has been, in seconds."""
     oldest_ms = reader.oldest_due_ms()
-    return 0.0 if oldest_ms is None else max(0.0, (clock.now_ms() - oldest_ms) / 1000)
+    return 0.0 if oldest_ms is None else max(0.0, (released_ms(reader, clock) - oldest_ms) / 1000)
+
+
+def released_ms(reader: Reader, clock: Clock) -> int:
+    """What the release clock says now."""
+    noted = reader.release_clock()
+    return clock.now_ms() if noted is None else noted.at(clock.boot()).trusted_ms
+
+
+def behind_s(reader: Reader, clock: Clock) -> float:
+    """By how much the release clock is behind the wall clock, in seconds; negative: ahead."""
+    return round((clock.now_ms() - released_ms(reader, clock)) / 1000, 1)

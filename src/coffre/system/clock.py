@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from functools import cache
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _OFFSETS = Path("/proc/self/timens_offsets")
-_UPTIME = Path("/proc/uptime")
+_UPTIME = "/proc/uptime"
 
 
 class Boot(NamedTuple):
@@ -51,8 +52,13 @@ class SystemClock:
     def boot(self) -> Boot:
         # The kernel's own word for CLOCK_BOOTTIME (10 ms): a library loaded before ours that
         # answers for the C library's clocks does not answer for this file.
-        seconds, _, _ = _UPTIME.read_text().partition(" ")
+        seconds, _, _ = os.pread(_uptime(), 64, 0).partition(b" ")
         return Boot(_boot_id(), round(float(seconds) * 1000))
+
+
+@cache
+def _uptime() -> int:
+    return os.open(_UPTIME, os.O_RDONLY | os.O_CLOEXEC)
 
 
 @cache
