@@ -460,11 +460,3 @@ def test_on_ecs_whoever_may_put_the_acl_may_make_the_bucket_again(server: Memory
         acl = mine.get_bucket_acl(Bucket="shared")
         assert acl["Owner"]["ID"] == user.id
         assert told(acl) == [(user.id, "FULL_CONTROL"), (AUTHENTICATED_USERS, "READ")]
-
-
-def test_a_host_that_names_no_store_is_no_way_in_for_strangers(
-    s3: Any, wire: WireClient, shared: str
-) -> None:
-    s3.put_object_acl(Bucket=shared, Key="k", ACL="public-read")
-    answer = wire.raw("GET", f"/{shared}/k", b"", {"Host": wire.host})
-    assert (answer.status, answer.code) == (403, "AccessDenied")
