@@ -17,6 +17,7 @@ from coffre.stewards.repairer import NO_PLACE
 from coffre.stewards.survey import survey
 from coffre.testing.repair import BODY, DAY_S, House
 from coffre.vault.drives import Drive, DriveState, segment_path
+from coffre.vault.interface import StorageFull
 from coffre.vault.records import Chunk, ChunkState
 
 
@@ -164,6 +165,24 @@ async def test_an_unsealed_chunk_that_lost_a_mirror_is_sealed_at_once(
     assert house.seals == 1
     assert house.below() == 0
     assert await house.reads_whole()
+
+
+async def test_what_cannot_be_sealed_is_told_and_not_tried_at_once_again(
+    make_house: Callable[..., House],
+) -> None:
+    house = make_house()
+    house.extents += await house.zone.land(BODY)
+    (chunk,) = house.rows.chunks()
+    house.take_away(house.drive(chunk.members[0]))
+    house.seal_fails = StorageFull("no drive has room for a chunk")
+    house.repairer.hasten()
+    for _ in range(3):
+        with pytest.raises(StorageFull):  # The runner waits, ever longer.
+            await house.repairer.round()
+    house.seal_fails = None
+    await house.repair()
+    assert house.repairer.answered == house.repairer.asked
+    assert house.below() == 0
 
 
 @pytest.mark.parametrize("said", [ChunkState.OPEN, ChunkState.SEALING])

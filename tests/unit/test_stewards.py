@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from coffre.catalog.memory import MemoryCatalog
 from coffre.catalog.mutations import (
     AbortUpload,
+    CountDead,
     CreateBucket,
     CreateStore,
     CreateTenant,
@@ -20,8 +23,9 @@ from coffre.stewards.sealer import Sealer
 from coffre.system.clock import ManualClock
 from coffre.system.entropy import SeededEntropy
 from coffre.testing.committing import RecordedZone, put
+from coffre.vault.interface import StorageFull
 from coffre.vault.memory import MemoryChunkStore
-from coffre.vault.records import GEOMETRIES, Blob, ChunkState
+from coffre.vault.records import GEOMETRIES, Blob, ChunkKind, ChunkState, Extent
 
 PARTS = 300
 
@@ -68,4 +72,27 @@ async def test_what_was_sealed_before_a_stop_does_not_trouble_the_sealer_after_i
     assert [c for c in node.reader.chunks() if c.state is ChunkState.SEALING]
     done = await Sealer(node.reader, node.committer, node.drives, GEOMETRIES[0]).round()
     assert done.did == 0
+    await node.stop()
+
+
+async def test_what_cannot_be_sealed_is_tried_again_without_closing_more_and_more(
+    tmp_path: Path,
+) -> None:
+    """Superblocks name every chunk that waits, and have room for some dozens."""
+    zone = RecordedZone(tmp_path)
+    node = await zone.founded()
+    mutation, body = put(b"key", b"body")
+    await node.committer.commit(mutation, body)
+    room, node.drives.reserve_bytes = node.drives.reserve_bytes, 1 << 60
+    sealer = Sealer(node.reader, node.committer, node.drives, GEOMETRIES[0])
+    for _ in range(6):
+        with pytest.raises(StorageFull):
+            await sealer.seal_now()
+        (first, *_) = landed = [c for c in node.reader.chunks() if c.kind is ChunkKind.LANDING]
+        await node.committer.commit(CountDead((Extent(first.id, 0, 0),)))
+    assert len(landed) <= 2
+
+    node.drives.reserve_bytes = room
+    assert await sealer.seal_now() == 2
+    assert not node.writer.zone.log.unsealed
     await node.stop()

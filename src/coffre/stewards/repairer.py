@@ -148,12 +148,12 @@ class Repairer(Steward):
             moved = await self._repair_all(batch)
             self._worked |= moved > 0
             return self._round(len(batch), moved, 0.0)
+        if unsealed is not None:
+            raise unsealed  # A recount would only find it again.
         waiting = any(job.why == "checked" for job in self._queue)
         due = self._worked or self.asked > self.answered
         if due and not waiting and await self._recount():
             return self._round(0, 0, 0.0)
-        if unsealed is not None:
-            raise unsealed
         return self._round(0, 0, ROUND_S)
 
     def _round(self, did: int, moved: int, again: float) -> Round:

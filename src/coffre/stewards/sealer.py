@@ -48,11 +48,7 @@ class Sealer(Steward):
         """Seal one of the chunks that were closed. One that cannot be read or placed now keeps its
         mirrors and waits, the others go on."""
         async with self._turn:
-            waiting = [
-                chunk
-                for chunk in self._reader.chunks()
-                if chunk.kind is ChunkKind.LANDING and chunk.state is ChunkState.SEALING
-            ]
+            waiting = self._closed()
             stuck: DataLost | None = None
             for chunk in waiting:
                 try:
@@ -78,15 +74,34 @@ class Sealer(Steward):
     async def seal_now(self) -> int:
         """Seal everything that is open, the log's last chunk too; how many chunks that were.
 
-        Afterwards superblocks say that no chunk is open: any 4 drives and the catalog may go.
+        Afterwards superblocks say that no chunk is open: any 4 drives and the catalog may go. What
+        was closed before comes first: where that cannot be sealed, nothing more is closed, however
+        often this is tried.
         """
         async with self._turn:
+            seals: dict[bytes, SealChunk] = {}
+            for chunk in self._closed():
+                try:
+                    seals[chunk.id] = await self._seal(chunk)
+                except DataLost:
+                    if not await self._is_sealed(chunk):
+                        raise
             chunks = await self._committer.close_all()
-            seals = [await self._seal(chunk) for chunk in chunks]
-            await self._committer.record_sealed(seals)
+            for chunk in chunks:
+                if chunk.id not in seals:
+                    seals[chunk.id] = await self._seal(chunk)
+            await self._committer.record_sealed([seals[chunk.id] for chunk in chunks])
             for chunk in chunks:
                 await asyncio.to_thread(remove_mirrors, self._drives, chunk.id)
             return len(chunks)
+
+    def _closed(self) -> list[Chunk]:
+        """Chunks that rows say wait to be sealed."""
+        return [
+            chunk
+            for chunk in self._reader.chunks()
+            if chunk.kind is ChunkKind.LANDING and chunk.state is ChunkState.SEALING
+        ]
 
     async def _is_sealed(self, chunk: Chunk) -> bool:
         """Was it sealed by `seal_now`, which the rows hear of with the next group?"""

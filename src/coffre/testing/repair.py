@@ -76,6 +76,7 @@ class House:
         self.admitted: list[bytes] = []
         self.bad_superblocks: set[str] = set()
         self.seals = 0
+        self.seal_fails: Exception | None = None
         self.extents: list[Extent] = []
         self.restart()
         for drive in self.zone.drives.all():
@@ -185,6 +186,8 @@ class House:
 
     async def _seal(self) -> int:
         self.seals += 1
+        if self.seal_fails is not None:
+            raise self.seal_fails
         for chunk in self.rows.chunks():
             if chunk.kind is ChunkKind.LANDING and chunk.state is ChunkState.OPEN:
                 await self.zone.seal(self.zone.close_landing())
