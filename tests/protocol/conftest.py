@@ -59,6 +59,6 @@ def ecs_server(clock: MovedClock) -> Iterator[MemoryServer]:
 
 @pytest.fixture
 def ecs(ecs_server: MemoryServer, clock: MovedClock) -> WireClient:
-    clock.ahead_ms = 0
+    clock.put_right(ecs_server)
     user = ecs_server.create_store(f"extended-{next(_names)}", "ecs")
     return WireClient(ecs_server.port, user)

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 from msgspec import Struct
 
+from coffre.catalog.clock_mutations import AdjustClock
 from coffre.stewards.emptier import Emptier
 from coffre.system.clock import Boot, SystemClock
 from coffre.testing.server import Credentials, Dialect, MemoryServer
@@ -70,6 +71,11 @@ class MovedClock(SystemClock):
     def boot(self) -> Boot:
         real = super().boot()
         return Boot(real.id, real.elapsed_ms + self.ahead_ms)
+
+    def put_right(self, server: MemoryServer) -> None:
+        """Back to the real time, for the server's release clock too, which stays ahead by itself."""
+        self.ahead_ms = 0
+        server.call(server.engine.catalog.commit(AdjustClock(self.now_ms(), "a test ended")))
 
 
 def let_work(server: MemoryServer) -> None:

@@ -102,7 +102,7 @@ def moved() -> Iterator[tuple[MemoryServer, MovedClock]]:
 @pytest.fixture
 def service(moved: tuple[MemoryServer, MovedClock]) -> Service:
     server, clock = moved
-    clock.ahead_ms = 0
+    clock.put_right(server)
     return Service(server, clock)
 
 
