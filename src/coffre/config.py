@@ -18,7 +18,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from coffre.access.networks import BadNetwork, read_networks
+from coffre.access.networks import PRIVATE_NETWORKS, BadNetwork, read_networks
 from coffre.vault.records import Geometry
 
 FILE_NAME: Final = "coffre.toml"
@@ -113,6 +113,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     notify: tuple[Destination, ...] = ()
     notify_patience: Seconds = 345600.0
     sse_c_over_http: bool = False
+    private_networks: tuple[str, ...] = PRIVATE_NETWORKS
     kms_url: Annotated[str, Meta(pattern=r"^(https?://[^/@]+(/.*)?)?$")] = ""
     kms_token_file: str = ""
     kms_mount: Annotated[str, Meta(min_length=1)] = "transit"
@@ -127,10 +128,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Raises ValueError for what no pattern can tell of one key."""
-        try:
-            read_networks(self.trusted_proxies)
-        except BadNetwork as error:
-            raise ValueError(f"trusted_proxies: {error}") from error
+        for key in ("trusted_proxies", "private_networks"):
+            try:
+                read_networks(getattr(self, key))
+            except BadNetwork as error:
+                raise ValueError(f"{key}: {error}") from error
 
     @property
     def on_loopback(self) -> bool:
@@ -169,7 +171,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 KEYS: Final = Settings.__struct_fields__
-_TEXT_LISTS: Final = ("bases", "website_bases", "tls_names", "trusted_proxies")
+_TEXT_LISTS: Final = ("bases", "website_bases", "tls_names", "trusted_proxies", "private_networks")
 _FILE_ONLY: Final = ("drives", "notify")
 
 

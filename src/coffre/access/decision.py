@@ -189,7 +189,8 @@ def _otherwise(
     if principal.kind == "object":
         if owns:
             return _OWNER
-        if principal.user_id is not None and permission in _OF_EVERY_USER:
+        may = principal.creates_buckets or permission != "s3:CreateBucket"
+        if principal.user_id is not None and permission in _OF_EVERY_USER and may:
             return _USER
         if principal.root and not permission.startswith("s3:"):
             return _ROOT

@@ -7,6 +7,7 @@ only: what it lets in still needs a permission. Source: the spec's Private, Publ
 from __future__ import annotations
 
 import ipaddress
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -49,6 +50,20 @@ class NetworkRule:
 
 PUBLIC: Final = NetworkRule("public")
 PRIVATE: Final = NetworkRule("private")
+
+
+def read_rule(document: bytes) -> NetworkRule:
+    """A rule as `write_rule` wrote it; public where there is none."""
+    if not document:
+        return PUBLIC
+    found = json.loads(document)
+    return NetworkRule(found["kind"], read_networks(found["networks"]))
+
+
+def write_rule(rule: NetworkRule) -> bytes:
+    """A rule as it is kept: JSON."""
+    networks = [str(one) for one in rule.networks]
+    return json.dumps({"kind": rule.kind, "networks": networks}).encode()
 
 
 def read_networks(texts: Sequence[str]) -> tuple[Network, ...]:

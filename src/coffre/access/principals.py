@@ -46,6 +46,7 @@ class Principal:
     `issuer` who vouches for somebody of another house. `root`: the account's own user. `known` are
     facts of it by lower-case condition key. `identity` are its own policies, where it can have
     some. `root_id` is the Owner ID of the account's root user.
+    `creates_buckets`: it may, where no policy says anything of it.
     """
 
     user_id: str | None
@@ -61,6 +62,7 @@ class Principal:
     issuer: str = ""
     root: bool = False
     root_id: str = ""
+    creates_buckets: bool = True
     known: tuple[tuple[str, str], ...] = ()
     identity: Identity | None = field(default=None, compare=False, repr=False)
 

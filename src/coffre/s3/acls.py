@@ -11,7 +11,11 @@ from coffre.s3.response import Response, xml
 from coffre.s3.unbuilt import check_expected_owner, refuse_unbuilt
 from coffre.wire import acl as wire
 from coffre.wire.acl import DOCUMENT_LIMIT, GROUPS, Acl, header_acl, pack, parse_acl, render_acl
-from coffre.wire.bucket_settings import Ownership
+from coffre.wire.bucket_settings import (
+    Ownership,
+    parse_ownership,
+    parse_public_access_block,
+)
 from coffre.wire.documents import Owner
 from coffre.wire.errors import S3Error
 
@@ -95,15 +99,23 @@ def of_new_object(context: Context) -> tuple[str, bytes]:
 def of_new_bucket(context: Context) -> dict[str, bytes]:
     """The documents that a bucket's headers ask for when it is made.
 
-    Raises InvalidBucketAclWithObjectOwnership, InvalidArgument, and as `wire.acl.header_acl`.
+    Raises InvalidBucketAclWithObjectOwnership, AccessDenied (a public ACL that the store blocks for
+    new buckets), InvalidArgument, and as `wire.acl.header_acl`.
     """
     head, owner_id = context.head, context.owner_id
     rule = parameters.object_ownership(head)
+    defaults = context.store.settings.defaults
+    if rule is None and control.OWNERSHIP in defaults:
+        rule = parse_ownership(defaults[control.OWNERSHIP])
     asked = header_acl(head, owner_id, owner_id) or wire.private(owner_id)
     _check_grantees(context, asked)
     stored = pack(asked, owner_id)
     if stored and rule is Ownership.BUCKET_OWNER_ENFORCED:
         raise S3Error("InvalidBucketAclWithObjectOwnership")
+    block = defaults.get(control.PUBLIC_ACCESS_BLOCK)
+    blocked = block is not None and parse_public_access_block(block).block_acls
+    if blocked and wire.is_public(asked):
+        raise S3Error("AccessDenied")
     return {ACL: stored} if stored else {}
 
 

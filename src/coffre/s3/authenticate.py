@@ -62,6 +62,7 @@ def authenticate(
         if error.code != "SignatureDoesNotMatch" or slashed is None:
             raise
         verified = _verify(services, claim, slashed, target, secrets, now_ms)
+    services.used(claim.access_key, now_ms)
     return _principal(identity, target), identity.store, verified
 
 
@@ -74,6 +75,7 @@ def authenticate_form(
         raise unsupported_v2()
     settings = services.settings
     verify_form(claim, policy, secrets, settings.regions, settings.region)
+    services.used(claim.access_key, now_ms)
     return _principal(identity, target), identity.store
 
 
@@ -81,7 +83,7 @@ def _signer(services: Services, claim: Claim, now_ms: int) -> tuple[Identity, Se
     """Whose key it is, and the secrets that verify. Raises InvalidAccessKeyId."""
     identity = services.reader.identity(claim.access_key)
     secrets = () if identity is None else _secrets(services, identity, now_ms)
-    if identity is None or not secrets:
+    if identity is None or not secrets or not identity.key.active:
         raise S3Error("InvalidAccessKeyId", AWSAccessKeyId=claim.access_key)
     return identity, secrets
 
@@ -98,6 +100,7 @@ def _principal(identity: Identity, target: Target) -> Principal:
         store=identity.store.name,
         path=f"user/{user.label}",
         access_key=identity.key.access_key,
+        creates_buckets=user.create_buckets,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from coffre.catalog.mutations import CreateBucket, DeleteBucket, Refusal
+from coffre.catalog.records import Bucket
 from coffre.s3 import acls, control, ecs_buckets, parameters
 from coffre.s3.context import Context
 from coffre.s3.control import TAGGING
@@ -21,7 +22,8 @@ _KIND = "list-buckets"
 
 
 async def list_buckets(context: Context) -> Response:
-    """ListBuckets: the signer's own, by name; paged by AWS's token or by ECS's marker."""
+    """ListBuckets: what the signer owns or has a role on, by name; paged by AWS's token or by ECS's
+    marker."""
     query = context.head.query
     by_marker = context.ecs and ("marker" in query or "max-keys" in query or "limit" in query)
     most, after = _by_marker(context) if by_marker else _by_token(context)
@@ -29,9 +31,7 @@ async def list_buckets(context: Context) -> Response:
     region = query.get("bucket-region")
     rows = []
     if most and region in (None, context.services.settings.region):
-        rows = context.reader.buckets(
-            context.store.id, context.owner_id, prefix=prefix, after=after, limit=most + 1
-        )
+        rows = _visible(context, prefix, after, most + 1)
     shown = rows[:most]
     truncated = len(rows) > len(shown)
     last = shown[-1].name if truncated else None
@@ -48,6 +48,19 @@ async def list_buckets(context: Context) -> Response:
         truncated=truncated,
     )
     return xml(render_buckets(page))
+
+
+def _visible(context: Context, prefix: str, after: str, limit: int) -> list[Bucket]:
+    """What the signer owns or has a role on, by name."""
+    owned = context.reader.buckets(
+        context.store.id, context.owner_id, prefix=prefix, after=after, limit=limit
+    )
+    signer = context.principal.user_id or ""
+    shared = context.reader.buckets_by_role(
+        context.store.id, signer, prefix=prefix, after=after, limit=limit
+    )
+    by_name = {one.name: one for one in (*owned, *shared)}
+    return [by_name[name] for name in sorted(by_name)[:limit]]
 
 
 def _by_marker(context: Context) -> tuple[int, str]:
@@ -74,7 +87,7 @@ async def create_bucket(context: Context) -> Response:
     names.check_bucket(name, context.store.dialect)
     constraint, tags = parse_create_bucket(await context.body.document(CREATE_LIMIT))
     _check_location(constraint, region)
-    documents = acls.of_new_bucket(context)
+    documents = {**context.store.settings.defaults, **acls.of_new_bucket(context)}
     rule = parameters.object_ownership(head)
     if rule is not None:
         documents[control.OWNERSHIP] = render_ownership(rule)

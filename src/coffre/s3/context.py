@@ -12,6 +12,7 @@ from coffre.catalog.records import Bucket, Store, Version
 from coffre.s3.body import RequestBody
 from coffre.s3.control import Seen, bucket_tags, look, resource, tags_of
 from coffre.s3.facts import RequestFacts
+from coffre.s3.network import check_entry
 from coffre.s3.parameters import show_version_id
 from coffre.s3.services import Services
 from coffre.s3.settings import Limits
@@ -183,8 +184,11 @@ class Context:
         return look(self.reader, bucket, key, version_id)
 
     def find_bucket(self, name: str) -> Bucket:
-        """Another bucket of the same store. Raises NoSuchBucket."""
-        found = self.services.reader.bucket(self.store.id, name)
+        """Another bucket of the same store. Raises NoSuchBucket, AccessDenied (from where the
+        client is nobody may come to it)."""
+        reader, settings = self.services.reader, self.services.settings
+        found = reader.bucket(self.store.id, name)
+        check_entry(reader, settings, self.head.client, self.store, found)
         if found is None:
             raise S3Error("NoSuchBucket", BucketName=name)
         return found

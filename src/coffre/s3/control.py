@@ -13,6 +13,7 @@ from coffre.access.decision import Resource
 from coffre.access.policy import Policy, read_policy
 from coffre.access.principals import Principal
 from coffre.access.public import is_public
+from coffre.access.roles import Role
 from coffre.catalog.interface import Reader
 from coffre.catalog.records import Bucket, Version
 from coffre.wire import acl, bucket_settings
@@ -95,7 +96,16 @@ def resource(
         return Resource(bucket.name, bucket.owner_id, key)
     control = NO_CONTROL if owns else _control(reader, permission, bucket, key, version_id, seen)
     restricted = public and public_access_block(reader, bucket).restrict_buckets
-    return Resource(bucket.name, bucket.owner_id, key, control, rules, restricted)
+    role = None if owns else role_on(reader, principal, bucket)
+    return Resource(bucket.name, bucket.owner_id, key, control, rules, restricted, role)
+
+
+def role_on(reader: Reader, principal: Principal, bucket: Bucket) -> Role | None:
+    """What the principal is on the bucket, beside its owner."""
+    if principal.user_id is None:
+        return None
+    found = reader.bucket_roles(bucket.id).get(principal.user_id)
+    return None if found is None else Role(found)
 
 
 def tags_of(

@@ -31,6 +31,7 @@ from coffre.s3.deadlines import Deadlines
 from coffre.s3.facts import RequestFacts
 from coffre.s3.form_body import FormBody
 from coffre.s3.funnel import Disconnected, Funnel, Interrupted, Send, as_error, log_failure
+from coffre.s3.network import check_entry
 from coffre.s3.notifications import TellingCommitter
 from coffre.s3.operation import BodyKind, Entry, On, Operation
 from coffre.s3.operations import TABLE
@@ -241,13 +242,14 @@ class Gateway:
         exchange.store = store.name
         ecs_rules.check_store(store, operation, head)
         services.zone(operation.name, head.client, target.bucket)
-        bucket = None
-        if target.bucket is not None and not operation.creates_bucket:
-            bucket = services.reader.bucket(store.id, target.bucket)
-            if bucket is None:
-                raise S3Error("NoSuchBucket", BucketName=target.bucket)
-            exchange.bucket = bucket
+        named = None if operation.creates_bucket else target.bucket
+        bucket = None if named is None else services.reader.bucket(store.id, named)
+        exchange.bucket = bucket
+        check_entry(services.reader, settings, head.client, store, bucket)
+        if bucket is not None:
             ecs_rules.check_bucket(bucket, operation)
+        elif named is not None:
+            raise S3Error("NoSuchBucket", BucketName=named)
         seen: Seen = {}
         facts = RequestFacts(head, principal, claim, now_ms)
         _authorize(operation, services.reader, facts, bucket, target.key, seen)
@@ -303,6 +305,7 @@ class Gateway:
             services.zone(operation.name, head.client, bucket.name)
             store = services.reader.store(bucket.store_id)
             assert store is not None, "a bucket's store is there"
+            check_entry(services.reader, services.settings, head.client, store, bucket)
         except Exception as failure:
             error = as_error(failure, exchange.request_id)
             exchange.error = error.code

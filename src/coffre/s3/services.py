@@ -52,6 +52,13 @@ def open_gate(operation: str, client: str, bucket: str | None, /) -> None:
     """The gate of those who have no rule: all may pass."""
 
 
+KeyUse = Callable[[str, int], None]
+
+
+def unnoted(access_key: str, at_ms: int, /) -> None:
+    """The `KeyUse` of those who keep no record of which key was used when."""
+
+
 class OpenRequests(Protocol):
     """Who wants to know which requests are open: what they may read must not go away."""
 
@@ -81,7 +88,8 @@ class AccessLog(Protocol):
 class Services:
     """`ledger` is told of every finished request. `network` and `zone` are asked before the
     signature and after it; `admit` before a body is read (it raises CommitterBusy while too much is
-    queued). `requests` is told of every request's begin, before it reads anything, and end."""
+    queued). `used` is told of every access key that verified. `requests` is told of every request's
+    begin, before it reads anything, and end."""
 
     reader: Reader
     committer: Committer
@@ -97,3 +105,4 @@ class Services:
     admit: Gate = open_gate
     requests: OpenRequests = UNWATCHED
     access_log: AccessLog | None = None
+    used: KeyUse = unnoted

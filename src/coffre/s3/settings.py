@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from coffre.access.networks import PRIVATE_NETWORKS, Network, read_networks
+
 MIB: Final = 1 << 20
 GIB: Final = 1 << 30
 TIB: Final = 1 << 40
@@ -40,7 +42,8 @@ class Settings:
     customers' keys are taken without TLS from other machines too. `website_bases`: names under
     which buckets are websites, beside `s3-website.<base>` and its kin. `destinations`: name and
     kind of those that buckets may notify. `default_store`: whose buckets are meant first where
-    neither host nor signature names a store."""
+    neither host nor signature names a store. `private_networks`: what a private network rule lets
+    in."""
 
     region: str = DEFAULT_REGION
     base_hosts: tuple[str, ...] = ("localhost",)
@@ -50,6 +53,7 @@ class Settings:
     limits: Limits = Limits()
     patience: Patience = Patience()
     sse_c_over_http: bool = False
+    private_networks: tuple[Network, ...] = read_networks(PRIVATE_NETWORKS)
     default_store: str = ""
 
     @property

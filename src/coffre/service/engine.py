@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -40,6 +40,7 @@ from coffre.service.drives import (
 from coffre.service.follower_place import follower_files
 from coffre.service.keys import KeyKeeper, refuse_unknown_keys
 from coffre.service.kms_administration import kms_operations
+from coffre.service.last_used import last_used
 from coffre.service.layout import DataFolder, StartRefused
 from coffre.service.lifecycle_administration import lifecycle_operations
 from coffre.service.monitor import Monitor
@@ -86,6 +87,7 @@ class DrivesNode(Node):
         self.entropy = world.entropy
         self.root_keys = root_keys
         self.zone_number = facts.zone_number
+        self.region = facts.region
         self._settings = settings
         self.reader = catalog_reader(DataFolder(Path(settings.data)))
         self.committer: GroupCommitter = committer
@@ -151,6 +153,9 @@ class DrivesNode(Node):
 
     def drive_list(self) -> list[dict[str, Any]]:
         return self.view.rows()
+
+    def last_used(self, access_keys: Sequence[str]) -> Mapping[str, int]:
+        return last_used(DataFolder(Path(self._settings.data)).local, access_keys)
 
     async def keep_drives(self) -> None:
         """Watch the drives and the release clock, and let the other processes follow, until

@@ -5,10 +5,11 @@ from __future__ import annotations
 from coffre.catalog.interface import Reader
 from coffre.catalog.mutations import CreatePerson, CreateTenant
 from coffre.config import Settings
-from coffre.service.administration import DEFAULT_TENANT, Administration
+from coffre.service.administration import Administration
 from coffre.service.announcement import FIRST_STORE, OPERATOR, FirstKeys, Owner
 from coffre.service.credentials import hash_password, new_password
 from coffre.service.node import Node
+from coffre.service.store_administration import DEFAULT_TENANT
 from coffre.system.entropy import new_id
 
 
@@ -30,7 +31,7 @@ async def populate(
             password_hash=hash_password(password, entropy),
         )
     )
-    user = await administration.create_store(FIRST_STORE)
+    user = await administration.call("store.create", {"name": FIRST_STORE})
     assert isinstance(user, dict)
     owner = Owner(FIRST_STORE, user["id"], user["label"], user["access_key"])
     return owner, FirstKeys(user["secret_key"], password)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -41,7 +41,9 @@ class MemoryNode(Node):
         self.entropy = SystemEntropy()
         self.zone_number = ZONE
         self.root_keys = RootKey(self.entropy.bytes(KEY_BYTES))
+        self.region = settings.region
         self._settings = settings
+        self._used: dict[str, int] = {}
 
         async def count_dead(extents: tuple[Extent, ...]) -> None:
             await catalog.commit(CountDead(extents))
@@ -65,6 +67,12 @@ class MemoryNode(Node):
 
     def status(self) -> dict[str, Any]:
         return {"engine": "memory", "region": self._settings.region, "zone": self._settings.zone}
+
+    def note_use(self, access_key: str, at_ms: int) -> None:
+        self._used[access_key] = at_ms
+
+    def last_used(self, access_keys: Sequence[str]) -> Mapping[str, int]:
+        return {key: self._used[key] for key in access_keys if key in self._used}
 
     def drive_list(self) -> list[dict[str, Any]]:
         return []
@@ -91,6 +99,7 @@ async def serve_memory(settings: Settings, announce: Callable[[dict[str, Any]], 
         clock=node.clock,
         entropy=node.entropy,
         zone=ZONE,
+        used=node.note_use,
     )
     if is_local(settings) and not settings.serves_plain:
         raise StartRefused(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from coffre.catalog.interface import Committer, Reader
@@ -25,6 +25,7 @@ class Node(ABC):
     clock: Clock
     entropy: Entropy
     zone_number: int
+    region: str = ""
     # What this engine can do beside what `administration` says, by name.
     operations: Mapping[str, Callable[..., Awaitable[Any]]] = {}
 
@@ -39,6 +40,10 @@ class Node(ABC):
     @abstractmethod
     async def seal_now(self) -> dict[str, Any]:
         """Seal every open chunk, the log's too; what was sealed."""
+
+    def last_used(self, access_keys: Sequence[str]) -> Mapping[str, int]:
+        """When each access key was last used (ms since 1970), of those that were."""
+        return {}
 
     async def ask_stewards(self, operation: str, arguments: dict[str, Any]) -> Any:
         """An operation of the stewards' own door. Raises NoStewards, Invalid as they do."""

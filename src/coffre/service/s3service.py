@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from coffre.access.networks import read_networks
 from coffre.catalog.interface import Committer, Reader
 from coffre.config import Settings
 from coffre.s3.gateway import Gateway
 from coffre.s3.keyring import Keyring
-from coffre.s3.services import UNWATCHED, AccessLog, Gate, OpenRequests, Services, open_gate
+from coffre.s3.services import (
+    UNWATCHED,
+    AccessLog,
+    Gate,
+    KeyUse,
+    OpenRequests,
+    Services,
+    open_gate,
+    unnoted,
+)
 from coffre.s3.settings import Patience
 from coffre.s3.settings import Settings as S3Settings
 from coffre.service.key_services import key_service
@@ -29,6 +39,7 @@ def s3_gateway(
     admit: Gate = open_gate,
     requests: OpenRequests = UNWATCHED,
     access_log: AccessLog | None = None,
+    used: KeyUse = unnoted,
 ) -> Gateway:
     """The ASGI application of the S3 port."""
     keyring = Keyring(root_keys)
@@ -50,9 +61,11 @@ def s3_gateway(
                 zone=zone,
                 patience=Patience(idle_s=settings.body_timeout),
                 sse_c_over_http=settings.sse_c_over_http,
+                private_networks=read_networks(settings.private_networks),
             ),
             admit=admit,
             requests=requests,
             access_log=access_log,
+            used=used,
         )
     )

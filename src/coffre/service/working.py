@@ -22,6 +22,7 @@ from coffre.service.admission import Admission
 from coffre.service.board import following, hear_changes
 from coffre.service.child import Boot
 from coffre.service.delivery import deposits
+from coffre.service.last_used import LastUsed
 from coffre.service.layout import DataFolder
 from coffre.service.notices import Teller
 from coffre.service.readers import OwnRequests
@@ -81,6 +82,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     deposit = deposits(reader, committer, vault, root_keys, world, facts)
     access_logs = AccessLogs(reader, deposit, world.clock, world.entropy, settings.region)
     requests = OwnRequests(folder.readers.name)
+    used = LastUsed(Path(folder.local.name))
     gateway = s3_gateway(
         settings,
         reader=reader,
@@ -93,8 +95,10 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
         admit=Admission(committer, world.disk, world.clock, str(folder.root)),
         requests=requests,
         access_log=access_logs,
+        used=used.note,
     )
     delivering = asyncio.ensure_future(access_logs.run(settings.access_log_every))
+    noting = asyncio.ensure_future(used.run())
     requests.keep_beating()
     _spare_the_collector()
     ready({})
@@ -111,6 +115,8 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
         await serve_http(gateway, settings, stop, plain=plain, secure=secure)
     closing.cancel()
     delivering.cancel()
+    noting.cancel()
+    await used.flush()
     await access_logs.flush()
     await _unless_away(striped.drain())
     committer.close()

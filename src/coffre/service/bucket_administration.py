@@ -1,0 +1,182 @@
+"""Buckets, the roles on them and their network rules, as an operator sees to them.
+
+A bucket that is made here belongs to its store: nobody's key reaches it without a role, a policy or
+an ACL. All operations raise Invalid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+from coffre.access.networks import PUBLIC, read_rule
+from coffre.access.roles import Role
+from coffre.catalog.access_mutations import SetRole
+from coffre.catalog.mutations import (
+    CreateBucket,
+    DeleteBucket,
+    DeleteBucketDocument,
+    PutBucketDocument,
+)
+from coffre.catalog.records import Bucket, Store, Trait, store_owner_id
+from coffre.s3.control import OWNERSHIP
+from coffre.s3.network import NETWORK
+from coffre.service.invalid import Invalid
+from coffre.service.named import (
+    PUBLIC_NETWORK,
+    bucket_named,
+    check_choice,
+    network_rule,
+    store_named,
+    user_named,
+)
+from coffre.service.node import Node
+from coffre.system.entropy import new_id
+from coffre.wire.bucket_settings import Ownership, render_ownership
+from coffre.wire.names import is_bucket_name
+
+Answer = dict[str, Any]
+_PAGE: Final = 1000
+_ENFORCED: Final = render_ownership(Ownership.BUCKET_OWNER_ENFORCED)
+
+
+class BucketAdministration:
+    """List, create and delete buckets; who has which role; from where each is reached."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    @property
+    def operations(self) -> Mapping[str, Callable[..., Awaitable[Any]]]:
+        return {
+            "bucket.list": self.list_all,
+            "bucket.create": self.create,
+            "bucket.delete": self.delete,
+            "bucket.network": self.network,
+            "bucket.role.grant": self.grant,
+            "bucket.role.revoke": self.revoke,
+            "bucket.role.list": self.roles,
+        }
+
+    async def list_all(self, store: str | None = None) -> list[Answer]:
+        """Buckets with their exact counts, of one store or of all."""
+        reader = self._node.reader
+        stores = reader.stores() if store is None else [store_named(reader, store)]
+        found: list[Answer] = []
+        for each in stores:
+            after = ""
+            while page := reader.buckets(each.id, None, prefix="", after=after, limit=_PAGE):
+                after = page[-1].name
+                found += [self._row(each, bucket) for bucket in page]
+        return found
+
+    async def create(
+        self, name: str, store: str, network: str = "private", addresses: Sequence[str] = ()
+    ) -> Answer:
+        """A bucket of the store itself, reached from the operator's networks unless said
+        otherwise."""
+        node = self._node
+        holder = store_named(node.reader, store)
+        if not is_bucket_name(name, holder.dialect):
+            raise Invalid("InvalidBucketName", f"no bucket may be called {name!r}", "name")
+        documents = {
+            OWNERSHIP: _ENFORCED,
+            **holder.settings.defaults,
+            NETWORK: network_rule(network, addresses),
+        }
+        await node.committer.commit(
+            CreateBucket(
+                new_id(node.entropy, node.zone_number, node.clock.now_ms()),
+                holder.id,
+                name,
+                store_owner_id(holder.id),
+                node.region,
+                documents,
+                int(Trait.ECS) if holder.dialect == "ecs" else 0,
+            )
+        )
+        return self._shown(bucket_named(node.reader, name, store))
+
+    async def delete(self, name: str, store: str | None = None) -> Answer:
+        """An empty bucket goes, whoever owns it."""
+        bucket = bucket_named(self._node.reader, name, store)
+        await self._node.committer.commit(DeleteBucket(bucket.id))
+        return {"name": name, "deleted": True}
+
+    async def network(
+        self,
+        name: str,
+        store: str | None = None,
+        network: str | None = None,
+        addresses: Sequence[str] = (),
+    ) -> Answer:
+        """From where the bucket is reached: `private`, `public`, `custom` with addresses, or
+        `store`: as its store says. Without `network`: what holds."""
+        bucket = bucket_named(self._node.reader, name, store)
+        if network == "store":
+            await self._node.committer.commit(DeleteBucketDocument(bucket.id, NETWORK))
+        elif network is not None:
+            document = network_rule(network, addresses)
+            await self._node.committer.commit(PutBucketDocument(bucket.id, NETWORK, document))
+        return self._shown(bucket)
+
+    async def grant(self, bucket: str, user: str, role: str, store: str | None = None) -> Answer:
+        """A user's one role on a bucket, in the place of one that it had."""
+        check_choice("role", role, tuple(Role))
+        return await self._set_role(bucket, user, role, store)
+
+    async def revoke(self, bucket: str, user: str, store: str | None = None) -> Answer:
+        """The user has no role on the bucket any more."""
+        return await self._set_role(bucket, user, None, store)
+
+    async def _set_role(
+        self, bucket: str, user: str, role: str | None, store: str | None
+    ) -> Answer:
+        reader = self._node.reader
+        found = bucket_named(reader, bucket, store)
+        named = user_named(reader, user, self._store_of(found).name)
+        await self._node.committer.commit(SetRole(found.id, named.id, role))
+        return {"bucket": bucket, "user": named.label, "id": named.id, "role": role}
+
+    async def roles(self, bucket: str, store: str | None = None) -> list[Answer]:
+        """Who has which role on the bucket."""
+        reader = self._node.reader
+        rows: list[Answer] = []
+        for user_id, role in reader.bucket_roles(bucket_named(reader, bucket, store).id).items():
+            user = reader.user(user_id)
+            rows.append({"user": user.label if user else "", "id": user_id, "role": role})
+        return sorted(rows, key=lambda row: (row["user"], row["id"]))
+
+    def _store_of(self, bucket: Bucket) -> Store:
+        store = self._node.reader.store(bucket.store_id)
+        assert store is not None, "a bucket's store is there"
+        return store
+
+    def _row(self, store: Store, bucket: Bucket) -> Answer:
+        owner = bucket.owner_label
+        if bucket.owner_id == store_owner_id(store.id):
+            owner = f"the store {store.name}"
+        return {
+            "name": bucket.name,
+            "store": store.name,
+            "owner": bucket.owner_id,
+            "owner_label": owner,
+            "objects": bucket.objects,
+            "bytes": bucket.bytes,
+            "created_ms": bucket.created_ms,
+        }
+
+    def _shown(self, bucket: Bucket) -> Answer:
+        """A bucket with its network rule; `inherited`: it is the store's."""
+        store = self._store_of(bucket)
+        document = self._node.reader.bucket_document(bucket.id, NETWORK)
+        rule = read_rule(store.settings.network if document is None else document)
+        answer = {
+            **self._row(store, bucket),
+            "network": rule.kind,
+            "addresses": [str(one) for one in rule.networks],
+            "inherited": document is None,
+        }
+        if rule == PUBLIC:
+            answer["warning"] = PUBLIC_NETWORK
+        return answer
