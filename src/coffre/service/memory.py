@@ -20,7 +20,7 @@ from coffre.service.layout import StartRefused
 from coffre.service.lifecycle_administration import lifecycle_operations
 from coffre.service.node import Node
 from coffre.service.s3service import s3_gateway
-from coffre.service.serving import serve_http
+from coffre.service.serving import serve_clients
 from coffre.service.supervisor import listen, open_doors
 from coffre.service.tls import is_local
 from coffre.system.clock import SystemClock
@@ -115,4 +115,4 @@ async def serve_memory(settings: Settings, announce: Callable[[dict[str, Any]], 
             if listener is not None:
                 held.enter_context(listener)
         announce(announcement(settings, doors.ports(), owner, first))
-        await serve_http(gateway, settings, stop, plain=doors.plain, secure=doors.secure)
+        await serve_clients(gateway, settings, stop, plain=doors.plain, secure=doors.secure)

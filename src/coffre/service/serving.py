@@ -21,9 +21,12 @@ from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
+from coffre.access.networks import read_networks
 from coffre.config import Settings
 from coffre.service import tls
 from coffre.service.layout import StartRefused
+from coffre.service.proxies import ClientAddress
+from coffre.service.relay import Relay
 
 log = logging.getLogger("coffre.serving")
 
@@ -117,6 +120,32 @@ async def serve_http(
     await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
     stop.set()
     await asyncio.gather(*running)
+
+
+async def serve_clients(
+    app: Application,
+    settings: Settings,
+    stop: asyncio.Event,
+    *,
+    plain: socket.socket | None = None,
+    secure: socket.socket | None = None,
+) -> None:
+    """As `serve_http`, for an application that is told who the client is behind proxies."""
+    if settings.proxy_header != "PROXY":
+        app = ClientAddress(app, settings)
+        await serve_http(app, settings, stop, plain=plain, secure=secure)
+        return
+    relay = Relay(read_networks(settings.trusted_proxies), settings.header_timeout)
+    app = ClientAddress(app, settings, relay.clients)
+    inner = [await relay.stand_before(one) for one in (plain, secure)]
+    closing = asyncio.ensure_future(_close_at(stop, relay))
+    await serve_http(app, settings, stop, plain=inner[0], secure=inner[1])
+    await closing
+
+
+async def _close_at(stop: asyncio.Event, relay: Relay) -> None:
+    await stop.wait()
+    relay.close()
 
 
 async def _serve_plain(

@@ -27,7 +27,7 @@ from coffre.service.layout import DataFolder
 from coffre.service.notices import Teller
 from coffre.service.readers import OwnRequests
 from coffre.service.s3service import s3_gateway
-from coffre.service.serving import serve_http
+from coffre.service.serving import serve_clients
 from coffre.service.zone import (
     World,
     ZoneFacts,
@@ -112,7 +112,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
             None if descriptor < 0 else socket.socket(fileno=descriptor)
             for descriptor in (boot.plain_fd, boot.secure_fd)
         )
-        await serve_http(gateway, settings, stop, plain=plain, secure=secure)
+        await serve_clients(gateway, settings, stop, plain=plain, secure=secure)
     closing.cancel()
     delivering.cancel()
     noting.cancel()
