@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from coffre.access.policy import BadPolicy, read_policy
 from coffre.testing.server import MemoryServer
-from coffre.wire import acl, bucket_settings, configurations, cors, documents, tags
+from coffre.wire import acl, bucket_settings, cors, documents, restore, tags
 from coffre.wire.claim import read_claim
 from coffre.wire.conditions import read_conditions
 from coffre.wire.errors import S3Error
@@ -174,7 +174,7 @@ def parse_all(value: bytes) -> None:
         lambda: documents.parse_create_bucket(value),
         lambda: bucket_settings.parse_ownership(value),
         lambda: bucket_settings.parse_encryption(value),
-        lambda: configurations.parse_restore(value),
+        lambda: restore.parse_restore(value),
         lambda: cors.parse_rules(value),
         lambda: parse_select(value),
         lambda: parse_sql(text),

@@ -160,7 +160,7 @@ def test_response_headers_can_be_overridden(s3: Any, bucket: str) -> None:
         ({"Range": "bytes=0-1"}, 501, "NotImplemented"),
         ({"Content-Range": "bytes 0-1/2"}, 501, "NotImplemented"),
         ({"x-amz-storage-class": "STANDARD"}, 200, ""),
-        ({"x-amz-storage-class": "GLACIER"}, 400, "InvalidStorageClass"),
+        ({"x-amz-storage-class": "OUTPOSTS"}, 400, "InvalidStorageClass"),
     ],
 )
 def test_what_cannot_be_kept_is_not_promised(

@@ -321,7 +321,7 @@ def test_a_signed_header_beside_a_form_is_one_too_many(wire: WireClient, bucket:
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
-        ({"x-amz-storage-class": "GLACIER"}, "InvalidStorageClass"),
+        ({"x-amz-storage-class": "OUTPOSTS"}, "InvalidStorageClass"),
         ({"x-amz-checksum-crc32": "AAAAAA=="}, "BadDigest"),
         ({"x-amz-meta-a": "line\nbreak"}, "InvalidArgument"),
         ({"tagging": "<Tagging/>"}, "MalformedXML"),

@@ -7,7 +7,7 @@ from typing import Any
 import botocore.session
 import pytest
 
-from coffre.wire.storage_classes import KEPT
+from coffre.wire.storage_classes import ARCHIVED, KEPT
 from tests.protocol.boto_client import refused
 from tests.protocol.wire_client import WireClient
 
@@ -25,7 +25,10 @@ def test_a_class_is_kept_and_told(s3: Any, bucket: str, name: str) -> None:
     s3.put_object(**about, Body=b"x", StorageClass=name)
     told = None if name == "STANDARD" else name  # AWS leaves STANDARD out
     assert s3.head_object(**about).get("StorageClass") == told
-    assert s3.get_object(**about).get("StorageClass") == told
+    if name in ARCHIVED:
+        assert refused(s3.get_object, **about) == "InvalidObjectState"
+    else:
+        assert s3.get_object(**about).get("StorageClass") == told
     asked = s3.get_object_attributes(**about, ObjectAttributes=["StorageClass"])
     assert asked["StorageClass"] == name
     assert s3.list_objects_v2(Bucket=bucket)["Contents"][0]["StorageClass"] == name

@@ -177,7 +177,7 @@ def drop_restored(db: apsw.Connection, mutation: DropRestored, stamp: Stamp, tal
     if version is None or version.restore is None or version.restored_id is None:
         return Done()
     if unpack_restoration(version.restore).expires_ms > stamp.trusted_ms:
-        return Done()
+        raise Refusal("OperationAborted")
     # Then it is looked at once more: what was held by two may be gathered now.
     _set(db, place, None, None, stamp.trusted_ms)
     tally.add_to_class(place[0], archive_rows.RESTORED, -1, -version.size)

@@ -60,8 +60,8 @@ class FinishRestore(Struct, frozen=True, tag=True):
 
 
 class DropRestored(Struct, frozen=True, tag=True):
-    """The copy of an archived version goes, if its days are over by the committer's own clock. No
-    error where there is nothing to do."""
+    """The copy of an archived version goes; no error where there is none. Refused:
+    OperationAborted, while its days are not over by the committer's own clock."""
 
     place: Place
 

@@ -12,7 +12,8 @@ from coffre.catalog.records import BlobName, Restoration
 
 _DUE: Final = (
     "SELECT v.bucket_id, v.sort_key, v.ord, v.zone, v.archive_due_ms, v.storage_class,"
-    " v.manifest_id, v.restore, v.restored_id IS NOT NULL, v.encryption IS NOT NULL, s.key_id"
+    " v.size, v.manifest_id, v.restore, v.restored_id IS NOT NULL, v.encryption IS NOT NULL,"
+    " s.key_id"
     " FROM versions v INDEXED BY versions_archive_due"
     " JOIN buckets b ON b.id = v.bucket_id JOIN stores s ON s.id = b.store_id"
     " WHERE v.archive_due_ms <= ? ORDER BY v.archive_due_ms LIMIT ?"
@@ -37,6 +38,7 @@ class Archived(NamedTuple):
     place: Place
     due_ms: int
     storage_class: str
+    size: int
     manifest_id: bytes
     restoration: Restoration | None
     restored: bool
@@ -74,11 +76,12 @@ class ArchiveReads:
 
 
 def _archived(row: Any) -> Archived:
-    (due_ms, storage_class, manifest_id, restore, restored, own_key, key_id) = row[4:]
+    (due_ms, storage_class, size, manifest_id, restore, restored, own_key, key_id) = row[4:]
     return Archived(
         row[:4],
         due_ms,
         storage_class,
+        size,
         manifest_id,
         None if restore is None else unpack_restoration(restore),
         bool(restored),

@@ -16,7 +16,12 @@ import apsw
 from msgspec import Struct
 from xxhash import xxh3_64_intdigest
 
-from coffre.catalog.packing import unpack_blob, unpack_index, unpack_pieces
+from coffre.catalog.packing import (
+    unpack_blob,
+    unpack_index,
+    unpack_pieces,
+    unpack_restoration,
+)
 from coffre.catalog.reader import SqliteReader
 from coffre.catalog.records import BlobName
 from coffre.vault.records import Blob, Chunk, ChunkKind, ChunkState
@@ -28,6 +33,7 @@ _REFERENCES = (
     "SELECT manifest_id, count(*), max(own) FROM ("
     "SELECT manifest_id, encryption IS NOT NULL AS own FROM versions"
     " WHERE manifest_id IS NOT NULL"
+    " UNION ALL SELECT restored_id, 0 FROM versions WHERE restored_id IS NOT NULL"
     " UNION ALL SELECT a.manifest_id, v.bucket_id IS NULL OR v.encryption IS NOT NULL"
     " FROM annotations a LEFT JOIN versions v USING (bucket_id, sort_key, ord, zone)"
     ") GROUP BY manifest_id ORDER BY manifest_id"
@@ -47,6 +53,19 @@ _PIECES = (
 _ORPHANS = "SELECT manifest_id FROM orphans WHERE manifest_id = ?"
 _PARTS = "SELECT manifest_id, number, size, blob FROM parts ORDER BY manifest_id, number"
 _UPLOADS = "SELECT manifest_id, encryption IS NOT NULL FROM uploads"
+# Copies of archived versions that are on their way may have parts already.
+_RESTORING = "SELECT restore FROM versions WHERE restore IS NOT NULL AND restored_id IS NULL"
+_CLASSES = (
+    "SELECT bucket_id, storage_class, objects, bytes FROM bucket_classes"
+    " ORDER BY bucket_id, storage_class"
+)
+_CLASSIFIED = (
+    "SELECT bucket_id, storage_class, count(*), sum(size) FROM ("
+    "SELECT bucket_id, storage_class, size FROM versions"
+    " WHERE marker = 0 AND storage_class <> 'STANDARD'"
+    " UNION ALL SELECT bucket_id, 'RESTORED', size FROM versions WHERE restored_id IS NOT NULL"
+    ") GROUP BY bucket_id, storage_class ORDER BY bucket_id, storage_class"
+)
 _LISTED = "SELECT chunk_id, manifest_id, number FROM striped_blobs"
 _Report = Callable[[str, str, str], None]
 
@@ -125,6 +144,10 @@ def _audit_buckets(db: apsw.Connection, found: Audited, report: _Report) -> None
             )
     for bucket in counted:
         report("versions-without-bucket", bucket.hex(), "versions of a bucket that does not exist")
+    classes = set(db.execute(_CLASSES))
+    for bucket, name, objects, size in classes ^ set(db.execute(_CLASSIFIED)):
+        about = f"{bucket.hex()}/{name}"
+        report("class-counters", about, f"{objects} objects of {size} bytes are on one side only")
     for bucket, key in db.execute(_LOST_ANNOTATIONS):
         about = f"{bucket.hex()}/{key.hex()}"
         report("annotations-without-version", about, "nothing frees them either")
@@ -176,6 +199,8 @@ def _audit_parts(db: apsw.Connection, found: Audited, report: _Report) -> None:
     """Every part belongs to an object, an upload or an orphan; every object has its parts."""
     uploads: dict[bytes, bool] = {manifest: bool(own) for manifest, own in db.execute(_UPLOADS)}
     found.customer_keys.update(manifest for manifest, protected in uploads.items() if protected)
+    for (packed,) in db.execute(_RESTORING):
+        uploads[unpack_restoration(packed).manifest_id] = False
     wanted = iter(
         db.execute("SELECT id, parts FROM manifests WHERE parts_count > 0 AND refs > 0 ORDER BY id")
     )

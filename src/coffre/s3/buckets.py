@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from coffre.catalog.mutations import CreateBucket, DeleteBucket, Refusal
 from coffre.catalog.records import Bucket
-from coffre.s3 import acls, control, ecs_buckets, parameters
+from coffre.s3 import acls, archive, control, ecs_buckets, parameters
 from coffre.s3.context import Context
 from coffre.s3.control import TAGGING
 from coffre.s3.response import Response, xml
@@ -101,7 +101,7 @@ async def create_bucket(context: Context) -> Response:
         context.owner_id,
         region,
         documents | asked.documents,
-        asked.traits,
+        asked.traits | archive.type_of_new_bucket(head),
         asked.retention_s,
     )
     try:
@@ -147,7 +147,8 @@ async def head_bucket(context: Context) -> Response:
     """HeadBucket."""
     check_expected_owner(context.head, context.bucket)
     told = (b"x-amz-bucket-region", context.bucket.region.encode())
-    return Response(200, [told, *ecs_buckets.headers_of(context.bucket)])
+    kind = archive.type_of(context.bucket)
+    return Response(200, [told, *kind, *ecs_buckets.headers_of(context.bucket)])
 
 
 async def delete_bucket(context: Context) -> Response:

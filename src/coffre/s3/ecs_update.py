@@ -14,7 +14,7 @@ from base64 import b64decode, b64encode
 from coffre.catalog.ecs_mutations import Composition
 from coffre.catalog.mutations import ObjectFacts, PutVersion, Refusal, Written
 from coffre.catalog.records import Checksum, EcsFacts, Piece, Version
-from coffre.s3 import ecs_joining, object_write, versions
+from coffre.s3 import archive, ecs_joining, object_write, versions
 from coffre.s3.content import Taken, commit, incoming, new_blob, take_body, too_large
 from coffre.s3.context import Context
 from coffre.s3.ecs_pieces import MOST_PIECES, cut, pieces_of
@@ -50,6 +50,7 @@ async def update_object(context: Context) -> Response:
     if wanted.length is not None and decoder.expected not in (None, wanted.length):
         raise _other_length(wanted.length)
     version = versions.find(context, bucket, context.key, None)
+    archive.check_not_archived(version)
     protection = await open_protected(context, version.encryption)
     async with new_blob(context, decoder.expected, protection.data_key) as writer:
         taken = await take_body(context, writer, decoder, stated, limit)
@@ -85,6 +86,7 @@ async def _compose(
             if refusal.code != "OperationAborted":
                 raise
         before, version = version, versions.find(context, context.bucket, context.key, None)
+        archive.check_not_archived(version)
         if version.encryption != before.encryption:
             # What was taken in opens with the key that the object had.
             break

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from coffre.catalog.records import Listed, Listing
-from coffre.s3 import ecs_rules, parameters
+from coffre.s3 import archive, ecs_rules, parameters
 from coffre.s3.context import Context
 from coffre.s3.response import Response, xml
 from coffre.s3.unbuilt import check_expected_owner
 from coffre.wire import tokens
 from coffre.wire.documents import Owner
 from coffre.wire.listings import ListedObject, ObjectPage, render_list_v1, render_list_v2
+from coffre.wire.restore import wants_restore_status
 
 _KIND = "list-objects"
 _NOTHING = Listing((), (), False)
@@ -55,7 +56,7 @@ def _page(context: Context, after: bytes, *, with_owner: bool) -> tuple[ObjectPa
         found = context.reader.list_current(
             bucket, prefix=prefix, delimiter=delimiter, after=after, limit=most
         )
-    owners = _Owners(with_owner)
+    owners = _Owners(with_owner, with_status=wants_restore_status(head))
     page = ObjectPage(
         bucket=bucket.name,
         objects=[owners.listed(one) for one in found.objects],
@@ -72,8 +73,9 @@ def _page(context: Context, after: bytes, *, with_owner: bool) -> tuple[ObjectPa
 class _Owners:
     """Entries of a page; the few owners in it are made once."""
 
-    def __init__(self, shown: bool) -> None:
+    def __init__(self, shown: bool, *, with_status: bool) -> None:
         self._shown = shown
+        self._with_status = with_status
         self._owners: dict[str, Owner] = {}
 
     def listed(self, one: Listed) -> ListedObject:
@@ -92,6 +94,7 @@ class _Owners:
             owner,
             None if checksum is None else checksum.algorithm,
             None if checksum is None else checksum.type,
+            archive.status_of(one) if self._with_status else "",
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from coffre.catalog.records import Bucket, ListedVersion, VersionListing
-from coffre.s3 import ecs_rules, parameters
+from coffre.s3 import archive, ecs_rules, parameters
 from coffre.s3.context import Context
 from coffre.s3.parameters import show_version_id, stored_version_id
 from coffre.s3.response import Response, xml
@@ -11,6 +11,7 @@ from coffre.s3.unbuilt import check_expected_owner
 from coffre.wire import listings
 from coffre.wire.documents import Owner
 from coffre.wire.listings import VersionPage, render_versions
+from coffre.wire.restore import wants_restore_status
 
 _NOTHING = VersionListing((), (), False)
 
@@ -26,6 +27,7 @@ async def list_object_versions(context: Context) -> Response:
     key_marker = parameters.raw(head, "key-marker") or b""
     version_marker = head.query.get("version-id-marker")
     after = _after_version(key_marker, version_marker)
+    with_status = wants_restore_status(head)
     ecs_rules.check_listing(bucket, prefix, delimiter, key_marker)
     found = _NOTHING
     if most:
@@ -40,7 +42,7 @@ async def list_object_versions(context: Context) -> Response:
     resumes = found.next_version if found.truncated else None
     page = VersionPage(
         bucket=bucket.name,
-        versions=[_listed(bucket, one) for one in found.versions],
+        versions=[_listed(bucket, one, with_status=with_status) for one in found.versions],
         common_prefixes=found.common_prefixes,
         max_keys=most,
         truncated=found.truncated,
@@ -70,7 +72,7 @@ def _after_version(key_marker: bytes, version_marker: str | None) -> bytes | Non
     return stored_version_id(version_marker, "version-id-marker")
 
 
-def _listed(bucket: Bucket, one: ListedVersion) -> listings.ListedVersion:
+def _listed(bucket: Bucket, one: ListedVersion, *, with_status: bool) -> listings.ListedVersion:
     checksum = one.checksum
     # A delete marker without an owner of its own is the bucket owner's.
     owner = Owner(one.owner_id, one.owner_label)
@@ -88,4 +90,5 @@ def _listed(bucket: Bucket, one: ListedVersion) -> listings.ListedVersion:
         one.storage_class,
         None if checksum is None else checksum.algorithm,
         None if checksum is None else checksum.type,
+        archive.status_of(one) if with_status else "",
     )

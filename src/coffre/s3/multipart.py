@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from coffre.catalog.mutations import AbortUpload, CreateUpload, PutPart
 from coffre.catalog.records import Part, Upload
-from coffre.s3 import ecs_retention, lifecycle, parameters
+from coffre.s3 import archive, ecs_retention, lifecycle, parameters
 from coffre.s3.acls import of_new_object
 from coffre.s3.content import commit, incoming, new_blob, take_body
 from coffre.s3.context import Context
@@ -52,7 +52,7 @@ async def create_multipart_upload(context: Context) -> Response:
         manifest_id=context.new_id(),
         owner_id=owner_id,
         metadata=metadata.read(head),
-        storage_class=parameters.storage_class(head),
+        storage_class=archive.class_of_new_object(context),
         checksum_algorithm=None if algorithm is None else algorithm.value,
         checksum_type=None if checksum_type is None else checksum_type.value,
         tags=parameters.tags(head),

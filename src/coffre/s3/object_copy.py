@@ -17,6 +17,7 @@ from coffre.catalog.mutations import (
 )
 from coffre.catalog.records import Bucket, Checksum, Upload, Version
 from coffre.s3 import (
+    archive,
     ecs_buckets,
     ecs_retention,
     lifecycle,
@@ -51,7 +52,7 @@ async def copy_object(context: Context) -> Response:
     source, source_bucket, version = _source(context)
     remeta = parameters.replaces_metadata(head)
     retag = parameters.replaces_tags(head)
-    storage_class = parameters.storage_class(head)
+    storage_class = archive.class_of_new_object(context)
     wanted = declared(head).algorithm
     same = source_bucket.id == bucket.id and source.key == context.key
     if same and source.version_id is None and not (remeta or retag or wanted):
@@ -165,6 +166,7 @@ def _source(context: Context) -> tuple[CopySource, Bucket, Version]:
     is_charged(context.reader, context.principal, head, bucket)
     version = versions.find(context, bucket, source.key, source.version_id)
     check_copy_source(copy_source_conditions(head), version.etag, version.modified_ms)
+    archive.check_readable(version)
     return source, bucket, version
 
 

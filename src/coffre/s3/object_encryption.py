@@ -20,7 +20,7 @@ from coffre.catalog.records import (
     Manifest,
     Version,
 )
-from coffre.s3 import parameters, versions
+from coffre.s3 import archive, parameters, versions
 from coffre.s3.content import new_blob, read_content
 from coffre.s3.context import Context
 from coffre.s3.encryption import is_v4
@@ -52,6 +52,7 @@ async def update_object_encryption(context: Context) -> Response:
     arn, bucket_key = parse_object_encryption(body)
     wanted = parameters.version_id(head)
     version = versions.find(context, bucket, context.key, wanted)
+    archive.check_not_archived(version)
     before = version.encryption
     if before is not None and before.kms is None:
         raise S3Error(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from coffre.catalog.records import Checksum, PartIndex, Version
-from coffre.s3 import ecs_read, parameters, versions
+from coffre.s3 import archive, ecs_read, parameters, versions
 from coffre.s3.content import DEFAULT_ALGORITHM, Replaced, begun, read_content, whole_content
 from coffre.s3.context import Context
 from coffre.s3.encryption import open_protected
@@ -45,6 +45,7 @@ async def get_object(context: Context) -> Response:
 async def _get_object(context: Context) -> Response:
     """Raises Replaced."""
     version, response, start, end, data_key = await _look(context)
+    archive.check_readable(version)
     if start == end:
         response.headers.append((b"content-length", b"0"))
         return response

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from coffre.catalog.records import Manifest
-from coffre.s3 import parameters, versions
+from coffre.s3 import archive, parameters, versions
 from coffre.s3.content import read_content, whole_content
 from coffre.s3.context import Context
 from coffre.s3.encryption import open_protected
@@ -32,6 +32,7 @@ async def select_object_content(context: Context) -> Response:
     request = parse_select(await context.body.document(REQUEST_LIMIT))
     parse_sql(request.expression)
     version = versions.find(context, bucket, context.key, None)
+    archive.check_readable(version)
     data_key = (await open_protected(context, version.encryption)).data_key
     manifest, size = versions.manifest(version), version.size
     job, start = _range(request, size, context.now_ms)

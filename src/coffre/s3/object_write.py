@@ -10,7 +10,7 @@ from coffre.catalog.mutations import (
     Written,
 )
 from coffre.catalog.records import Bucket, Trait
-from coffre.s3 import ecs_headers, ecs_retention, lifecycle, parameters, versions
+from coffre.s3 import archive, ecs_headers, ecs_retention, lifecycle, parameters, versions
 from coffre.s3.acls import of_new_object
 from coffre.s3.content import commit, incoming, new_blob, take_body, too_small
 from coffre.s3.context import Context
@@ -46,7 +46,7 @@ async def write_object(
     head, bucket = context.head, context.bucket
     refuse_unbuilt(head)
     check_expected_owner(head, bucket)
-    storage_class = parameters.storage_class(head)
+    storage_class = archive.class_of_new_object(context)
     kept, tags = metadata.read(head), parameters.tags(head)
     owner_id, acl = of_new_object(context)
     condition, protection = condition_of(context), await protect(context)

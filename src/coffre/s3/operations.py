@@ -37,9 +37,9 @@ from coffre.s3.operation import (
 )
 from coffre.s3.refused_table import REFUSED
 from coffre.s3.settings_table import BUCKET_SETTINGS, OBJECT_SETTINGS
-from coffre.wire.configurations import RESTORE_LIMIT
 from coffre.wire.cors import DOCUMENT_LIMIT as CORS_LIMIT
 from coffre.wire.documents import COMPLETE_LIMIT, DELETE_LIMIT
+from coffre.wire.restore import RESTORE_LIMIT
 from coffre.wire.select import REQUEST_LIMIT as SELECT_LIMIT
 
 _GET_OBJECT: Final = Need("s3:GetObject", On.OBJECT, versioned="s3:GetObjectVersion")

@@ -17,7 +17,6 @@ from coffre.wire.customer_key import names_customer_key
 from coffre.wire.errors import S3Error
 from coffre.wire.names import check_key
 from coffre.wire.request import RequestHead
-from coffre.wire.storage_classes import STANDARD, check_storage_class
 from coffre.wire.tags import parse_form
 
 MAX_PART_NUMBER: Final = 10_000
@@ -144,11 +143,6 @@ def parse_upload_id(text: str) -> bytes | None:
 def show_upload_id(upload: bytes) -> str:
     """An upload's id as clients see it."""
     return urlsafe_b64encode(upload).rstrip(b"=").decode()
-
-
-def storage_class(head: RequestHead) -> str:
-    """`x-amz-storage-class`. Raises as `wire.storage_classes.check_storage_class`."""
-    return check_storage_class(head.header(b"x-amz-storage-class") or STANDARD)
 
 
 def tags(head: RequestHead) -> dict[str, str]:

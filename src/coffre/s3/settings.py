@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from coffre.access.networks import PRIVATE_NETWORKS, Network, read_networks
@@ -11,6 +12,7 @@ MIB: Final = 1 << 20
 GIB: Final = 1 << 30
 TIB: Final = 1 << 40
 DEFAULT_REGION: Final = "us-east-1"
+RESTORE_DELAYS: Final = {"Expedited": 0.0, "Standard": 300.0, "Bulk": 3600.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ class Settings:
     which buckets are websites, beside `s3-website.<base>` and its kin. `destinations`: name and
     kind of those that buckets may notify. `default_store`: whose buckets are meant first where
     neither host nor signature names a store. `private_networks`: what a private network rule lets
-    in."""
+    in. `restore_delays`: seconds by tier after which an
+    archived object is restored at the earliest."""
 
     region: str = DEFAULT_REGION
     base_hosts: tuple[str, ...] = ("localhost",)
@@ -54,6 +57,7 @@ class Settings:
     patience: Patience = Patience()
     sse_c_over_http: bool = False
     private_networks: tuple[Network, ...] = read_networks(PRIVATE_NETWORKS)
+    restore_delays: Mapping[str, float] = field(default_factory=lambda: RESTORE_DELAYS)
     default_store: str = ""
 
     @property

@@ -58,6 +58,12 @@ async def stage_move(
     return Move(tuple(moved), tuple(written))
 
 
+async def copy_extents(store: ChunkStore, extents: tuple[Extent, ...]) -> tuple[Extent, ...]:
+    """The same bytes in rows of this process's striped chunk, synced. Raises DataLost,
+    StorageFull."""
+    return tuple(await _copy(store, extents))
+
+
 async def _copy(store: ChunkStore, run: Sequence[Extent]) -> list[Extent]:
     """Extents that hold the bytes of `run` in order."""
     copied: list[Extent] = []

@@ -205,39 +205,3 @@ def _whole(markup: str) -> bytes:
     """Markup of one element as a document in S3's namespace."""
     name, _, rest = markup.removeprefix("<").partition(">")
     return document(name, rest.removesuffix(f"</{name}>"))
-
-
-RESTORE_LIMIT: Final = 64 * 1024
-_TIER: Final = Node("Tier", values=frozenset({"Standard", "Bulk", "Expedited"}))
-_RESTORE: Final = Node(
-    "RestoreRequest",
-    (
-        Node("Days", number=True),
-        Node("GlacierJobParameters", (_TIER,)),
-        Node("Type", values=frozenset({"SELECT"})),
-        _TIER,
-        Node("Description"),
-        Node("SelectParameters"),
-        Node("OutputLocation"),
-    ),
-    empty=True,
-)
-
-
-def parse_restore(body: bytes) -> int:
-    """The days that RestoreRequest asks for. MalformedXML; NotImplemented for a query (`Type`)."""
-    root = parse(body, "RestoreRequest", limit=RESTORE_LIMIT)
-    if root.find("Type") is not None or root.find("SelectParameters") is not None:
-        raise S3Error("NotImplemented", "Queries of archived objects are not implemented")
-    canonical(root, _RESTORE)
-    days = root.findtext("Days")
-    if days is None:
-        raise malformed()
-    if integer(days) < 1:
-        raise S3Error(
-            "InvalidArgument",
-            "restoration days should be at least 1",
-            ArgumentName="Days",
-            ArgumentValue=days,
-        )
-    return integer(days)

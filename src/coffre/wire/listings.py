@@ -90,7 +90,8 @@ def render_buckets(page: BucketPage) -> bytes:
 
 @dataclass(slots=True)
 class ListedObject:
-    """An object of a listing; not frozen, because a page makes a thousand of them."""
+    """An object of a listing; not frozen, because a page makes a thousand of them.
+    `restore_status` is an element, or empty."""
 
     key: bytes
     last_modified_ms: int
@@ -100,6 +101,7 @@ class ListedObject:
     owner: Owner | None = None
     checksum_algorithm: str | None = None
     checksum_type: str | None = None
+    restore_status: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,7 @@ def _contents(objects: Iterable[ListedObject], encode: Callable[[bytes], str]) -
             f"<Contents><Key>{encode(one.key)}</Key>"
             f"<LastModified>{iso_second(one.last_modified_ms)}</LastModified>"
             f"<ETag>&quot;{one.etag}&quot;</ETag>{checksum}<Size>{one.size}</Size>{owner}"
-            f"<StorageClass>{one.storage_class}</StorageClass></Contents>"
+            f"<StorageClass>{one.storage_class}</StorageClass>{one.restore_status}</Contents>"
         )
 
 
@@ -192,6 +194,7 @@ class ListedVersion:
     storage_class: str = "STANDARD"
     checksum_algorithm: str | None = None
     checksum_type: str | None = None
+    restore_status: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +252,7 @@ def _version(one: ListedVersion, encode: Callable[[bytes], str]) -> str:
         tag("Size", one.size),
         owner_element(one.owner),
         tag("StorageClass", one.storage_class),
+        one.restore_status,
     )
 
 
