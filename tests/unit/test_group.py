@@ -7,11 +7,9 @@ import errno
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import apsw
 import pytest
 from msgspec.structs import replace
 
-from coffre.catalog import apply
 from coffre.catalog import mutations as m
 from coffre.catalog.group import Limits
 from coffre.catalog.interface import CommitterBusy, CommitUnknown
@@ -31,7 +29,7 @@ from coffre.testing.committing import (
 from coffre.testing.disk import RecordingDisk
 from coffre.vault.records import ChunkState
 from coffre.vault.seal import seal
-from coffre.vault.superblock import LandingRef, Superblock, SuperblockTooLarge
+from coffre.vault.superblock import LandingRef, SuperblockTooLarge
 
 
 @pytest.fixture
@@ -407,81 +405,3 @@ async def test_a_chunk_is_not_closed_for_its_age_while_many_wait(zone: RecordedZ
         zone.clock.advance(zone.settings.seal_after + 1)
         await node.committer.commit(*put(b"small %d" % n, b"y"))
     assert len(unsealed(node)) <= before + 1
-
-
-async def test_what_the_rows_do_not_take_of_a_closed_chunk_stops_nobody(
-    zone: RecordedZone,
-) -> None:
-    node = await zone.founded()
-    db = node.recovered.db
-    db.execute("DELETE FROM chunks")  # A fault of ours: no row is left to be closed.
-    zone.clock.advance(zone.settings.seal_after + 1)
-    for key in (b"a", b"b"):
-        await node.committer.commit(*put(key, b"hello"))
-        assert await stored_body(node, key) == b"hello"
-    assert [chunk.state for chunk in node.reader.chunks()] == [ChunkState.OPEN]
-
-
-async def test_a_chunk_that_the_rows_do_not_take_refuses_its_group_alone(
-    zone: RecordedZone,
-) -> None:
-    node = await zone.founded()
-    await node.committer.commit(*put(b"a", b"hello"))
-    if node.writer._making_spare is not None:
-        await asyncio.wait((node.writer._making_spare,))
-    spare = node.writer._spare
-    assert spare is not None
-    taken = m.ReserveChunk(spare.ref.chunk, "worker", 1, 12, 4, tuple(bytes(16) for _ in range(16)))
-    await node.committer.commit(taken)
-    zone.clock.advance(zone.settings.seal_after + 1)
-    with pytest.raises(Refusal) as refused:
-        await node.committer.commit(*put(b"b", b"lost"))
-    assert refused.value.code == "ServiceUnavailable"
-    await node.committer.commit(*put(b"c", b"more"))
-    bodies = [await stored_body(node, key) for key in (b"a", b"b", b"c")]
-    assert bodies == [b"hello", None, b"more"]
-
-
-async def test_rows_without_space_refuse_a_group_until_there_is_some(zone: RecordedZone) -> None:
-    node = await zone.founded()
-    db = node.recovered.db
-    large = [m.CreateTenant(b"%d" % n + bytes(15), f"{n}" + "x" * 100_000) for n in range(10, 12)]
-    db.pragma("max_page_count", db.pragma("page_count"))
-    answers = await node.committer.commit_all(large)
-    assert [a.code for a in answers if isinstance(a, Refused)] == ["ServiceUnavailable"] * 2
-    asked: list[bool] = []
-
-    def make_room() -> None:
-        asked.append(True)
-        db.pragma("max_page_count", 1 << 30)
-
-    node.committer._make_room = make_room
-    assert await node.committer.commit_all(large) == [m.Done(), m.Done()]
-    assert asked
-
-
-async def test_a_change_of_superblocks_that_fails_is_its_asker_s_alone(zone: RecordedZone) -> None:
-    node = await zone.founded()
-
-    def change(_: Superblock) -> Superblock:
-        raise KeyError("a fault of ours")
-
-    with pytest.raises(KeyError):
-        await node.committer.amend(change)
-    await node.committer.commit(*put(b"a", b"hello"))
-
-
-async def test_a_statement_that_is_wrong_is_its_mutation_s_alone(
-    zone: RecordedZone, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    node = await zone.founded()
-
-    def wrong(db: apsw.Connection, *_: object) -> None:
-        db.execute("SELECT no_such_column FROM tenants")
-
-    monkeypatch.setitem(apply._STEPS, m.CreateTenant, wrong)
-    answers = await asyncio.gather(
-        node.committer.submit(m.CreateTenant(b"t".ljust(16), "t")),
-        node.committer.submit(*put(b"a", b"hello")),
-    )
-    assert [type(answer) for answer in answers] == [Refused, m.Written]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from threading import Thread
+
+import pytest
 
 from coffre.service.monitor import Found, Monitor
 from coffre.system.clock import ManualClock
@@ -192,3 +195,27 @@ async def test_a_drive_whose_superblock_is_gone_is_known_by_its_files() -> None:
     await zone.looks(1)
     assert (zone.first.state, zone.first.reason) == (DriveState.MISSING, "its superblock is gone")
     assert await zone.until(lambda: zone.first.state is DriveState.CHECKING) == 2
+
+
+async def test_what_this_process_lacks_is_no_fault_of_a_drive() -> None:
+    zone = Zone()
+    zone.drives.mark(zone.first.id, DriveState.FAILED, "long ago")
+    for number in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        zone.disk.fail("/", "read", number, times=4)
+        zone.disk.fail("/", "write", number, times=4)
+        await zone.looks(8)
+    assert zone.first.state is DriveState.CHECKING, "it was looked at all the same"
+    assert {drive.state for drive in zone.drives.all()[1:]} == {DriveState.PRESENT}
+
+
+async def test_a_machine_without_threads_blames_no_drive(monkeypatch: pytest.MonkeyPatch) -> None:
+    zone = Zone()
+
+    def start(_: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as without:
+        without.setattr(Thread, "start", start)
+        await zone.looks(2)
+    await zone.looks(2)
+    assert {drive.state for drive in zone.drives.all()} == {DriveState.PRESENT}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import threading
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from msgspec import structs
 
 from coffre.system.disk import LocalDisk, LocalFile, Mode
 from coffre.system.entropy import SeededEntropy
+from coffre.system.starved import Starved
 from coffre.testing.disk import RecordingDisk
 from coffre.testing.vault import DriveZone, check_chunk_store
 from coffre.vault.blobs import FramedVault
@@ -361,3 +363,15 @@ async def test_bad_blocks_in_more_segments_than_may_be_lost_are_gone_round_block
             file.seek(physical(block * 16384) + 3)
             file.write(b"rot")
     assert await read_all(zone, extents) == body
+
+
+async def test_a_read_that_the_process_cannot_make_is_no_loss_of_data() -> None:
+    disk = RecordingDisk(["/z"])
+    zone = DriveZone(disk, "/z")
+    extents = await zone.store.append_rows([b"x" * 100_000])
+    store = zone.new_store()
+    disk.fail("/z", "open", errno.EMFILE, times=1)
+    with pytest.raises(Starved):
+        await store.read(extents[0], 0, 1000)
+    assert await store.read(extents[0], 0, 1000) == b"x" * 1000
+    store.close()

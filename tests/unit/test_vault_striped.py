@@ -14,6 +14,7 @@ import pytest
 
 from coffre.system.disk import LocalDisk
 from coffre.system.entropy import SeededEntropy
+from coffre.system.starved import Starved
 from coffre.testing.content import Inode
 from coffre.testing.disk import Operation, RecordingDisk
 from coffre.testing.vault import DriveZone
@@ -336,3 +337,18 @@ async def test_a_chunk_on_a_drive_that_takes_nothing_more_is_closed_soon_but_not
         await closed.wait()
     assert zone.rows[extents[0].chunk].state is ChunkState.SEALED
     assert await read_all(zone.store, extents) == content(1000)
+
+
+@pytest.mark.parametrize("operation", ["create", "write", "sync"])
+async def test_what_the_process_lacks_is_no_fault_of_a_drive(operation: Operation) -> None:
+    disk, zone = new_zone()
+    before = await zone.store.append_rows([content(100_000)])
+    if operation == "create":
+        zone.writer.renew()
+    disk.fail("/z", operation, errno.ENOMEM, times=1)
+    with pytest.raises(Starved):
+        await zone.store.append_rows([content(100_000)])
+    after = await zone.store.append_rows([content(100_000, 4)])
+    assert after[0].chunk != before[0].chunk, "what failed a write or sync is written no more"
+    assert {drive.state for drive in zone.drives.all()} == {DriveState.PRESENT}
+    assert await read_all(zone.store, [*before, *after]) == content(100_000) + content(100_000, 4)

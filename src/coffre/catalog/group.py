@@ -10,7 +10,8 @@ Failures, by where they strike:
 - Before the log: the transaction is rolled back and the group refused; nothing happened. What the
   database itself cannot go on from (an I/O error, damage) ends `run` all the same.
 - A mirror fails or is late: rolled back, the member ejected, applied again to a new chunk under the
-  next epoch (`LogWriter.supersede`).
+  next epoch (`LogWriter.supersede`). So too where this process cannot write to it for want of its
+  own; the drive is not to blame then.
 - Between the log's sync and COMMIT: the record is rolled forward into the rows as at a start. When
   that fails too, `run` raises and every call under way is `CommitUnknown`: a restart recovers.
 """
@@ -30,7 +31,7 @@ from coffre.catalog.checkpoint import WAL_BYTES, Checkpointer
 from coffre.catalog.generation import changes_rights
 from coffre.catalog.interface import CommitterBusy, CommitUnknown
 from coffre.catalog.log import EncodedRecord, decode
-from coffre.catalog.log_state import ChunkGivenUp, KeptSnapshots, SealingBehind
+from coffre.catalog.log_state import NOT_WRITTEN, ChunkGivenUp, KeptSnapshots, SealingBehind
 from coffre.catalog.log_writer import LogWriter
 from coffre.catalog.mutations import (
     CloseChunk,
@@ -54,12 +55,12 @@ from coffre.catalog.zone_writer import Change
 from coffre.system.buffer import Buffer
 from coffre.vault.interface import StorageFull
 from coffre.vault.records import Chunk
-from coffre.vault.superblock import Superblock, SuperblockNotWritten, SuperblockTooLarge
+from coffre.vault.superblock import Superblock
 
 _journal = logging.getLogger(__name__)
 # What chunks' own states need; a chunk that holds nothing else may stay open for ever.
 _CHUNK_STATES = (OpenLanding, CloseChunk, ReplaceMember, SealChunk)
-_NOT_LOGGED = (StorageFull, SuperblockNotWritten, SuperblockTooLarge, NotApplied)
+_NOT_LOGGED = (*NOT_WRITTEN, NotApplied)
 _PASSING = (apsw.BusyError, apsw.FullError, apsw.LockedError, apsw.NoMemError)
 
 

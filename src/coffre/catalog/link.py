@@ -35,11 +35,10 @@ import msgspec
 from msgspec import Struct
 
 from coffre.catalog.interface import CommitterBusy, CommitUnknown
+from coffre.catalog.log_state import NOT_WRITTEN
 from coffre.catalog.mutations import Mutation, Refusal, Refused, Result, SealChunk
 from coffre.system.buffer import Buffer
-from coffre.vault.interface import StorageFull
 from coffre.vault.records import Chunk
-from coffre.vault.superblock import SuperblockNotWritten, SuperblockTooLarge
 
 _journal = logging.getLogger(__name__)
 
@@ -283,7 +282,7 @@ class _ServerSide(_Framed):
         except Refusal as refusal:
             refused = Refused(refusal.code, refusal.message, refusal.fields)
             self.send(Answer(request.id, [refused]))
-        except (StorageFull, SuperblockNotWritten, SuperblockTooLarge) as error:
+        except NOT_WRITTEN as error:
             self.send(Answer(request.id, [Refused("ServiceUnavailable", str(error), {})]))
         except Exception:
             _journal.exception("%s failed", type(request).__name__)

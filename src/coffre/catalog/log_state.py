@@ -9,14 +9,30 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from coffre.catalog.log import Membership, Position, RecordCipher, encode_membership
+from coffre.catalog.log import (
+    EncodedRecord,
+    Membership,
+    Position,
+    Record,
+    RecordCipher,
+    RecordKind,
+    encode,
+    encode_membership,
+)
 from coffre.catalog.mutations import OpenLanding, ReplaceMember
+from coffre.system.starved import Starved
 from coffre.vault.drives import DriveSet, mirror_path
 from coffre.vault.headers import ChunkHeader
 from coffre.vault.interface import StorageFull
 from coffre.vault.landing import AHEAD, SYNC_DEADLINE, Landing, MembersFailed, MembersFull
 from coffre.vault.records import CHUNK_BYTES, Chunk, ChunkKind, ChunkState
-from coffre.vault.superblock import LandingRef, SnapshotRef, Superblock
+from coffre.vault.superblock import (
+    LandingRef,
+    SnapshotRef,
+    Superblock,
+    SuperblockNotWritten,
+    SuperblockTooLarge,
+)
 
 # A superblock has room to name some 37 chunks beside 40 drives. From the first number on no chunk
 # is closed for its age alone, from the second on none is opened for bodies: the rest is kept for
@@ -29,6 +45,10 @@ _journal = logging.getLogger(__name__)
 
 class SealingBehind(StorageFull):
     """So many chunks wait to be sealed that none can be opened for bodies now."""
+
+
+# Why what was to be said is not: nothing of it happened, or it may show after the next start.
+NOT_WRITTEN = (StorageFull, SuperblockNotWritten, SuperblockTooLarge, Starved)
 
 
 class ChunkGivenUp(Exception):
@@ -115,14 +135,16 @@ class Target:
 
 
 def blame(drives: DriveSet, error: MembersFailed | MembersFull) -> None:
-    """Mark the drives that failed an append, or had no room for it."""
+    """Mark the drives that failed an append, or had no room for it; not those that this process
+    could not write to for want of its own."""
     if isinstance(error, MembersFull):
         for drive in error.ids:
             drives.fill(drive)
         return
     for drive, reason in error.reasons.items():
         _journal.error("drive %s failed: %s", drive.hex(), reason)
-        drives.fail(drive, reason)
+        if drive not in error.starved:
+            drives.fail(drive, reason)
 
 
 def log_floor(superblock: Superblock) -> int:
@@ -130,10 +152,26 @@ def log_floor(superblock: Superblock) -> int:
     return min((snapshot.sequence for snapshot in superblock.snapshots), default=0)
 
 
-def membership(given_up: bytes, ejected: Sequence[bytes], successor: bytes) -> bytes:
-    """The body of the record that says which chunk was given up for which, and why."""
-    return encode_membership(
-        Membership(given_up.hex(), successor.hex(), tuple(one.hex() for one in ejected))
+def membership(
+    given_up: bytes,
+    ejected: Sequence[bytes],
+    successor: bytes,
+    *,
+    epoch: int,
+    after: Position,
+    schema_version: int,
+) -> EncodedRecord:
+    """The record behind `after` that says which chunk was given up for which, and why."""
+    said = Membership(given_up.hex(), successor.hex(), tuple(one.hex() for one in ejected))
+    return encode(
+        Record(
+            epoch,
+            after.sequence + 1,
+            after.hash,
+            schema_version,
+            RecordKind.MEMBERSHIP,
+            body=encode_membership(said),
+        )
     )
 
 

@@ -19,17 +19,11 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from coffre.catalog.landing_places import choose_places
-from coffre.catalog.log import (
-    EncodedRecord,
-    Position,
-    Record,
-    RecordCipher,
-    RecordKind,
-    encode,
-)
+from coffre.catalog.log import EncodedRecord, Position, RecordCipher
 from coffre.catalog.log_state import (
     MANY_UNSEALED,
     MOST_UNSEALED,
+    NOT_WRITTEN,
     ChunkGivenUp,
     Closing,
     LogSettings,
@@ -46,9 +40,9 @@ from coffre.catalog.zone_writer import Change, ZoneWriter
 from coffre.system.buffer import Buffer
 from coffre.system.clock import Clock
 from coffre.system.entropy import Entropy, new_id
+from coffre.system.starved import Starved
 from coffre.vault.ballast import throw_off
 from coffre.vault.drives import Drive, DriveSet
-from coffre.vault.interface import StorageFull
 from coffre.vault.keys import RootKeys
 from coffre.vault.landing import (
     GROUP_HEADER_BYTES,
@@ -64,9 +58,7 @@ from coffre.vault.superblock import (
     LogState,
     SealedRef,
     Superblock,
-    SuperblockNotWritten,
     SuperblockStore,
-    SuperblockTooLarge,
 )
 
 _journal = logging.getLogger(__name__)
@@ -201,7 +193,7 @@ class LogWriter:
         """Write a group to the planned chunk; it is synced on every mirror when this returns.
 
         Raises ChunkGivenUp; while nothing of the group was written: StorageFull,
-        SuperblockNotWritten, SuperblockTooLarge.
+        SuperblockNotWritten, SuperblockTooLarge, Starved.
         """
         target = self._planned
         record = target.cipher.seal(encoded)
@@ -250,20 +242,19 @@ class LogWriter:
         while True:
             self.epoch += 1
             target = self._target = self._new_target(self._choose(blobs=False))
-            record = encode(
-                Record(
-                    self.epoch,
-                    self.position.sequence + 1,
-                    self.position.hash,
-                    self.schema_version,
-                    RecordKind.MEMBERSHIP,
-                    body=membership(*self._given_up, target.ref.chunk),
-                )
+            record = membership(
+                *self._given_up,
+                target.ref.chunk,
+                epoch=self.epoch,
+                after=self.position,
+                schema_version=self.schema_version,
             )
             try:
                 await self.append((), record)
             except ChunkGivenUp as again:
                 _journal.warning("a new landing chunk was given up too: %s", again)
+                if isinstance(again.__cause__, MembersFailed) and again.__cause__.starved:
+                    raise Starved(str(again)) from again
                 continue
             self._advance(record.position)
             return record.position
@@ -310,7 +301,7 @@ class LogWriter:
         self._sealed = [*self._sealed, *refs]
         try:
             await self._write_superblock()
-        except (SuperblockNotWritten, SuperblockTooLarge):
+        except Exception:
             self._unsealed, self._sealed = before
             raise
         self._due_at = None
@@ -409,7 +400,7 @@ class LogWriter:
             raise ChunkGivenUp(f"{full}: the ballast is given up", superseding=False) from full
 
     async def _create(self, target: Target, needed: int) -> Landing:
-        """Make a chunk's files. Raises ChunkGivenUp, MembersFull."""
+        """Make a chunk's files. Raises ChunkGivenUp, MembersFull, Starved."""
         found = (self._drives.by_id(member) for member in target.ref.members)
         try:
             target.landing = await Landing.create(
@@ -428,6 +419,8 @@ class LogWriter:
                 self._target = None
             if isinstance(error, MembersFull):
                 raise
+            if error.starved:
+                raise Starved(str(error)) from error
             raise ChunkGivenUp(str(error), superseding=False) from error
         return target.landing
 
@@ -485,7 +478,7 @@ class LogWriter:
             self._spare = spare
             await self._write_superblock()
             spare.named = True
-        except (ChunkGivenUp, StorageFull, SuperblockNotWritten, SuperblockTooLarge) as error:
+        except (ChunkGivenUp, *NOT_WRITTEN) as error:
             _journal.warning("no landing chunk could be made ahead of need: %s", error)
         finally:
             self._making_spare = None

@@ -19,6 +19,7 @@ from coffre.s3.key_service import KeyServiceAway
 from coffre.s3.response import WHOLE_BYTES, XML, Header, Response
 from coffre.system.buffer import Buffer
 from coffre.system.entropy import Entropy
+from coffre.system.starved import Starved
 from coffre.vault.interface import DataLost, StorageFull
 from coffre.wire.errors import CATALOGUE, S3Error, error_xml
 from coffre.wire.request import RequestHead
@@ -66,6 +67,9 @@ def as_error(failure: Exception, request_id: str) -> S3Error:
         case KeyServiceAway():
             log.error("request %s met no key service: %s", request_id, str(failure))
             return S3Error("ServiceUnavailable", "The key service does not answer.")
+        case Starved():
+            log.error("request %s cannot be served: %s", request_id, str(failure))
+            return S3Error("ServiceUnavailable")
         case StorageFull():
             log.error("request %s met full storage: %s", request_id, str(failure))
             return S3Error("InsufficientStorage")

@@ -7,6 +7,7 @@ import logging
 
 from coffre.service.admission import CATALOG_RESERVE_BYTES
 from coffre.system.disk import Disk
+from coffre.system.starved import Starved
 from coffre.vault.ballast import take_on, throw_off_from
 
 log = logging.getLogger("coffre.ballast")
@@ -23,7 +24,7 @@ def make_way(disk: Disk, folder: str) -> None:
     try:
         if disk.free_bytes(folder) < LEAST_FREE_BYTES and throw_off_from(disk, folder):
             log.error("the catalog's file system is full: the ballast is given up")
-    except OSError as error:
+    except (OSError, Starved) as error:
         log.warning("the ballast beside the catalog is left as it is: %s", error)
 
 
@@ -33,7 +34,7 @@ def trim(disk: Disk, folder: str) -> None:
     try:
         if disk.free_bytes(folder) >= LEAST_FREE_BYTES:
             take_on(disk, folder, BALLAST_BYTES, CATALOG_RESERVE_BYTES)
-    except OSError as error:
+    except (OSError, Starved) as error:
         log.warning("there is no ballast beside the catalog: %s", error)
 
 

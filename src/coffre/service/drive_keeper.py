@@ -15,11 +15,10 @@ from typing import Any
 
 from coffre.catalog.group import GroupCommitter
 from coffre.catalog.interface import CommitUnknown
+from coffre.catalog.log_state import NOT_WRITTEN
 from coffre.service.administration import Invalid
 from coffre.service.board import publish
 from coffre.vault.drives import LATE, Drive, DriveSet, DriveState
-from coffre.vault.interface import StorageFull
-from coffre.vault.superblock import SuperblockNotWritten, SuperblockTooLarge
 
 log = logging.getLogger("coffre.drives")
 
@@ -80,7 +79,7 @@ class DriveKeeper:
                 await self._committer.follow_drives()
             except CommitUnknown:
                 return  # The committer stops.
-            except (SuperblockNotWritten, SuperblockTooLarge, StorageFull) as error:
+            except NOT_WRITTEN as error:
                 log.error("superblocks do not say yet how drives are: %s", error)
                 loop.call_later(_AGAIN_S, self._stirred.set)
 

@@ -28,6 +28,7 @@ from coffre.service.door import open_door
 from coffre.service.follower_place import FILE, choose_folder, differs_mark, may_stay
 from coffre.service.layout import DataFolder, FolderLock
 from coffre.service.zone import World, ZoneFacts, drive_set, open_root_keys, real_world
+from coffre.system.starved import Starved
 from coffre.vault.drives import DriveSet
 from coffre.vault.interface import DataLost, StorageFull
 from coffre.vault.superblock import SnapshotRef, SuperblockStore, TooFewSuperblocks
@@ -140,7 +141,7 @@ class _Office:
                 raise StorageFull("its drive is down to the reserve")
             async with self._turn:
                 done = await self._follower.step()
-        except (DataLost, StorageFull, OSError, apsw.Error) as error:
+        except (DataLost, StorageFull, OSError, Starved, apsw.Error) as error:
             if str(error) != self._error:
                 log.warning("the follower waits: %s", error)
             self._error = str(error)
@@ -162,7 +163,7 @@ class _Office:
             try:
                 async with self._turn:
                     await self._follower.compare_all()
-            except (DataLost, OSError, apsw.Error) as error:
+            except (DataLost, OSError, Starved, apsw.Error) as error:
                 raise Invalid("Unavailable", f"the two cannot be compared now: {error}") from error
             self._note_difference()
         elif operation != "follower.status":

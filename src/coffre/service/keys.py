@@ -33,6 +33,7 @@ from coffre.service.key_files import last_backup
 from coffre.service.layout import DataFolder, StartRefused
 from coffre.system.clock import Clock
 from coffre.system.entropy import Entropy
+from coffre.system.starved import Starved
 from coffre.vault.archive import find_archive
 from coffre.vault.drives import DriveSet
 from coffre.vault.keys import KEY_BYTES, RootKey, RootKeyFile, WrongKey
@@ -167,7 +168,7 @@ class KeyKeeper:
             log.info("root key %s is the current one", key.id.hex())
             try:
                 await self._committer.close_all()
-            except SuperblockNotWritten as error:
+            except (SuperblockNotWritten, Starved) as error:
                 raise Invalid(
                     "ServiceUnavailable",
                     f"the new key is in root.key; superblocks follow at the next start: {error}",

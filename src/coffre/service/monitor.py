@@ -7,7 +7,8 @@ it as fast as the others? What is found is decided on by `drive_keeper`, for all
 A drive that is gone, fails or drags is set aside. One that is back, with its own superblock, that
 writes, and keeps pace for a while, is handed to the checker (state CHECKING); the wait doubles with
 every time that it failed within the last hour. An empty folder is never taken for a drive by
-itself: a disk that is not mounted looks the same. The operator is told what to type.
+itself: a disk that is not mounted looks the same. The operator is told what to type. What this
+process cannot do for want of memory, threads or file descriptors tells of no drive.
 """
 
 from __future__ import annotations
@@ -15,14 +16,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from errno import EDQUOT, ENOSPC
 from functools import partial
 from statistics import median
-from threading import Thread
 from typing import Protocol
 
 from msgspec import Struct
@@ -30,6 +30,8 @@ from msgspec import Struct
 from coffre.system.clock import Clock
 from coffre.system.disk import Disk
 from coffre.system.entropy import Entropy
+from coffre.system.starved import Starved
+from coffre.system.threads import call_apart
 from coffre.vault.ballast import BALLAST, ballast_bytes, take_on
 from coffre.vault.drives import LATE, Drive, DriveSet, DriveState
 from coffre.vault.identity import drive_of
@@ -154,7 +156,9 @@ class Monitor:
                 # each time that it can be.
                 writes = drive.state not in _IN_USE or watched.looks % _WRITE_EVERY == 0
                 watched.looks += 1
-                watched.running = _start(partial(self._examine, drive, writes=writes))
+                watched.running = call_apart(
+                    "monitor", partial(self._examine, drive, writes=writes)
+                )
         futures = {
             asyncio.wrap_future(running): drive
             for drive in drives
@@ -164,7 +168,7 @@ class Monitor:
         stalled = len(late) > max(1, self._committer.zone.geometry.m)
         for future, drive in futures.items():
             if future not in late:
-                self.judge(drive, future.result())
+                self.judge(drive, _found(future))
             elif not stalled:  # Else it is the machine that stalls, not its drives.
                 reason = f"{LATE}: no answer within {self._deadline:g} s"
                 self.judge(drive, Found(TimeoutError(reason)))
@@ -172,6 +176,9 @@ class Monitor:
     def judge(self, drive: Drive, found: Found) -> None:
         """Decide what a look means for a drive."""
         watched = self._watched.setdefault(drive.id, _Watched())
+        if isinstance(found.error, Starved):
+            log.error("drive %s cannot be looked at: %s", drive.path, found.error)
+            return
         now = self._clock.monotonic()
         if drive.state is DriveState.FAILED and watched.was is not DriveState.FAILED:
             watched.failures = [one for one in watched.failures if one > now - _FORGIVEN_S] + [now]
@@ -268,15 +275,11 @@ class Monitor:
         )
 
 
-def _start(task: Callable[[], Found]) -> Future[Found]:
-    """Run in a thread of its own, which a stuck drive may hold without holding up our exit."""
-    future: Future[Found] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(task())
-        except Exception as error:
-            future.set_exception(error)
-
-    Thread(target=run, daemon=True, name="monitor").start()
-    return future
+def _found(look: asyncio.Future[Found]) -> Found:
+    """What a look found, if it could be made."""
+    try:
+        return look.result()
+    except Starved as starved:
+        return Found(starved)
+    except MemoryError:
+        return Found(Starved("this process has no memory left"))

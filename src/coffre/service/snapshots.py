@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from coffre.catalog.interface import Reader
-from coffre.catalog.log_state import KeptSnapshots
+from coffre.catalog.log_state import NOT_WRITTEN, KeptSnapshots
 from coffre.catalog.schema import LogPosition, open_reader, read_position
 from coffre.catalog.snapshots import SnapshotWorld
 from coffre.config import Settings
@@ -25,8 +25,6 @@ from coffre.vault.interface import DataLost
 from coffre.vault.superblock import (
     SnapshotRef,
     Superblock,
-    SuperblockNotWritten,
-    SuperblockTooLarge,
 )
 
 _SCRATCH = "snapshot.tmp"
@@ -70,7 +68,7 @@ class SnapshotDesk:
         named = tuple(snapshots)
         try:
             await self._committer.amend(lambda zone: replace(zone, snapshots=named))
-        except (SuperblockNotWritten, SuperblockTooLarge) as error:
+        except NOT_WRITTEN as error:
             raise OSError(f"superblocks do not name a snapshot: {error}") from error
 
     async def _floor(self) -> dict[str, int]:

@@ -24,6 +24,7 @@ from coffre.stewards.pace import Pace
 from coffre.stewards.shape import Round, Steward
 from coffre.stewards.survey import Job, Survey, survey
 from coffre.system.clock import Clock
+from coffre.system.starved import Starved
 from coffre.vault.blocks import relaid
 from coffre.vault.drives import Drive, DriveSet, DriveState
 from coffre.vault.inspection import file_of, is_there, missing_segments
@@ -173,7 +174,7 @@ class Repairer(Steward):
         try:
             await self._seal_now()
             await self._catch_up()
-        except (DataLost, StorageFull, Refusal, OSError) as error:
+        except (DataLost, StorageFull, Refusal, OSError, Starved) as error:
             return error
         self._looked_at = float("-inf")
         return None

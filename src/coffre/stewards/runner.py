@@ -17,6 +17,7 @@ from coffre.catalog.interface import CommitterBusy, CommitUnknown
 from coffre.catalog.mutations import Refusal
 from coffre.stewards.shape import Round, Standing, Steward
 from coffre.system.clock import Clock
+from coffre.system.starved import Starved
 from coffre.vault.interface import DataLost, StorageFull
 
 log = logging.getLogger("coffre.steward")
@@ -26,7 +27,7 @@ MAX_BACKOFF_S = 30.0
 # The rounds that the rate is taken from.
 _RATED = 16
 # What comes and goes; anything else is a fault of ours, and its traceback is wanted.
-_PASSING = (CommitUnknown, CommitterBusy, Refusal, DataLost, StorageFull, OSError)
+_PASSING = (CommitUnknown, CommitterBusy, Refusal, DataLost, StorageFull, OSError, Starved)
 
 
 class UnknownSteward(Exception):

@@ -4,22 +4,44 @@ Only `vault` and `catalog` open data files, and only through this door, so that 
 every write, sync and rename and rebuild what a power loss would have left
 (`coffre.testing.disk`). All calls block; callers decide which thread pays.
 
-Errors are `OSError` as the kernel gives them; nothing is retried here.
+Errors are `OSError` as the kernel gives them; nothing is retried here. Those that say nothing of
+the disk, but that this process or machine has no more of what it takes to use it, are `Starved`:
+whoever sets aside a drive that fails does not hear of them as such.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal, Protocol
 
 from coffre.system.buffer import Buffer
+from coffre.system.starved import Starved
 
 Mode = Literal["read", "edit", "create"]
 
 # Linux's IOV_MAX: more pieces than this in one pwritev fail.
 IOV_MAX = 1024
+
+
+_OF_THE_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+def of_whom(error: OSError) -> OSError | Starved:
+    """The error as a `Disk` raises it."""
+    if error.errno not in _OF_THE_PROCESS:
+        return error
+    return Starved(f"this process cannot go on ({error.strerror}): no drive is to blame")
+
+
+@contextmanager
+def _telling_whose() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise of_whom(error) from None
 
 
 class File(Protocol):
@@ -83,7 +105,10 @@ class LocalFile:
         self._fd = descriptor
 
     def pread(self, length: int, offset: int) -> bytes:
-        return os.pread(self._fd, length, offset)
+        try:
+            return os.pread(self._fd, length, offset)
+        except OSError as error:
+            raise of_whom(error) from None
 
     def pread_nowait(self, length: int, offset: int) -> bytearray | None:
         """`length` bytes if all of them are in the page cache, without waiting; else None.
@@ -100,9 +125,14 @@ class LocalFile:
         return buffer if done == length else None
 
     def preadv(self, buffers: Sequence[bytearray | memoryview], offset: int) -> int:
-        return os.preadv(self._fd, buffers, offset)
+        with _telling_whose():
+            return os.preadv(self._fd, buffers, offset)
 
     def pwritev(self, buffers: Sequence[Buffer], offset: int) -> int:
+        with _telling_whose():
+            return self._pwritev(buffers, offset)
+
+    def _pwritev(self, buffers: Sequence[Buffer], offset: int) -> int:
         total = sum(len(piece) for piece in buffers)
         if len(buffers) <= IOV_MAX:
             done = os.pwritev(self._fd, buffers, offset)
@@ -116,7 +146,8 @@ class LocalFile:
         return total
 
     def sync(self) -> None:
-        os.fdatasync(self._fd)
+        with _telling_whose():
+            os.fdatasync(self._fd)
 
     def truncate(self, length: int) -> None:
         os.ftruncate(self._fd, length)
@@ -155,7 +186,8 @@ class LocalDisk:
     """The machine's own file systems."""
 
     def open(self, path: str, mode: Mode) -> LocalFile:
-        return LocalFile(os.open(path, _FLAGS[mode], 0o600))
+        with _telling_whose():
+            return LocalFile(os.open(path, _FLAGS[mode], 0o600))
 
     def rename(self, old: str, new: str) -> None:
         os.rename(old, new)
@@ -167,18 +199,21 @@ class LocalDisk:
         os.mkdir(path, 0o700)
 
     def listdir(self, path: str) -> list[str]:
-        return os.listdir(path)
+        with _telling_whose():
+            return os.listdir(path)
 
     def exists(self, path: str) -> bool:
         return os.path.exists(path)
 
     def sync_dir(self, path: str) -> None:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with _telling_whose():
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
     def free_bytes(self, path: str) -> int:
-        status = os.statvfs(path)
+        with _telling_whose():
+            status = os.statvfs(path)
         return status.f_bavail * status.f_frsize

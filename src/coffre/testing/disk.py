@@ -29,7 +29,8 @@ from threading import RLock
 from typing import Literal, NamedTuple
 
 from coffre.system.buffer import Buffer
-from coffre.system.disk import Mode
+from coffre.system.disk import Mode, of_whom
+from coffre.system.starved import Starved
 from coffre.testing.content import FATES, Change, Fate, Inode, Syncs
 
 Operation = Literal[
@@ -408,7 +409,7 @@ class RecordingDisk:
             self._wait(self._slow[slow])
         try:
             self._enter("sync", path, opened=True)
-        except OSError:
+        except (OSError, Starved):
             with self._lock:
                 inode.sync_failed(len(self.journal))
             raise
@@ -460,8 +461,8 @@ class RecordingDisk:
             raise _error(errno.EEXIST, path)
 
 
-def _error(number: int, path: str) -> OSError:
-    return OSError(number, os.strerror(number), path)
+def _error(number: int, path: str) -> OSError | Starved:
+    return of_whom(OSError(number, os.strerror(number), path))
 
 
 def _under(prefix: str, path: str) -> bool:

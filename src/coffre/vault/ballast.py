@@ -13,6 +13,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from coffre.system.disk import Disk
+from coffre.system.starved import Starved
 from coffre.vault.drives import DriveSet, temporary_path
 
 BALLAST = "ballast"
@@ -57,7 +58,7 @@ def throw_off(drives: DriveSet) -> bool:
 
 def throw_off_from(disk: Disk, folder: str) -> bool:
     """Give up the ballast of one folder; was there any? Blocks."""
-    with suppress(OSError):
+    with suppress(OSError, Starved):
         disk.unlink(f"{folder}/{BALLAST}")
         # Until then a file system with a journal may keep the space to itself.
         disk.sync_dir(folder)

@@ -49,6 +49,7 @@ from xxhash import xxh3_64_digest, xxh3_64_intdigest, xxh3_128
 from coffre.system.buffer import Buffer
 from coffre.system.clock import Clock
 from coffre.system.disk import Disk, File
+from coffre.system.starved import Starved
 from coffre.vault.drives import Drive, DriveSet, ensure_chunk_dir, mirror_path
 from coffre.vault.headers import HEADER_BYTES, ChunkHeader
 from coffre.vault.interface import StorageFull
@@ -67,11 +68,13 @@ _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 class MembersFailed(Exception):
     """Members that failed or were late, by drive id. What they hold of the last append is not
-    known, and neither file nor landing chunk may be written again."""
+    known, and neither file nor landing chunk may be written again. `starved`: those of them that
+    are not to blame for it."""
 
-    def __init__(self, reasons: dict[bytes, str]) -> None:
+    def __init__(self, reasons: dict[bytes, str], starved: frozenset[bytes] = frozenset()) -> None:
         self.ids = tuple(reasons)
         self.reasons = reasons
+        self.starved = starved
         super().__init__("; ".join(f"{one.hex()}: {why}" for one, why in reasons.items()))
 
 
@@ -177,7 +180,11 @@ class _Lane:
         self.drive = drive
         self.file: File | None = None
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        Thread(target=_work_off, args=(self._tasks,), daemon=True, name="landing").start()
+        thread = Thread(target=_work_off, args=(self._tasks,), daemon=True, name="landing")
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise Starved(str(error)) from error
         finalize(self, self._tasks.put, None)
 
     def put(self, task: Callable[[], None]) -> None:
@@ -342,6 +349,7 @@ class Landing:
         await work_round.wait(self._sync_deadline)
         failed: dict[bytes, str] = {}
         full: list[bytes] = []
+        starved: set[bytes] = set()
         for member in self.members:
             if member not in work_round.errors:
                 failed[member] = "late"
@@ -351,10 +359,12 @@ class Landing:
                 full.append(member)
             elif error is not None:
                 failed[member] = str(error)
+                if isinstance(error, Starved):
+                    starved.add(member)
             elif work_round.ended[member] - work_round.began > self._sync_deadline:
                 failed[member] = "late"
         if failed:
-            raise MembersFailed(failed)
+            raise MembersFailed(failed, frozenset(starved))
         if full:
             raise MembersFull(full)
         self._dead = False

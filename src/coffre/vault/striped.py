@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 from weakref import WeakSet
@@ -21,6 +22,7 @@ from msgspec import structs
 from coffre.system.buffer import Buffer
 from coffre.system.clock import Clock
 from coffre.system.entropy import Entropy, new_id
+from coffre.system.starved import Starved
 from coffre.vault.blocks import split_row, unit_for
 from coffre.vault.drives import Drive, DriveSet
 from coffre.vault.erasure import encode
@@ -153,7 +155,7 @@ class StripedWriter:
         self._closing: asyncio.Task[None] | None = None
 
     async def append(self, pieces: Sequence[Buffer], holder: object = None) -> tuple[Extent, ...]:
-        """See `ChunkStore.append_rows`. Raises StorageFull, and what `reserve` raises."""
+        """See `ChunkStore.append_rows`. Raises StorageFull, Starved, and what `reserve` raises."""
         data = memoryview(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         extents: list[Extent] = []
         for at in range(0, len(data), _PART_BYTES):
@@ -252,7 +254,11 @@ class StripedWriter:
             loop.run_in_executor(self._pool, self._create, drive, header, index): drive
             for index, drive in enumerate(drives)
         }
-        failed = await self._outcome(made, geometry.m)
+        try:
+            failed = await self._outcome(made, geometry.m)
+        except Starved:
+            await self._close(chunk.id)
+            raise
         if not failed:
             return _OpenChunk(chunk, [future.result() for future in made])
         self._fail(failed)
@@ -327,7 +333,9 @@ class StripedWriter:
             if progress.drive is not None and progress.drive is before:
                 self._break(open_chunk, {before: "late to write"})
             before = progress.drive
-        if failed := job.result():
+        with self._giving_up(open_chunk):
+            failed = job.result()
+        if failed:
             self._break(open_chunk, failed)
 
     def _next_round(self, open_chunk: _OpenChunk) -> asyncio.Task[None]:
@@ -347,8 +355,21 @@ class StripedWriter:
         synced = {
             loop.run_in_executor(self._pool, file.sync): file.drive for file in open_chunk.files
         }
-        if failed := await self._outcome(synced, open_chunk.chunk.m):
+        with self._giving_up(open_chunk):
+            failed = await self._outcome(synced, open_chunk.chunk.m)
+        if failed:
             self._break(open_chunk, failed)
+
+    @contextmanager
+    def _giving_up(self, open_chunk: _OpenChunk) -> Iterator[None]:
+        """What could not be written or synced is not tried again in the same files, whoever is to
+        blame."""
+        try:
+            yield
+        except Starved:
+            open_chunk.broken = True
+            self._retire(open_chunk)
+            raise
 
     async def _outcome(
         self, futures: Mapping[asyncio.Future[T], Drive], m: int

@@ -36,11 +36,11 @@ epoch, so that what an earlier run left on a drive that was away never wins.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, wait
 from enum import StrEnum
 from functools import partial
-from threading import Lock, Thread
+from threading import Lock
 from typing import Final, TypeVar
 
 import msgspec
@@ -51,6 +51,8 @@ from xxhash import xxh3_128_digest
 
 from coffre.system.disk import Disk
 from coffre.system.entropy import Entropy
+from coffre.system.starved import Starved
+from coffre.system.threads import call_apart
 from coffre.vault.drives import Drive, temporary_path
 from coffre.vault.keys import RootKeys, UnknownRootKey
 from coffre.vault.records import Geometry
@@ -242,7 +244,7 @@ class SuperblockStore:
         return self._generation
 
     def read(self, path: str) -> SlotRead:
-        """The newest whole slot of the drive folder `path`."""
+        """The newest whole slot of the drive folder `path`. Raises Starved."""
         try:
             data = self._read_file(superblock_path(path))
         except FileNotFoundError:
@@ -272,9 +274,9 @@ class SuperblockStore:
         """Read all drive folders and take the newest superblock.
 
         Raises TooFewSuperblocks unless m+1 of the drives that it names hold a valid one: then one
-        of them has every change that counted.
+        of them has every change that counted. Raises Starved.
         """
-        tasks = {path: _start(partial(self.read, path)) for path in paths}
+        tasks = {path: call_apart("superblock", partial(self.read, path)) for path in paths}
         wait(tasks.values(), timeout=self._deadline)
         per_path = {
             path: task.result() if task.done() else SlotRead(SlotStatus.UNREADABLE, reason="late")
@@ -298,7 +300,8 @@ class SuperblockStore:
 
         Returns why, by id, for those that failed or were late: they cannot be counted on until a
         later write reaches them. Raises SuperblockNotWritten when fewer than n-m of the zone's n
-        drives have it, SuperblockTooLarge (nothing is written). Where drives or geometry change,
+        drives have it, SuperblockTooLarge (nothing is written), Starved (it may be on some, and no
+        drive is to blame that lacks it). Where drives or geometry change,
         n-m drives of the zone as it was `before` must have it too: else a start that finds only
         drives of then could miss it.
         """
@@ -314,10 +317,13 @@ class SuperblockStore:
             stuck = {path for path, task in self._running.items() if not task.done()}
             for path in slots.keys() - stuck:
                 write = partial(self._write_slot, path, slots[path])
-                self._running[path] = _start(write)
+                self._running[path] = call_apart("superblock", write)
             wait([self._running[path] for path in slots.keys() - stuck], timeout=self._deadline)
             outcomes = {drive.id: self._outcome(drive.path, stuck) for drive in drives}
-            failed = {drive_id: why for drive_id, why in outcomes.items() if why}
+            failed = {drive_id: str(why) for drive_id, why in outcomes.items() if why is not None}
+        for why in outcomes.values():
+            if isinstance(why, Starved):
+                raise why
         written = {drive.id for drive in drives} - failed.keys()
         for zone in (superblock, before or superblock):
             needed = max(1, len(zone.counted) - zone.geometry.m)
@@ -325,16 +331,16 @@ class SuperblockStore:
                 raise SuperblockNotWritten(len(written & zone.counted), needed, failed)
         return failed
 
-    def _outcome(self, path: str, stuck: set[str]) -> str:
-        """Why the write to a drive folder failed; empty if it did not."""
+    def _outcome(self, path: str, stuck: set[str]) -> BaseException | None:
+        """Why the write to a drive folder failed; None if it did not."""
         task = self._running[path]
         late = path in stuck or not task.done()
         error = TimeoutError("late") if late else task.exception()
         if error is None:
             self._doubtful.discard(path)
-            return ""
+            return None
         self._doubtful.add(path)
-        return str(error)
+        return error
 
     def _read_file(self, path: str) -> bytes:
         file = self._disk.open(path, "read")
@@ -483,17 +489,3 @@ def _opened(body: _Body, epoch: int, generation: int) -> Superblock:
         snapshots=body.snapshots,
         unchecked=ids(body.unchecked),
     )
-
-
-def _start(task: Callable[[], T]) -> Future[T]:
-    """Run in a thread of its own, which a stuck drive may hold without holding up our exit."""
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(task())
-        except Exception as error:
-            future.set_exception(error)
-
-    Thread(target=run, daemon=True, name="superblock").start()
-    return future
