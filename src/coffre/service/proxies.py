@@ -66,7 +66,7 @@ class ClientAddress:
     def _correct(self, scope: Scope) -> None:
         peer, port = scope["client"]
         if self._relayed is not None:
-            client = self._relayed.get((peer, port))
+            client = self._relayed.get((peer, int(port)))
             if client is None:
                 raise BadForwarding("Connections come through the proxy alone")
             scope["client"] = (client, port)
