@@ -156,7 +156,7 @@ class _Lane:
             self.file = None
 
 
-def done_at_once(task: Callable[[], T]) -> Future[T]:
+def done_at_once(name: str, task: Callable[[], T]) -> Future[T]:
     """What a thread of its own would do, done before this returns."""
     future: Future[T] = Future()
     try:
@@ -169,9 +169,11 @@ def done_at_once(task: Callable[[], T]) -> Future[T]:
 @contextmanager
 def without_threads() -> Iterator[None]:
     """Let landing lanes run on the loop, and superblocks be written one drive after the other."""
-    kept = landing._Lane, superblock._start
-    landing._Lane, superblock._start = _Lane, done_at_once  # type: ignore[assignment,misc]
+    lane, apart = landing._Lane, superblock.call_apart  # type: ignore[attr-defined]
+    landing._Lane = _Lane  # type: ignore[assignment,misc]
+    superblock.call_apart = done_at_once  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        landing._Lane, superblock._start = kept  # type: ignore[misc]
+        landing._Lane = lane  # type: ignore[misc]
+        superblock.call_apart = apart  # type: ignore[attr-defined]

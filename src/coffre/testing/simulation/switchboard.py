@@ -90,7 +90,7 @@ def in_one_process(switchboard: Switchboard) -> Iterator[None]:
         (repairing, "AllRequests", switchboard.requests),
         (repairing, "receive_notices", switchboard.receive_notices),
         (snapshots, "ask", switchboard.ask),
-        (monitor, "_start", done_at_once),
+        (monitor, "call_apart", done_at_once),
     ]
     before = [getattr(module, name) for module, name, _ in places]
     for module, name, short in places:
