@@ -47,6 +47,8 @@ NOT_ALL: Final = {
     "PutBucketMetricsConfiguration": "kept and told",
     "PutObject": "no `aws:kms:dsse`, no archive classes; append (`x-amz-write-offset-bytes`) is"
     " `501 NotImplemented`, as it is for directory buckets alone",
+    "PutObjectLockConfiguration": "event holds are `501 NotImplemented`",
+    "PutObjectRetention": "event holds are `501 NotImplemented`",
     "RestoreObject": "nothing is archived: `403 InvalidObjectState`, as on AWS for what is not",
     "SelectObjectContent": "Parquet up to 512 MiB",
 }
@@ -70,6 +72,20 @@ none of it; **refused**, with the error. Generated from the table of operations 
 test in `tests/protocol` that an answer rests on is named; the last column marks what the profile
 `spec` refuses. The dialects `aws` and `ecs` differ within operations, as [dialects](dialects.md)
 says.
+"""
+
+
+_TAIL: Final = """
+## Where the published walk-through of Object Lock differs
+
+- It says that a locked version that is deleted by its id "becomes" a delete marker. Here, as on AWS,
+  that is `403 AccessDenied`, and the version stays as it is.
+- It bypasses governance to delete a marker. A marker is never locked: it is deleted by its id
+  without a bypass, with one too.
+- With the bypass, and the permission for it, a version under governance goes; the listing is empty in
+  the end, as it says.
+- It has a bucket locked when it is made, and not later. That is so in the `ecs` dialect; in `aws` a
+  bucket with versioning gets a lock later too, as on AWS today.
 """
 
 
@@ -129,7 +145,7 @@ def page() -> str:
         spec = "501" if row is not None and _unsupported(row) else ""
         test = "" if way == REFUSED else f"`{RESTS_ON.get(name, '')}`"
         lines.append(f"| {name} | {way} | {said} | {test} | {spec} |")
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, _TAIL])
 
 
 def _unsupported(row: Operation) -> bool:

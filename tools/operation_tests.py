@@ -41,7 +41,6 @@ _BY_FILE: Final[dict[str, dict[str, str]]] = {
         "GetBucketEncryption": "every_bucket_is_encrypted_and_may_say_so",
         "GetBucketOwnershipControls": "ownership_is_kept_and_removed",
         "GetBucketReplication": "what_no_bucket_has_is_not_found",
-        "GetObjectLockConfiguration": "what_no_bucket_has_is_not_found",
         "GetPublicAccessBlock": "a_public_access_block_is_kept_and_removed",
         "PutBucketAbac": "what_is_the_same_in_every_bucket_is_told_and_may_be_put",
         "PutBucketEncryption": "every_bucket_is_encrypted_and_may_say_so",
@@ -115,6 +114,14 @@ _BY_FILE: Final[dict[str, dict[str, str]]] = {
         "GetObject": "bytes_come_back_as_they_went_in",
         "HeadObject": "bytes_come_back_as_they_went_in",
         "PutObject": "bytes_come_back_as_they_went_in",
+    },
+    "test_object_lock": {
+        "GetObjectLegalHold": "a_hold_holds_until_it_is_lifted",
+        "GetObjectLockConfiguration": "a_default_is_told_as_it_was_put",
+        "GetObjectRetention": "governance_is_made_less_with_header_and_permission",
+        "PutObjectLegalHold": "a_hold_holds_until_it_is_lifted",
+        "PutObjectLockConfiguration": "a_bucket_that_stands_gets_a_lock_once_it_has_versions",
+        "PutObjectRetention": "compliance_is_lengthened_and_nothing_else",
     },
     "test_object_encryption": {
         "UpdateObjectEncryption": "an_object_of_the_stores_key_is_put_under_another",

@@ -236,12 +236,6 @@ def test_a_new_bucket_has_none_of_the_configurations_that_have_ids(
         assert refused(call, Bucket=bucket, Id="one") == "NoSuchConfiguration"
 
 
-@pytest.mark.parametrize("sub", ["object-lock"])
-def test_what_is_not_built_is_not_kept(wire: WireClient, bucket: str, sub: str) -> None:
-    answer = wire.send("PUT", f"/{bucket}?{sub}", b"<x/>")
-    assert (answer.status, answer.code) == (501, "NotImplemented")
-
-
 @pytest.mark.parametrize("row", BUCKET_SETTINGS, ids=lambda row: row.name)
 def test_a_configuration_is_its_owners(
     server: MemoryServer, stranger: Credentials, bucket: str, wire: WireClient, row: Any

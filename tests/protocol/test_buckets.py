@@ -113,7 +113,6 @@ def test_the_acl_says_that_all_is_the_owners(s3: Any, server: MemoryServer, buck
     "headers",
     [
         {"x-amz-acl": "aws-exec-read"},
-        {"x-amz-bucket-object-lock-enabled": "true"},
     ],
 )
 def test_a_bucket_is_not_made_with_less_than_was_asked_for(

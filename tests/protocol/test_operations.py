@@ -116,13 +116,7 @@ def test_a_method_that_s3_does_not_have_is_not_allowed(
     assert "GET" in answer.headers["allow"]
 
 
-@pytest.mark.parametrize("sub", ["object-lock"])
-def test_unbuilt_settings_of_a_bucket_answer_501(wire: WireClient, bucket: str, sub: str) -> None:
-    answer = wire.send("PUT", f"/{bucket}?{sub}", b"<x/>")
-    assert (answer.status, answer.code) == (501, "NotImplemented")
-
-
-@pytest.mark.parametrize("sub", ["retention", "legal-hold", "renameObject"])
+@pytest.mark.parametrize("sub", ["renameObject"])
 def test_an_unbuilt_sub_resource_never_overwrites_the_object(
     wire: WireClient,
     s3: Any,

@@ -120,8 +120,8 @@ def _check_periods(
     if facts.retention_policy:
         policies = unpack_seconds(db.execute(_POLICIES, (bucket_id,)).get)
         periods.append(policies.get(facts.retention_policy, 0))
-    made_ms = facts.created_ms or row.modified_ms
-    if -1 in periods or made_ms + max(periods) * 1000 > now_ms:
+    made_ms, longest = facts.created_ms or row.modified_ms, max(periods)
+    if -1 in periods or (longest and made_ms + longest * 1000 > now_ms):
         raise Refusal("ObjectUnderRetention")
 
 

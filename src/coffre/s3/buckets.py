@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from coffre.catalog.mutations import CreateBucket, DeleteBucket, Refusal
 from coffre.catalog.records import Bucket
-from coffre.s3 import acls, archive, control, ecs_buckets, parameters
+from coffre.s3 import acls, archive, control, ecs_buckets, locks, parameters
 from coffre.s3.context import Context
 from coffre.s3.control import TAGGING
 from coffre.s3.response import Response, xml
@@ -101,7 +101,7 @@ async def create_bucket(context: Context) -> Response:
         context.owner_id,
         region,
         documents | asked.documents,
-        asked.traits | archive.type_of_new_bucket(head),
+        asked.traits | archive.type_of_new_bucket(head) | locks.of_new_bucket(context),
         asked.retention_s,
     )
     try:

@@ -11,7 +11,7 @@ from coffre.catalog.interface import Committer, Reader
 from coffre.catalog.records import Bucket, Store, Version
 from coffre.s3.body import RequestBody
 from coffre.s3.control import Seen, bucket_tags, look, resource, tags_of
-from coffre.s3.facts import RequestFacts
+from coffre.s3.facts import RequestFacts, Said
 from coffre.s3.network import check_entry
 from coffre.s3.parameters import show_version_id
 from coffre.s3.services import Services
@@ -142,7 +142,7 @@ class Context:
         bucket: Bucket,
         key: bytes | None,
         version_id: bytes | None = None,
-        said: Mapping[str, str] | None = None,
+        said: Said | None = None,
         new_tags: Mapping[str, str] | None = None,
     ) -> bool:
         """May the principal? `version_id` None: the current version. `said`: facts for policies'

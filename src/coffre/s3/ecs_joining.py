@@ -17,6 +17,8 @@ from coffre.wire.checksums import Algorithm
 # So few pieces cost a reader nothing worth a copy.
 _FEW: Final = 8
 _MOST_BYTES: Final = 64 * MIB
+# Somebody else wrote, or the version is locked already: it stays in its pieces.
+_STAYS: Final = frozenset({"OperationAborted", "AccessDenied", "ObjectUnderRetention"})
 
 
 async def join_pieces(context: Context, data_key: bytes | None) -> None:
@@ -51,6 +53,6 @@ async def join_pieces(context: Context, data_key: bytes | None) -> None:
         try:
             await commit(context, taken, mutation)
         except Refusal as refusal:
-            if refusal.code != "OperationAborted":
+            if refusal.code not in _STAYS:
                 raise
             await writer.abandon()

@@ -14,7 +14,7 @@ from base64 import b64decode, b64encode
 from coffre.catalog.ecs_mutations import Composition
 from coffre.catalog.mutations import ObjectFacts, PutVersion, Refusal, Written
 from coffre.catalog.records import Checksum, EcsFacts, Piece, Version
-from coffre.s3 import archive, ecs_joining, object_write, versions
+from coffre.s3 import archive, ecs_joining, locks, object_write, versions
 from coffre.s3.content import Taken, commit, incoming, new_blob, take_body, too_large
 from coffre.s3.context import Context
 from coffre.s3.ecs_pieces import MOST_PIECES, cut, pieces_of
@@ -49,6 +49,7 @@ async def update_object(context: Context) -> Response:
     decoder, stated = incoming(context, limit), declared(head)
     if wanted.length is not None and decoder.expected not in (None, wanted.length):
         raise _other_length(wanted.length)
+    locks.of_new_object(context, stated)
     version = versions.find(context, bucket, context.key, None)
     archive.check_not_archived(version)
     protection = await open_protected(context, version.encryption)
@@ -125,6 +126,7 @@ def _mutation(context: Context, version: Version, start: int, taken: Taken) -> P
             acl=version.acl,
             encryption=version.encryption,
             ecs=EcsFacts(created_ms, facts.retention_s, facts.retention_policy),
+            lock=locks.of_new_object(context),
         ),
         condition=condition_of(context),
         composition=Composition(composed, pieces, version.order, manifest.id),

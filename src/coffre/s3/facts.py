@@ -17,6 +17,7 @@ from coffre.wire.request import RequestHead
 from coffre.wire.tags import parse_form
 
 Tags = Callable[[], Mapping[str, str]]
+Said = Mapping[str, str | None]
 _Reader = Callable[["RequestFacts"], str | None]
 
 _DAY_MS: Final = 24 * 3600 * 1000
@@ -59,9 +60,9 @@ class RequestFacts(Mapping[str, tuple[str, ...]]):
     """The facts of one request about one thing that it asks for.
 
     `said` are facts that the request's body says and its handler knows (`s3:object-lock-mode` of a
-    retention that is put); `tags` gives those of the version that is asked for,
-    `bucket_tags` those of its bucket. `new_tags` are what its body gives the object; without a body
-    that does, the header says it.
+    retention that is put; None: it does not, whatever a header says); `tags` gives those of the
+    version that is asked for, `bucket_tags` those of its bucket. `new_tags` are what its body gives
+    the object; without a body that does, the header says it.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class RequestFacts(Mapping[str, tuple[str, ...]]):
         claim: Claim | None,
         now_ms: int,
         tags: Tags = _no_tags,
-        said: Mapping[str, str] | None = None,
+        said: Said | None = None,
         bucket_tags: Tags = _no_tags,
         new_tags: Mapping[str, str] | None = None,
     ) -> None:
@@ -88,7 +89,7 @@ class RequestFacts(Mapping[str, tuple[str, ...]]):
         self,
         tags: Tags,
         bucket_tags: Tags,
-        said: Mapping[str, str] | None = None,
+        said: Said | None = None,
         new_tags: Mapping[str, str] | None = None,
     ) -> RequestFacts:
         """The same request's, about something else."""
@@ -108,10 +109,10 @@ class RequestFacts(Mapping[str, tuple[str, ...]]):
         return sum(1 for _ in self)
 
     def _find(self, key: str) -> tuple[str, ...] | None:
-        if key in self._said:
-            return (self._said[key],)
         value: str | None
-        if key in _HEADERS:
+        if key in self._said:
+            value = self._said[key]
+        elif key in _HEADERS:
             value = self.head.header(_HEADERS[key])
         elif key in _QUERY:
             value = self.head.query.get(_QUERY[key])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from coffre.catalog.mutations import AbortUpload, CreateUpload, PutPart
 from coffre.catalog.records import Part, Upload
-from coffre.s3 import archive, ecs_retention, lifecycle, parameters
+from coffre.s3 import archive, ecs_retention, lifecycle, locks, parameters
 from coffre.s3.acls import of_new_object
 from coffre.s3.content import commit, incoming, new_blob, take_body
 from coffre.s3.context import Context
@@ -59,6 +59,7 @@ async def create_multipart_upload(context: Context) -> Response:
         encryption=protection.kept,
         acl=acl,
         ecs=ecs_retention.of_new_object(context),
+        lock=locks.of_new_object(context),
     )
     await context.committer.commit(mutation)
     told: list[Header] = [*protection.headers, *lifecycle.abortion(context, context.now_ms)]

@@ -80,6 +80,7 @@ async def complete_multipart_upload(context: Context) -> Response:
             encryption=upload.encryption,
             acl=upload.acl,
             ecs=upload.ecs,
+            lock=upload.lock,
         ),
         condition=condition_of(context),
     )

@@ -21,6 +21,7 @@ from coffre.s3 import (
     ecs_buckets,
     ecs_retention,
     lifecycle,
+    locks,
     object_annotations,
     parameters,
     versions,
@@ -75,6 +76,7 @@ async def copy_object(context: Context) -> Response:
         tags=parameters.tags(head) if retag else _kept_tags(context, source_bucket, version),
         acl=acl,
         ecs=ecs_retention.of_new_object(context),
+        lock=locks.of_new_object(context),
     )
     annotated = object_annotations.taken_over(context, source_bucket, version)
     opened = await open_protected(context, version.encryption, source=True)

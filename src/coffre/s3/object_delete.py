@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from coffre.catalog.mutations import Deleted, DeleteVersion, Refused, Result
-from coffre.s3 import parameters
+from coffre.s3 import locks, parameters
 from coffre.s3.context import Context
 from coffre.s3.parameters import show_version_id, stored_version_id
 from coffre.s3.response import Header, Response, xml
@@ -30,6 +30,7 @@ async def delete_object(context: Context) -> Response:
         _marker_owner(context),
         condition.modified_s,
         condition.size,
+        locks.may_bypass(context, context.key, wanted),
     )
     done = _deleted(await context.committer.commit(mutation))
     told: list[Header] = []
@@ -81,6 +82,7 @@ def _mutation(context: Context, entry: DeleteEntry) -> DeleteVersion:
         _marker_owner(context),
         None if modified_ms is None else modified_ms // 1000,
         entry.size,
+        version_id is not None and locks.may_bypass(context, entry.key, version_id),
     )
 
 

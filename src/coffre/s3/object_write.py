@@ -10,7 +10,7 @@ from coffre.catalog.mutations import (
     Written,
 )
 from coffre.catalog.records import Bucket, Trait
-from coffre.s3 import archive, ecs_headers, ecs_retention, lifecycle, parameters, versions
+from coffre.s3 import archive, ecs_headers, ecs_retention, lifecycle, locks, parameters, versions
 from coffre.s3.acls import of_new_object
 from coffre.s3.content import commit, incoming, new_blob, take_body, too_small
 from coffre.s3.context import Context
@@ -51,6 +51,8 @@ async def write_object(
     owner_id, acl = of_new_object(context)
     condition, protection = condition_of(context), await protect(context)
     decoder, stated = incoming(context, limit), declared(head)
+    # The form of a browser has no header that could declare a digest.
+    lock = locks.of_new_object(context, stated if head.method == "PUT" else None)
     async with new_blob(context, decoder.expected, protection.data_key) as writer:
         taken = await take_body(context, writer, decoder, stated, limit)
         if taken.staged.blob.size < least:
@@ -70,6 +72,7 @@ async def write_object(
                 encryption=protection.kept,
                 acl=acl,
                 ecs=ecs_retention.of_new_object(context),
+                lock=lock,
             ),
             condition=condition,
         )

@@ -39,12 +39,17 @@ from coffre.s3.refused_table import REFUSED
 from coffre.s3.settings_table import BUCKET_SETTINGS, OBJECT_SETTINGS
 from coffre.wire.cors import DOCUMENT_LIMIT as CORS_LIMIT
 from coffre.wire.documents import COMPLETE_LIMIT, DELETE_LIMIT
+from coffre.wire.object_lock import HOLD, MODE
 from coffre.wire.restore import RESTORE_LIMIT
 from coffre.wire.select import REQUEST_LIMIT as SELECT_LIMIT
 
 _GET_OBJECT: Final = Need("s3:GetObject", On.OBJECT, versioned="s3:GetObjectVersion")
 _PUT_OBJECT: Final = Need("s3:PutObject", On.OBJECT)
 _TAG_OBJECT: Final = Need("s3:PutObjectTagging", On.OBJECT, header=b"x-amz-tagging")
+_LOCKS: Final = (
+    Need("s3:PutObjectRetention", On.OBJECT, header=MODE),
+    Need("s3:PutObjectLegalHold", On.OBJECT, header=HOLD),
+)
 _READ_SOURCE: Final = Need("s3:GetObject", On.SOURCE, versioned="s3:GetObjectVersion")
 
 SERVICE_TABLE: Final = (
@@ -199,7 +204,7 @@ BUCKET_TABLE: Final = (
         "PostObject",
         "POST",
         On.BUCKET,
-        (_PUT_OBJECT, _TAG_OBJECT),
+        (_PUT_OBJECT, _TAG_OBJECT, *_LOCKS),
         post_object.post_object,
         Metering.WRITE,
         body=STREAM,
@@ -212,7 +217,7 @@ OBJECT_TABLE: Final = (
         "PutObject",
         "PUT",
         On.OBJECT,
-        (_PUT_OBJECT, _TAG_OBJECT),
+        (_PUT_OBJECT, _TAG_OBJECT, *_LOCKS),
         ecs_update.put_object,
         Metering.WRITE,
         body=STREAM,
@@ -221,7 +226,7 @@ OBJECT_TABLE: Final = (
         "CopyObject",
         "PUT",
         On.OBJECT,
-        (_READ_SOURCE, _PUT_OBJECT, _TAG_OBJECT),
+        (_READ_SOURCE, _PUT_OBJECT, _TAG_OBJECT, *_LOCKS),
         object_copy.copy_object,
         Metering.WRITE,
         Selector(copy=True),
@@ -299,7 +304,7 @@ OBJECT_TABLE: Final = (
         "CreateMultipartUpload",
         "POST",
         On.OBJECT,
-        (_PUT_OBJECT, _TAG_OBJECT),
+        (_PUT_OBJECT, _TAG_OBJECT, *_LOCKS),
         multipart.create_multipart_upload,
         Metering.WRITE,
         Selector("uploads"),

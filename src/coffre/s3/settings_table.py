@@ -14,6 +14,7 @@ from coffre.s3 import (
     notifications,
     object_annotations,
     object_encryption,
+    object_lock,
     policies,
     replication,
     tagging,
@@ -48,6 +49,7 @@ from coffre.wire.configurations import (
 from coffre.wire.inventory import INVENTORY
 from coffre.wire.lifecycle import DOCUMENT_LIMIT as LIFECYCLE_LIMIT
 from coffre.wire.notifications import DOCUMENT_LIMIT as NOTIFICATION_LIMIT
+from coffre.wire.object_lock import DOCUMENT_LIMIT as OBJECT_LOCK_LIMIT
 from coffre.wire.tags import DOCUMENT_LIMIT as TAGGING_LIMIT
 from coffre.wire.website import DOCUMENT_LIMIT as WEBSITE_LIMIT
 
@@ -246,7 +248,8 @@ BUCKET_SETTINGS: Final = (
         "object-lock",
         "ObjectLockConfiguration",
         "BucketObjectLockConfiguration",
-        get=bucket_settings.lacking("ObjectLockConfigurationNotFoundError"),
+        get=object_lock.get_object_lock,
+        put=object_lock.put_object_lock,
     ),
     *_family("Analytics", Family("analytics", ANALYTICS, "ListBucketAnalyticsConfigurationResult")),
     *_family(
@@ -275,6 +278,28 @@ def _annotations() -> Iterator[Operation]:
     ):
         name = f"{verb}ObjectAnnotation" + ("s" if verb == "List" else "")
         yield _row(name, method, Need(f"s3:{name}", On.OBJECT), handler, sub, body)
+
+
+def _locks() -> Iterator[Operation]:
+    for sub, what, get, put in (
+        (
+            "retention",
+            "Retention",
+            object_lock.get_object_retention,
+            object_lock.put_object_retention,
+        ),
+        (
+            "legal-hold",
+            "LegalHold",
+            object_lock.get_object_legal_hold,
+            object_lock.put_object_legal_hold,
+        ),
+    ):
+        reads = Need(f"s3:GetObject{what}", On.OBJECT)
+        writes = Need(f"s3:PutObject{what}", On.OBJECT, by_body=True)
+        body = document(OBJECT_LOCK_LIMIT)
+        yield _row(f"GetObject{what}", "GET", reads, get, sub)
+        yield _row(f"PutObject{what}", "PUT", writes, put, sub, body)
 
 
 OBJECT_SETTINGS: Final = (
@@ -318,4 +343,5 @@ OBJECT_SETTINGS: Final = (
         document(object_encryption.DOCUMENT_LIMIT),
     ),
     *_annotations(),
+    *_locks(),
 )

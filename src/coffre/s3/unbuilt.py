@@ -1,6 +1,6 @@
 """Headers that ask for what is not built: refused, because ignoring them would weaken the answer.
 
-A header that asks for what we do anyway (AES256, an Object Lock that is off) passes.
+A header that asks for what we do anyway (AES256, an event hold that is off) passes.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from coffre.wire.request import RequestHead
 
 # header -> the values that change nothing here
 _UNBUILT: Final[dict[bytes, frozenset[bytes]]] = {
-    b"x-amz-object-lock-mode": frozenset(),
-    b"x-amz-object-lock-retain-until-date": frozenset(),
-    b"x-amz-object-lock-legal-hold": frozenset({b"OFF"}),
-    b"x-amz-bucket-object-lock-enabled": frozenset({b"false", b"False"}),
+    b"x-amz-object-lock-event-hold": frozenset({b"OFF"}),
+    b"x-amz-object-lock-event-hold-duration-days": frozenset(),
+    b"x-amz-object-lock-event-hold-duration-years": frozenset(),
     b"x-amz-write-offset-bytes": frozenset(),
     b"x-amz-if-match-initiated-time": frozenset(),
     b"x-amz-mfa": frozenset(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from coffre.catalog.records import Bucket, Checksum, Manifest, Version
-from coffre.s3 import archive, ecs_headers, lifecycle
+from coffre.s3 import archive, ecs_headers, lifecycle, locks
 from coffre.s3.context import Context
 from coffre.s3.parameters import show_version_id
 from coffre.s3.response import Header
@@ -62,6 +62,7 @@ def describe(context: Context, version: Version, encrypted: tuple[Header, ...]) 
         told.append((b"x-amz-storage-class", version.storage_class.encode()))
         told += archive.restore_of(version)
     told += lifecycle.expiration_of(context, version)
+    told += locks.headers_of(context, context.bucket, version)
     if context.ecs:
         told += ecs_headers.of_version(version)
     if version.tags and may_see_tags(context, context.bucket, version):
