@@ -33,6 +33,7 @@ MIB: Final = 1024 * KIB
 # 0 asks for any free port: the ready line says which.
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0)]
+Delay = Annotated[float, Meta(ge=0)]
 Rate = Annotated[int, Meta(ge=64 * KIB)]
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 HostName = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
@@ -102,6 +103,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     scrub_rate: Rate = 256 * MIB
     scrub_days: Annotated[float, Meta(gt=0)] = 30.0
 
+    archive_geometry: Literal["", "12+4", "8+4", "8+3", "4+2", "2+1", "1+0"] = ""
+    restore_expedited: Delay = 0.0
+    restore_standard: Delay = 300.0
+    restore_bulk: Delay = 3600.0
+
     snapshot_every: Seconds = 3600.0
     snapshots_kept: Annotated[int, Meta(ge=2, le=8)] = 3
     follower: bool = True
@@ -152,8 +158,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def coding(self) -> Geometry:
         """`geometry` as the vault's value."""
-        k, m = self.geometry.split("+")
-        return Geometry(int(k), int(m))
+        return _geometry(self.geometry)
+
+    @property
+    def archive_coding(self) -> Geometry:
+        """How chunks of archived bytes are laid: `archive_geometry`, or as all are."""
+        return _geometry(self.archive_geometry or self.geometry)
 
     @property
     def worker_count(self) -> int:
@@ -168,6 +178,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def socket_path(self) -> str:
         """Where a running node listens for the CLI (mode 0600)."""
         return self.inside("coffre.sock")
+
+
+def _geometry(text: str) -> Geometry:
+    k, m = text.split("+")
+    return Geometry(int(k), int(m))
 
 
 KEYS: Final = Settings.__struct_fields__

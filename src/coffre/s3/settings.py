@@ -45,8 +45,8 @@ class Settings:
     which buckets are websites, beside `s3-website.<base>` and its kin. `destinations`: name and
     kind of those that buckets may notify. `default_store`: whose buckets are meant first where
     neither host nor signature names a store. `private_networks`: what a private network rule lets
-    in. `restore_delays`: seconds by tier after which an
-    archived object is restored at the earliest."""
+    in. `restore_delays`: seconds by tier after which an archived object is restored at the
+    earliest."""
 
     region: str = DEFAULT_REGION
     base_hosts: tuple[str, ...] = ("localhost",)

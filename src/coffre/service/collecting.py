@@ -17,9 +17,9 @@ from coffre.stewards.shape import Steward
 from coffre.stewards.sweeper import Sweeper
 from coffre.vault.drives import DriveSet, mirror_path, segment_path
 from coffre.vault.headers import BadHeader
-from coffre.vault.interface import DataLost
+from coffre.vault.interface import ChunkStore, DataLost
 from coffre.vault.keys import RootKeys
-from coffre.vault.records import Chunk, ciphertext_bytes
+from coffre.vault.records import Chunk, Geometry, ciphertext_bytes
 from coffre.vault.segments import read_header
 from coffre.vault.store import DriveChunkStore
 from coffre.vault.striped import StripedWriter
@@ -33,12 +33,15 @@ def collection(
     reader: Reader,
     committer: Committer,
     drives: DriveSet,
+    cold: ChunkStore,
 ) -> list[Steward]:
-    """The stewards of this file, for the one process that runs them."""
+    """The stewards of this file, for the one process that runs them; `cold` appends to chunks of
+    archived bytes."""
     root_keys = open_root_keys(folder)
     requests = AllRequests(folder.readers.name, world.clock.monotonic)
     owner = OWNER + world.entropy.bytes(4).hex()
-    striped = _striped(owner, settings, facts, world, committer, drives, root_keys)
+    wanted = settings.coding
+    striped = striped_writer(owner, settings, facts, world, committer, drives, root_keys, wanted)
     hear_changes(drives, striped.heed)
     door = folder.socket.name
 
@@ -54,8 +57,12 @@ def collection(
         Pace(world.clock, RATE, requests.count).take,
         world.clock,
         Collecting(
-            settings.coding, ciphertext_bytes(settings.inline_limit), at=settings.collect_at
+            wanted,
+            ciphertext_bytes(settings.inline_limit),
+            at=settings.collect_at,
+            wanted_cold=settings.archive_coding,
         ),
+        cold=cold,
         owner=owner,
         renew=striped.renew,
         cipher=lambda chunk: log_cipher(drives, root_keys, chunk),
@@ -81,7 +88,7 @@ def log_cipher(drives: DriveSet, root_keys: RootKeys, chunk: Chunk) -> RecordCip
     raise DataLost(f"chunk {chunk.id.hex()}: no file of it has a header that can be read")
 
 
-def _striped(
+def striped_writer(
     owner: str,
     settings: Settings,
     facts: ZoneFacts,
@@ -89,8 +96,9 @@ def _striped(
     committer: Committer,
     drives: DriveSet,
     root_keys: RootKeys,
+    wanted: Geometry,
 ) -> StripedWriter:
-    """The collector's own striped chunk, which no other process is to close."""
+    """A steward's own striped chunk, which no other process is to close."""
 
     async def reserve(chunk: Chunk) -> None:
         await committer.commit(
@@ -109,6 +117,6 @@ def _striped(
         origin=origin(facts, root_keys),
         entropy=world.entropy,
         clock=world.clock,
-        wanted=settings.coding,
+        wanted=wanted,
         sync_deadline=settings.sync_deadline,
     )

@@ -61,6 +61,11 @@ def s3_gateway(
                 zone=zone,
                 patience=Patience(idle_s=settings.body_timeout),
                 sse_c_over_http=settings.sse_c_over_http,
+                restore_delays={
+                    "Expedited": settings.restore_expedited,
+                    "Standard": settings.restore_standard,
+                    "Bulk": settings.restore_bulk,
+                },
                 private_networks=read_networks(settings.private_networks),
             ),
             admit=admit,

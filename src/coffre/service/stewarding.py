@@ -16,6 +16,7 @@ from coffre.catalog.interface import Reader
 from coffre.catalog.link import CommitterClient
 from coffre.config import Settings
 from coffre.service.administration import Invalid
+from coffre.service.archiving import archiving
 from coffre.service.board import following
 from coffre.service.child import Boot
 from coffre.service.collecting import collection
@@ -65,6 +66,8 @@ def stewards(
     means: Means, sealer: Sealer, snapshotter: Snapshotter, repairing: Repairing
 ) -> list[Steward]:
     """Every steward of a zone, in the order in which they are listed."""
+    shared = (means.settings, means.facts, means.folder, means.world)
+    archivist, cold = archiving(*shared, means.reader, means.committer, means.drives)
     return [
         sealer,
         Reaper(means.reader, means.committer, means.world.clock),
@@ -78,15 +81,8 @@ def stewards(
             means.settings.notify_patience,
         ),
         Expirer(means.reader, means.committer, means.world.clock),
-        *collection(
-            means.settings,
-            means.facts,
-            means.folder,
-            means.world,
-            means.reader,
-            means.committer,
-            means.drives,
-        ),
+        archivist,
+        *collection(*shared, means.reader, means.committer, means.drives, cold),
         snapshotter,
         Inventory(
             means.reader,

@@ -36,6 +36,8 @@ log = logging.getLogger("coffre.archivist")
 
 OWNER: Final = "archivist-"
 """What the names of those begin with who write chunks of archived bytes."""
+WARM_OWNER: Final = "restorer-"
+"""The same, of restored copies: they are no archive."""
 RATE: Final = 64.0 * STRIPE_UNIT
 _ROUND_S: Final = 1.0
 _RETRY_S: Final = 300.0
@@ -248,7 +250,7 @@ class Archivist(Steward):
         if self._left_closed:
             return
         for chunk in self._reader.chunks():
-            ours = chunk.owner.startswith(OWNER) and chunk.owner not in self._owners
+            ours = chunk.owner.startswith((OWNER, WARM_OWNER)) and chunk.owner not in self._owners
             if ours and chunk.kind is ChunkKind.STRIPED and chunk.state is ChunkState.OPEN:
                 await self._committer.commit(CloseChunk(chunk.id))
         self._left_closed = True

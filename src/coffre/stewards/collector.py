@@ -29,6 +29,7 @@ from coffre.catalog.mutations import (
     Refusal,
 )
 from coffre.catalog.records import BlobName
+from coffre.stewards.archivist import is_cold
 from coffre.stewards.shape import Round, Steward
 from coffre.system.clock import Clock
 from coffre.vault.drives import DriveSet
@@ -65,18 +66,25 @@ class OpenRequests(Protocol):
 
 class Collecting(Struct, frozen=True):
     """How it is done. `at`: the share of a chunk's bytes that must be dead; `inline_limit`: what
-    travels with its mutation."""
+    travels with its mutation; `wanted_cold`: how chunks of archived bytes are laid (None: as
+    others)."""
 
     wanted: Geometry
     inline_limit: int
     at: float = COLLECT_AT
+    wanted_cold: Geometry | None = None
+
+    def wanted_of(self, chunk: Chunk) -> Geometry:
+        """How a chunk would be laid if it were new."""
+        return (self.wanted_cold if is_cold(chunk) else None) or self.wanted
 
 
 class Collector(Steward):
     """`store` reads chunks and appends to a striped chunk of this process, owned by `owner` (a name
     that begins with `OWNER` and is never used again); `renew` has it begin another. `cipher` opens
     the log of a landing chunk, `log_floor` is the last record that every kept snapshot covers,
-    `pace` is told of bytes that were moved and returns when more may be."""
+    `pace` is told of bytes that were moved and returns when more may be. What leaves a chunk of
+    archived bytes goes to another: `cold` appends to one (None: there are none)."""
 
     name = "collector"
 
@@ -95,7 +103,9 @@ class Collector(Steward):
         renew: Callable[[], None],
         cipher: Callable[[Chunk], RecordCipher],
         log_floor: Callable[[], Awaitable[int]],
+        cold: ChunkStore | None = None,
     ) -> None:
+        self._cold = cold or store
         self._reader = reader
         self._committer = committer
         self._drives = drives
@@ -206,14 +216,16 @@ class Collector(Steward):
     def _choose(self, chunks: Iterable[Chunk]) -> tuple[Chunk | None, int]:
         """The chunk to move out of, the deadest first; and how many there are."""
         at = _COLLECT_AT_WHEN_FULL if self._is_nearly_full() else self._settings.at
-        wanted = self._settings.wanted
         chunks = list(chunks)
-        relay = any(one.geometry != wanted for one in chunks) and self._fits_as_wanted()
+        odd = {
+            wanted for one in chunks if one.geometry != (wanted := self._settings.wanted_of(one))
+        }
+        relaid = {wanted for wanted in odd if self._fits(wanted)}
         found = [
             chunk
             for chunk in chunks
             if chunk.state is ChunkState.SEALED and _lives(chunk) and not self._is_put_off(chunk)
-            if (relay and chunk.geometry != wanted)
+            if (chunk.geometry != (wanted := self._settings.wanted_of(chunk)) and wanted in relaid)
             or (_dead_share(chunk) >= at and _is_covered(chunk, self._floor))
         ]
         if not found:
@@ -224,10 +236,10 @@ class Collector(Steward):
     def _is_put_off(self, chunk: Chunk) -> bool:
         return self._put_off.get(chunk.id, 0.0) > self._clock.monotonic()
 
-    def _fits_as_wanted(self) -> bool:
-        """Would a new chunk be laid as the zone wants it?"""
+    def _fits(self, wanted: Geometry) -> bool:
+        """Would a new chunk be laid as that is wanted?"""
         try:
-            return self._drives.choose_segments(self._settings.wanted)[0] == self._settings.wanted
+            return self._drives.choose_segments(wanted)[0] == wanted
         except StorageFull:
             return False
 
@@ -256,13 +268,13 @@ class Collector(Steward):
             moved += size
             count += 1
             if batch_bytes >= _BYTES_AT_ONCE:
-                await self._move_all(batch, chunk.id)
+                await self._move_all(batch, chunk)
                 await self._pace(batch_bytes)
                 batch, batch_bytes = [], 0
             if count >= _BLOBS_A_ROUND or moved >= _BYTES_A_ROUND:
                 ended = False
                 break
-        await self._move_all(batch, chunk.id)
+        await self._move_all(batch, chunk)
         await self._pace(batch_bytes)
         if ended:
             # Whatever still lives in it could not be moved now: others come first.
@@ -277,16 +289,17 @@ class Collector(Steward):
                 self._put_off[chunk.id] = self._clock.monotonic() + _RETRY_S
         return moved
 
-    async def _move_all(self, names: Iterable[BlobName], chunk_id: bytes) -> None:
-        await asyncio.gather(*(self._move(name, chunk_id) for name in names))
+    async def _move_all(self, names: Iterable[BlobName], chunk: Chunk) -> None:
+        store = self._cold if is_cold(chunk) else self._store
+        await asyncio.gather(*(self._move(name, chunk.id, store) for name in names))
 
-    async def _move(self, name: BlobName, chunk_id: bytes) -> None:
+    async def _move(self, name: BlobName, chunk_id: bytes, store: ChunkStore) -> None:
         blob = self._reader.blob(name)
         if blob is None or all(extent.chunk != chunk_id for extent in blob.extents):
             return
         try:
             move = await stage_move(
-                self._store, blob.extents, chunk_id, inline_limit=self._settings.inline_limit
+                store, blob.extents, chunk_id, inline_limit=self._settings.inline_limit
             )
         except DataLost as error:
             log.warning("blob %s stays: %s", blob.id.hex(), error)
