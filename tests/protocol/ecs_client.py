@@ -73,7 +73,7 @@ class MovedClock(SystemClock):
         return Boot(real.id, real.elapsed_ms + self.ahead_ms)
 
     def put_right(self, server: MemoryServer) -> None:
-        """Back to the real time, for the server's release clock too, which stays ahead by itself."""
+        """Back to the real time, the server's release clock too, which stays ahead by itself."""
         self.ahead_ms = 0
         server.call(server.engine.catalog.commit(AdjustClock(self.now_ms(), "a test ended")))
 

@@ -59,6 +59,8 @@ class ClockKeeper:
                 await self.look()
             except (Refusal, CommitUnknown, CommitterBusy) as error:
                 log.warning("the release clock is not noted yet: %s", error)
+            except Exception:  # It stays behind, which releases nothing: no reason to end the node.
+                log.exception("the release clock is not looked after")
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def look(self) -> None:

@@ -76,8 +76,9 @@ class ManualClock:
     def __init__(self, now_ms: int = 1_700_000_000_000) -> None:
         self._now_ms = now_ms
         self._monotonic = 0.0
+        self._passed_ms = 0
         self._boots = 1
-        self._booted = 0.0
+        self._booted_ms = 0
 
     def now_ms(self) -> int:
         return self._now_ms
@@ -88,10 +89,11 @@ class ManualClock:
     def advance(self, seconds: float) -> None:
         """Move both readings on by `seconds`."""
         self._now_ms += round(seconds * 1000)
+        self._passed_ms += round(seconds * 1000)
         self._monotonic += seconds
 
     def boot(self) -> Boot:
-        return Boot(f"boot-{self._boots}", round((self._monotonic - self._booted) * 1000))
+        return Boot(f"boot-{self._boots}", self._passed_ms - self._booted_ms)
 
     def step(self, seconds: float) -> None:
         """Set the wall clock forward, or back, by `seconds`: no time passes."""
@@ -100,4 +102,4 @@ class ManualClock:
     def reboot(self) -> None:
         """The machine starts again: the boot clock counts anew."""
         self._boots += 1
-        self._booted = self._monotonic
+        self._booted_ms = self._passed_ms

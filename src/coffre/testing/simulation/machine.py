@@ -182,8 +182,9 @@ class Machine:
                 self.excused.add(path)
 
     def lose_power(self, at: int) -> dict[str, Fate]:
-        """From now on the disk is what is left of it. What a liar should hold is anybody's
-        guess."""
+        """From now on the disk is what is left of it, and another boot begins. What a liar should
+        hold is anybody's guess."""
+        self.clock.reboot()
         fates: dict[str, Fate] = {p.path: self.random.choice(FATES) for p in self.places}
         for place in self.places:
             if self.troubles.get(place.path) == "lying":

@@ -70,6 +70,7 @@ class Scenario:
         self.clients = Clients(_stream(draw.random()), choices.inline_limit)
         self.faults = Faults(_stream(draw.random()), self.machine, self.process)
         self._checking = _stream(draw.random())
+        self._released_ms = 0
 
     def say(self, what: str) -> None:
         self.steps.append(what)
@@ -197,6 +198,16 @@ class Scenario:
         if not excusable or not self.machine.excuses:
             raise Wrong(f"{operation.what}: {error!r} without a reason") from error
 
+    def _look_at_clock(self, node: Node) -> None:
+        """The release clock goes on, and is never ahead of the time that passed."""
+        clock, noted = self.machine.clock, node.reader.release_clock()
+        if noted is None:
+            return
+        now_ms = noted.at(clock.boot()).trusted_ms
+        if not self._released_ms <= now_ms <= clock.now_ms():
+            raise Wrong(f"the release clock went from {self._released_ms} to {now_ms}")
+        self._released_ms = noted.trusted_ms
+
     # Ends and beginnings
 
     def _lose_power_soon(self) -> None:
@@ -289,6 +300,7 @@ class Scenario:
         if complaints := self.process.complaints_so_far():
             raise Wrong(f"nobody awaited: {complaints}")
         self.faults.look(node.reader.chunks(), node.committer.zone.log.sealed)
+        self._look_at_clock(node)
         for bucket in self.clients.buckets:
             found = observe(node, bucket)
             if found != bucket.holdings:
