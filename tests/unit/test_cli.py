@@ -22,8 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coffre.cli import show
-from coffre.cli.administer import Duration
 from coffre.cli.main import main, root
+from coffre.cli.options import Duration
 from coffre.cli.welcome import aws_line, mc_line, python_line
 from coffre.config import Settings
 
@@ -210,7 +210,7 @@ def test_a_start_that_is_refused_is_one_line_and_code_two(
         (
             "store create docs",
             "store.create",
-            {"name": "docs", "dialect": "aws", "profile": "full"},
+            {"name": "docs", "dialect": "aws"},
         ),
         (
             "store create docs --dialect ecs --profile spec",
@@ -243,6 +243,45 @@ def test_a_start_that_is_refused_is_one_line_and_code_two(
             {"access_key": "CFX", "grace_seconds": 3600},
         ),
         ("user rotate CFX", "user.rotate", {"access_key": "CFX", "grace_seconds": 0}),
+        (
+            "user rotate CFX --end-grace",
+            "user.rotate",
+            {"access_key": "CFX", "grace_seconds": 0, "end_grace": True},
+        ),
+        (
+            "user create --store docs --label L --no-create-buckets",
+            "user.create",
+            {"store": "docs", "label": "L", "kind": "object", "create_buckets": False},
+        ),
+        (
+            "store create docs --tenant acme --quota-bytes 2GiB --network custom --address ::1"
+            " --address 10.0.0.0/8 --block-public",
+            "store.create",
+            {
+                "name": "docs",
+                "tenant": "acme",
+                "dialect": "aws",
+                "hard_bytes": 2 << 30,
+                "network": "custom",
+                "addresses": ["::1", "10.0.0.0/8"],
+                "block_public": True,
+            },
+        ),
+        (
+            "store network docs private",
+            "store.set",
+            {"name": "docs", "network": "private"},
+        ),
+        (
+            "bucket create b --store docs",
+            "bucket.create",
+            {"name": "b", "store": "docs", "network": "private"},
+        ),
+        (
+            "bucket role grant b ann write-only",
+            "bucket.role.grant",
+            {"bucket": "b", "user": "ann", "role": "write-only"},
+        ),
         ("bucket list", "bucket.list", {}),
         ("bucket list --store docs", "bucket.list", {"store": "docs"}),
         ("seal --now", "seal.now", {}),

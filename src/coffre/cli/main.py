@@ -14,6 +14,7 @@ from click.shell_completion import get_completion_class
 from coffre import __version__
 from coffre.cli import (
     administer,
+    buckets,
     clock,
     doctor,
     drives,
@@ -23,7 +24,9 @@ from coffre.cli import (
     node,
     rebuild,
     stewards,
+    stores,
     tls,
+    users,
     verify,
 )
 from coffre.cli.complaint import INTERNAL, INTERRUPTED, Complaint
@@ -53,9 +56,10 @@ for _command in (
     node.init,
     node.serve,
     administer.status,
-    administer.store,
-    administer.user,
-    administer.bucket,
+    stores.tenant,
+    stores.store,
+    users.user,
+    buckets.bucket,
     drives.drive,
     drives.node,
     administer.seal,

@@ -1,0 +1,132 @@
+"""The commands about buckets: who has a role on them, from where they are reached."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from coffre.cli import show
+from coffre.cli.complaint import Complaint
+from coffre.cli.invocation import Invocation, shared
+from coffre.cli.options import ADDRESSES, IN_STORE, columns, given
+
+
+@click.group()
+def bucket() -> None:
+    """Buckets."""
+
+
+@bucket.command("list")
+@click.option("--store", metavar="NAME", help="Of this store alone.")
+@shared
+def bucket_list(invocation: Invocation, store: str | None) -> None:
+    """Buckets with their owner, objects and bytes."""
+    buckets = invocation.call("bucket.list", store=store)
+    invocation.answer(buckets, lambda: show.table(buckets, columns(buckets), "No bucket."))
+
+
+@bucket.command("show")
+@click.argument("name")
+@IN_STORE
+@shared
+def bucket_show(invocation: Invocation, name: str, store: str | None) -> None:
+    """One bucket."""
+    buckets = invocation.call("bucket.list", store=store)
+    found = [row for row in buckets if row["name"] == name]
+    if not found:
+        raise Complaint(f"no bucket is named {name!r}: `coffre bucket list` shows those that exist")
+    if len(found) > 1:
+        stores = ", ".join(sorted(str(row.get("store")) for row in found))
+        raise Complaint(f"{name!r} is in several stores: name one with --store ({stores})")
+    invocation.answer(found[0], lambda: show.record(found[0]))
+
+
+@bucket.command("create")
+@click.argument("name")
+@click.option("--store", required=True, metavar="NAME", help="The store that it belongs to.")
+@click.option(
+    "--network",
+    type=click.Choice(["private", "public", "custom"]),
+    default="private",
+    show_default=True,
+    help="From where it is reached.",
+)
+@ADDRESSES
+@shared
+def bucket_create(
+    invocation: Invocation, name: str, store: str, network: str, addresses: tuple[str, ...]
+) -> None:
+    """Make a bucket of the store itself: users reach it by a role or a policy."""
+    rule = {"network": network, **given(addresses=addresses)}
+    _answer(invocation, "bucket.create", name=name, store=store, **rule)
+
+
+@bucket.command("delete")
+@click.argument("name")
+@IN_STORE
+@shared
+def bucket_delete(invocation: Invocation, name: str, store: str | None) -> None:
+    """Delete an empty bucket, whoever owns it."""
+    _answer(invocation, "bucket.delete", name=name, store=store)
+
+
+@bucket.command("network")
+@click.argument("name")
+@click.argument("rule", required=False, type=click.Choice(["private", "public", "custom", "store"]))
+@ADDRESSES
+@IN_STORE
+@shared
+def bucket_network(
+    invocation: Invocation,
+    name: str,
+    rule: str | None,
+    addresses: tuple[str, ...],
+    store: str | None,
+) -> None:
+    """Show or say from where a bucket is reached; `store`: as its store says."""
+    changes = given(network=rule, addresses=addresses)
+    _answer(invocation, "bucket.network", name=name, store=store, **changes)
+
+
+@bucket.group("role")
+def bucket_role() -> None:
+    """Who reads, writes or looks after a bucket."""
+
+
+@bucket_role.command("grant")
+@click.argument("bucket")
+@click.argument("user")
+@click.argument("role", type=click.Choice(["reader", "writer", "maintainer", "write-only"]))
+@IN_STORE
+@shared
+def bucket_role_grant(
+    invocation: Invocation, bucket: str, user: str, role: str, store: str | None
+) -> None:
+    """Give a user a role, in the place of the one that it had."""
+    _answer(invocation, "bucket.role.grant", bucket=bucket, user=user, role=role, store=store)
+
+
+@bucket_role.command("revoke")
+@click.argument("bucket")
+@click.argument("user")
+@IN_STORE
+@shared
+def bucket_role_revoke(invocation: Invocation, bucket: str, user: str, store: str | None) -> None:
+    """Take a user's role away."""
+    _answer(invocation, "bucket.role.revoke", bucket=bucket, user=user, store=store)
+
+
+@bucket_role.command("list")
+@click.argument("bucket")
+@IN_STORE
+@shared
+def bucket_role_list(invocation: Invocation, bucket: str, store: str | None) -> None:
+    """Who has which role on a bucket."""
+    roles = invocation.call("bucket.role.list", bucket=bucket, store=store)
+    invocation.answer(roles, lambda: show.table(roles, columns(roles), "No role."))
+
+
+def _answer(invocation: Invocation, operation: str, **arguments: Any) -> None:
+    found = invocation.call(operation, **arguments)
+    invocation.answer(found, lambda: show.record(found))
