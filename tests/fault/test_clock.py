@@ -12,7 +12,7 @@ from .ledger import BUCKET
 from .node import Node
 
 YEAR_S = 365 * 24 * 3600
-# Python runs it at the start of each process of the node. It moves the wall clock of that process, as
+# Python runs it at the start of each process of the node: it moves that process's wall clock, as
 # `date -s` would that of the machine.
 _MOVED = "import time\n_real = time.time_ns\ntime.time_ns = lambda: _real() + {} * 10**9\n"
 
