@@ -8,8 +8,8 @@ In this order:
 4. A boundary and a session's policies bound what an IAM identity may, whoever allows it.
 5. Any of these allows: the bucket's policy (unless it is public and the bucket restricts such), the
    identity's own policies, a role on the bucket, owning the bucket (object users), being a user of
-   the store (the list of one's own buckets, creating one), an ACL (`access.acl`), and, for all that
-   is not S3's, being the account's root user.
+   the store (the list of one's own buckets, creating one), an ACL (`access.acl`), and, for all of
+   IAM, being the account's root user.
 
 What nobody allows is denied. Source: AWS "Policy evaluation logic"; roles are the spec's.
 """
@@ -192,7 +192,7 @@ def _otherwise(
         may = principal.creates_buckets or permission != "s3:CreateBucket"
         if principal.user_id is not None and permission in _OF_EVERY_USER and may:
             return _USER
-        if principal.root and not permission.startswith("s3:"):
+        if principal.root and permission.startswith("iam:"):
             return _ROOT
     if resource.role is not None and roles.allows(resource.role, permission):
         return _ROLE

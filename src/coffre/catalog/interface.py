@@ -74,7 +74,7 @@ class Reader(Protocol):
         ...
 
     def iam_root(self, store_id: bytes) -> str | None:
-        """The Owner ID of the root user of a store's account; it may be deleted."""
+        """The Owner ID of the root user of a store's account; None once it is deleted."""
         ...
 
     def iam_entity(self, store_id: bytes, kind: IamKind, name: str) -> IamEntity | None:

@@ -77,7 +77,7 @@ def of_new_object(context: Context) -> tuple[str, bytes]:
     `wire.acl.header_acl`.
     """
     bucket, head = context.bucket, context.head
-    writer = context.principal.user_id
+    writer = context.principal.owner_id
     if writer == bucket.owner_id and not wire.names_acl(head):
         return writer, b""
     rule = control.ownership(context.reader, bucket)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from coffre.access.principals import ANONYMOUS, Principal
-from coffre.catalog.records import Identity, Store
+from coffre.catalog.records import Store
+from coffre.iam.signers import Signer, find_signer
 from coffre.s3 import unsigned
 from coffre.s3.services import Services
 from coffre.wire.auth import Claim, Verified, hoisted, read_claim, verify
 from coffre.wire.checksums import Algorithm
-from coffre.wire.claim import unsupported_v2
+from coffre.wire.claim import security_token, unsupported_v2
 from coffre.wire.errors import S3Error
 from coffre.wire.form_auth import verify_form
 from coffre.wire.request import RequestHead
@@ -52,56 +53,46 @@ def authenticate(
     """
     if claim is None:
         return ANONYMOUS, store_of_nobody(services, head, target), None
-    identity, secrets = _signer(services, claim, now_ms)
-    if not (claim.scheme.is_v4 or identity.store.allow_v2):
+    signer = signer_of(services, claim, security_token(head), now_ms)
+    if not (claim.scheme.is_v4 or signer.store.allow_v2):
         read_claim(head, allow_v2=False)  # raises, in AWS's words
     try:
-        verified = _verify(services, claim, head, target, secrets, now_ms)
+        verified = _verify(services, claim, head, target, signer.secrets, now_ms)
     except S3Error as error:
         slashed = _with_slash(claim, head, target)
         if error.code != "SignatureDoesNotMatch" or slashed is None:
             raise
-        verified = _verify(services, claim, slashed, target, secrets, now_ms)
-    services.used(claim.access_key, now_ms)
-    return _principal(identity, target), identity.store, verified
+        verified = _verify(services, claim, slashed, target, signer.secrets, now_ms)
+    return admitted(services, signer, target, now_ms), signer.store, verified
 
 
 def authenticate_form(
-    services: Services, claim: Claim, policy: str, target: Target, now_ms: int
+    services: Services, claim: Claim, form: Mapping[str, str], target: Target, now_ms: int
 ) -> tuple[Principal, Store]:
-    """As `authenticate`, of a browser form, whose policy is what is signed."""
-    identity, secrets = _signer(services, claim, now_ms)
-    if not (claim.scheme.is_v4 or identity.store.allow_v2):
+    """As `authenticate`, of a browser form's fields, whose policy is what is signed."""
+    signer = signer_of(services, claim, form.get("x-amz-security-token"), now_ms)
+    if not (claim.scheme.is_v4 or signer.store.allow_v2):
         raise unsupported_v2()
     settings = services.settings
-    verify_form(claim, policy, secrets, settings.regions, settings.region)
-    services.used(claim.access_key, now_ms)
-    return _principal(identity, target), identity.store
+    verify_form(claim, form["policy"], signer.secrets, settings.regions, settings.region)
+    return admitted(services, signer, target, now_ms), signer.store
 
 
-def _signer(services: Services, claim: Claim, now_ms: int) -> tuple[Identity, Sequence[str]]:
-    """Whose key it is, and the secrets that verify. Raises InvalidAccessKeyId."""
-    identity = services.reader.identity(claim.access_key)
-    secrets = () if identity is None else _secrets(services, identity, now_ms)
-    if identity is None or not secrets or not identity.key.active:
-        raise S3Error("InvalidAccessKeyId", AWSAccessKeyId=claim.access_key)
-    return identity, secrets
+def signer_of(services: Services, claim: Claim, token: str | None, now_ms: int) -> Signer:
+    """Whose key it is, and the secrets that verify. Raises InvalidAccessKeyId, InvalidToken,
+    ExpiredToken."""
+    opens = (services.keyring, services.iam.sessions)
+    return find_signer(services.reader, *opens, claim.access_key, token, now_ms)
 
 
-def _principal(identity: Identity, target: Target) -> Principal:
-    """Who signed. AccessDenied for a key of another store than the host's."""
-    if target.store is not None and target.store != identity.store.name:
+def admitted(services: Services, signer: Signer, target: Target, now_ms: int) -> Principal:
+    """Who signed, now that the signature holds. AccessDenied for a key of another store than the
+    host's."""
+    if signer.key:
+        services.used(signer.key, now_ms)
+    if target.store is not None and target.store != signer.store.name:
         raise S3Error("AccessDenied")
-    user = identity.user
-    return Principal(
-        user.id,
-        user.label,
-        user.locked,
-        store=identity.store.name,
-        path=f"user/{user.label}",
-        access_key=identity.key.access_key,
-        creates_buckets=user.create_buckets,
-    )
+    return signer.principal()
 
 
 def _verify(
@@ -138,10 +129,6 @@ def _with_slash(claim: Claim, head: RequestHead, target: Target) -> RequestHead 
         scheme=head.scheme,
         client=head.client,
     )
-
-
-def _secrets(services: Services, identity: Identity, now_ms: int) -> Sequence[str]:
-    return services.keyring.secrets(identity.key.secrets, now_ms)
 
 
 def store_of_nobody(services: Services, head: RequestHead, target: Target) -> Store:

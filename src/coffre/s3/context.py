@@ -111,10 +111,11 @@ class Context:
 
     @property
     def owner_id(self) -> str:
-        """The signer's Owner ID, for what is created. AccessDenied for a stranger."""
-        if self.principal.user_id is None:
+        """Whose is what the signer creates (`Principal.owner_id`). AccessDenied for a stranger."""
+        owner_id = self.principal.owner_id
+        if owner_id is None:
             raise S3Error("AccessDenied")
-        return self.principal.user_id
+        return owner_id
 
     @property
     def owner(self) -> Owner:

@@ -24,6 +24,7 @@ _DAY_MS: Final = 24 * 3600 * 1000
 _OLD_TAG: Final = "s3:existingobjecttag/"
 _BUCKET_TAGS: Final = ("aws:resourcetag/", "s3:buckettag/")
 _NEW_TAG: Final = "s3:requestobjecttag/"
+_OF_STORES: Final = ("aws:principalarn", "aws:principalaccount")
 _NEW_TAG_KEYS: Final = "s3:requestobjecttagkeys"
 _HEADERS: Final = {
     "aws:useragent": b"user-agent",
@@ -103,7 +104,9 @@ class RequestFacts(Mapping[str, tuple[str, ...]]):
         return found
 
     def __iter__(self) -> Iterator[str]:
-        return (key for key in (*_READERS, *_HEADERS, *_QUERY, *self._said) if key in self)
+        known = dict(self.principal.known)
+        keys = (*_READERS, *_HEADERS, *_QUERY, *_OF_STORES, *known, *self._said)
+        return (key for key in keys if key in self)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -118,6 +121,10 @@ class RequestFacts(Mapping[str, tuple[str, ...]]):
             value = self.head.query.get(_QUERY[key])
         elif key in _READERS:
             value = _READERS[key](self)
+        elif key in _OF_STORES:
+            return _by_store(self.principal, key)
+        elif key in dict(self.principal.known):
+            value = dict(self.principal.known)[key]
         elif key.startswith(_OLD_TAG):
             return _tag(self._tags(), key.removeprefix(_OLD_TAG))
         elif key.startswith(_BUCKET_TAGS):
@@ -179,9 +186,14 @@ def _signature_version(facts: RequestFacts) -> str | None:
     return "AWS4-HMAC-SHA256" if facts.claim.scheme.is_v4 else "AWS"
 
 
-def _arn(facts: RequestFacts) -> str | None:
-    one = facts.principal
-    return f"arn:aws:iam::{one.store}:{one.path}" if one.path else None
+def _by_store(one: Principal, key: str) -> tuple[str, ...] | None:
+    """What names the principal's store: by its account's number and by its name, for policies may
+    use either. A session's ARN is its role's."""
+    stores = tuple(store for store in (one.account, one.store) if store)
+    if key == "aws:principalarn":
+        path = one.role_path or one.path
+        return tuple(f"arn:aws:iam::{store}:{path}" for store in stores) if path else None
+    return stores or None
 
 
 def _principal_type(facts: RequestFacts) -> str:
@@ -194,8 +206,6 @@ _READERS: Final[dict[str, _Reader]] = {
     "aws:currenttime": lambda facts: datetime.fromtimestamp(facts.now_ms / 1000, UTC).isoformat(),
     "aws:epochtime": lambda facts: str(facts.now_ms // 1000),
     "aws:principaltype": _principal_type,
-    "aws:principalarn": _arn,
-    "aws:principalaccount": lambda facts: facts.principal.store or None,
     "aws:sourceip": lambda facts: facts.head.client or None,
     "aws:securetransport": lambda facts: "true" if facts.head.scheme == "https" else "false",
     "aws:username": lambda facts: facts.principal.name or None,

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from coffre.access.decision import SERVICE, decide
+from coffre.access.decision import SERVICE, Resource, decide
 from coffre.access.principals import ANONYMOUS, Principal
 from coffre.catalog.event_mutations import Cause
 from coffre.catalog.interface import Committer, Reader
@@ -36,6 +36,7 @@ from coffre.s3.notifications import TellingCommitter
 from coffre.s3.operation import BodyKind, Entry, On, Operation
 from coffre.s3.operations import TABLE
 from coffre.s3.post_object import read_form
+from coffre.s3.query_api import answer_query
 from coffre.s3.request_payment import CHARGED, is_charged
 from coffre.s3.response import Response
 from coffre.s3.router import Router
@@ -47,6 +48,7 @@ from coffre.wire.auth import Claim, read_claim
 from coffre.wire.errors import S3Error
 from coffre.wire.form_auth import read_form_claim
 from coffre.wire.post_policy import check_policy, parse_policy
+from coffre.wire.query_protocol import is_query
 from coffre.wire.request import RequestHead
 from coffre.wire.target import Target, host_forms, resolve
 from coffre.wire.website import error_page
@@ -72,7 +74,7 @@ class _Exchange:
             "principal",
         ),
         *("request_id", "sent", "started", "status", "store", "target"),
-        *("answered", "response", "site"),
+        *("answered", "called", "response", "site"),
     )
 
     def __init__(self, head: RequestHead, request_id: str, now_ms: int, started: float) -> None:
@@ -93,6 +95,7 @@ class _Exchange:
         self.answered = started
         self.response: Response | None = None
         self.site = False
+        self.called = ""
 
 
 class Gateway:
@@ -220,6 +223,8 @@ class Gateway:
         if label is not None:
             return await self._answer_site(exchange, receive, label)
         target = exchange.target = resolve(sent_head, self._hosts, self._is_store)
+        if is_query(sent_head):
+            return await answer_query(services, exchange, target, receive, self._deadlines)
         claim = exchange.claim = read_claim(sent_head)
         head = with_hoisted(claim, sent_head)
         if head.raw_query:
@@ -252,7 +257,8 @@ class Gateway:
             raise S3Error("NoSuchBucket", BucketName=named)
         seen: Seen = {}
         facts = RequestFacts(head, principal, claim, now_ms)
-        _authorize(operation, services.reader, facts, bucket, target.key, seen)
+        asked = SERVICE if bucket is not None or target.bucket is None else Resource(target.bucket)
+        _authorize(operation, services.reader, facts, bucket, target.key, seen, asked)
         charged = bucket is not None and is_charged(services.reader, principal, head, bucket)
         body = exchange.body
         if body is None:
@@ -351,9 +357,8 @@ class Gateway:
         if claim is None:
             # Without policy and signature: what the bucket lets everybody write.
             return head, ANONYMOUS, store_of_nobody(services, sent, exchange.target)
-        policy = fields["policy"]
-        principal, store = authenticate_form(services, claim, policy, target, exchange.now_ms)
-        body.policy = parse_policy(policy)
+        principal, store = authenticate_form(services, claim, fields, target, exchange.now_ms)
+        body.policy = parse_policy(fields["policy"])
         check_policy(body.policy, fields, target.bucket, exchange.now_ms)
         return head, principal, store
 
@@ -366,7 +371,7 @@ class Gateway:
             request_id=exchange.request_id,
             at_ms=exchange.now_ms,
             seconds=self._services.clock.monotonic() - exchange.started,
-            operation="" if operation is None else operation.name,
+            operation=exchange.called if operation is None else operation.name,
             metering="" if operation is None else operation.metering,
             status=exchange.status,
             error=exchange.error,
@@ -395,8 +400,10 @@ def _authorize(
     bucket: Bucket | None,
     key: bytes | None,
     seen: Seen,
+    otherwise: Resource,
 ) -> None:
-    """AccessDenied unless everything that the table asks for beforehand is permitted."""
+    """AccessDenied unless everything that the table asks for beforehand is permitted; `otherwise`
+    is what it is asked on where there is no bucket yet."""
     principal, head = facts.principal, facts.head
     for need in operation.needs:
         if need.by_body or need.on in (On.SOURCE, On.EACH_KEY):
@@ -406,10 +413,10 @@ def _authorize(
         permission, version_id = need.permission, None
         if need.versioned is not None and "versionId" in head.query:
             permission, version_id = need.versioned, parameters.version_id(head)
-        asked = SERVICE
+        asked = otherwise
         if bucket is not None:
             asked = resource(reader, principal, permission, bucket, key, version_id, seen)
-            if asked.policy is not None:
+            if asked.policy is not None or principal.identity is not None:
                 told = partial(tags_of, reader, bucket, key, version_id, seen)
                 facts = facts.about(told, partial(bucket_tags, reader, bucket))
         if not decide(principal, permission, asked, facts).allowed:

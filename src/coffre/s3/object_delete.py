@@ -88,7 +88,7 @@ def _mutation(context: Context, entry: DeleteEntry) -> DeleteVersion:
 
 def _marker_owner(context: Context) -> str:
     """Who deletes; the bucket's owner for a stranger."""
-    return context.principal.user_id or context.bucket.owner_id
+    return context.principal.owner_id or context.bucket.owner_id
 
 
 def _deleted(result: Result) -> Deleted:

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from coffre.catalog.interface import Committer, Reader
 from coffre.catalog.records import Bucket
+from coffre.iam.call import Iam
 from coffre.s3.key_service import KeyService
 from coffre.s3.keyring import Keyring
 from coffre.s3.settings import Settings
@@ -88,8 +89,8 @@ class AccessLog(Protocol):
 class Services:
     """`ledger` is told of every finished request. `network` and `zone` are asked before the
     signature and after it; `admit` before a body is read (it raises CommitterBusy while too much is
-    queued). `used` is told of every access key that verified. `requests` is told of every request's
-    begin, before it reads anything, and end."""
+    queued). `iam` answers what is IAM's and STS's. `used` is told of every access key that
+    verified. `requests` is told of every request's begin, before it reads anything, and end."""
 
     reader: Reader
     committer: Committer
@@ -99,6 +100,7 @@ class Services:
     clock: Clock
     entropy: Entropy
     settings: Settings
+    iam: Iam
     ledger: Ledger | None = None
     network: Gate = open_gate
     zone: Gate = open_gate

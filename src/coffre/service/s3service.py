@@ -5,6 +5,9 @@ from __future__ import annotations
 from coffre.access.networks import read_networks
 from coffre.catalog.interface import Committer, Reader
 from coffre.config import Settings
+from coffre.iam.call import Iam
+from coffre.iam.sessions import Sessions
+from coffre.iam.web_tokens import NoIssuers
 from coffre.s3.gateway import Gateway
 from coffre.s3.keyring import Keyring
 from coffre.s3.services import (
@@ -67,6 +70,14 @@ def s3_gateway(
                     "Bulk": settings.restore_bulk,
                 },
                 private_networks=read_networks(settings.private_networks),
+            ),
+            iam=Iam(
+                reader,
+                committer,
+                keyring,
+                Sessions(root_keys, entropy),
+                entropy,
+                NoIssuers(),
             ),
             admit=admit,
             requests=requests,

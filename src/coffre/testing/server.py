@@ -33,6 +33,9 @@ from coffre.catalog.mutations import (
     Mutation,
     Result,
 )
+from coffre.iam.call import Iam
+from coffre.iam.sessions import Sessions
+from coffre.iam.web_tokens import NoIssuers
 from coffre.s3.access_logs import AccessLogs
 from coffre.s3.gateway import Gateway
 from coffre.s3.key_service import BUILT_IN, BuiltInKeys, KeyService
@@ -112,6 +115,14 @@ class MemoryEngine:
             clock=self.clock,
             entropy=self.entropy,
             settings=self.settings,
+            iam=Iam(
+                self.catalog,
+                self.catalog,
+                keyring,
+                Sessions(self._root_key, self.entropy),
+                self.entropy,
+                NoIssuers(),
+            ),
             ledger=self.events.append,
             access_log=self.access_logs,
         )

@@ -1,8 +1,8 @@
 """AWS's query protocol, which IAM and STS speak: forms in, XML out. Pure.
 
-A request is `Action`, `Version` and parameters, in a form or in the query; lists are `Name.member.1`
-and structures in them `Name.member.1.Field`. Source: AWS "Making query requests" of IAM, and the
-common errors of both services.
+A request is `Action`, `Version` and parameters, in a form or in the query; items of lists are
+called `Name.member.1`, fields of structures in them `Name.member.1.Field`. Source: AWS "Making
+query requests" of IAM, and the common errors of both services.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import parse_qsl
+
+from msgspec import Struct
 
 from coffre.wire.errors import S3Error
 from coffre.wire.escape import escape
@@ -26,8 +28,16 @@ _NAMESPACES: Final = {
 }
 _FORM: Final = "application/x-www-form-urlencoded"
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
+
+class Table(Struct, frozen=True):
+    """A map whose keys are data: entries of key and value."""
+
+    entries: Mapping[str, str | int]
+
+
 # What a value may be in an answer; a list's items are called `member`.
-Value = str | int | bool | datetime | Mapping[str, "Value"] | Sequence["Value"] | None
+Value = str | int | bool | datetime | Table | Mapping[str, "Value"] | Sequence["Value"] | None
 
 # code -> (HTTP status, message); AWS's codes of IAM and STS, and those that both have.
 ERRORS: Final[dict[str, tuple[int, str]]] = {
@@ -183,6 +193,9 @@ def _element(name: str, value: Value) -> str:
         text = value.strftime("%Y-%m-%dT%H:%M:%SZ")
     elif isinstance(value, str | int):
         text = escape(str(value))
+    elif isinstance(value, Table):
+        pairs = ({"key": key, "value": one} for key, one in value.entries.items())
+        text = "".join(_element("entry", pair) for pair in pairs)
     elif isinstance(value, Mapping):
         text = "".join(_element(field, one) for field, one in value.items())
     else:

@@ -1,0 +1,46 @@
+"""Managed policies that every account has, as AWS names them. They are code and cannot be changed.
+
+Of AWS's own they are those that mean something here.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from msgspec import Struct
+
+from coffre.catalog.iam_records import BUILT_IN
+
+OWNER: Final = "aws"
+_READS: Final = ("s3:Get*", "s3:List*")
+_OF_IAM: Final = ("iam:Get*", "iam:List*", "iam:Simulate*")
+
+
+class BuiltIn(Struct, frozen=True):
+    id: str
+    name: str
+    path: str
+    description: str
+    document: bytes
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:iam::{OWNER}:policy{self.path}{self.name}"
+
+
+def _made(name: str, description: str, *actions: str) -> BuiltIn:
+    statement: dict[str, Any] = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    return BuiltIn(f"{BUILT_IN}{name.upper()}", name, "/", description, document.encode())
+
+
+_ALL: Final = (
+    _made("AdministratorAccess", "Everything in the account.", "*"),
+    _made("AmazonS3FullAccess", "Everything on buckets and objects.", "s3:*"),
+    _made("AmazonS3ReadOnlyAccess", "Reads and lists of buckets and objects.", *_READS),
+    _made("IAMFullAccess", "Everything on users, groups, roles and policies.", "iam:*"),
+    _made("IAMReadOnlyAccess", "Reads of users, groups, roles and policies.", *_OF_IAM),
+)
+BY_ID: Final = {one.id: one for one in _ALL}
+BY_ARN: Final = {one.arn: one for one in _ALL}

@@ -1,0 +1,120 @@
+"""IAM and STS on the S3 port: the query protocol from the request's first byte to its answer.
+
+network rule -> body -> signature -> action -> permission -> handler; errors in IAM's words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from coffre.access.principals import ANONYMOUS, Principal
+from coffre.iam import service as iam_service
+from coffre.iam.service import Caller
+from coffre.iam.table import Action
+from coffre.s3.authenticate import admitted, signer_of
+from coffre.s3.body import Receive, RequestBody
+from coffre.s3.deadlines import Deadlines
+from coffre.s3.facts import RequestFacts
+from coffre.s3.funnel import as_error
+from coffre.s3.network import check_entry
+from coffre.s3.response import Header, Response
+from coffre.s3.services import Services
+from coffre.wire.auth import Claim, read_claim, verify
+from coffre.wire.claim import security_token
+from coffre.wire.query_protocol import (
+    BODY_LIMIT,
+    QueryError,
+    of_s3,
+    read_parameters,
+    render,
+    render_error,
+)
+from coffre.wire.request import RequestHead
+from coffre.wire.target import Target
+
+_XML: Final[Header] = (b"content-type", b"text/xml")
+_UNKNOWN: Final = "iam"
+
+
+class Exchange(Protocol):
+    """What becomes known of a request; `called` is its action as the ledger calls it."""
+
+    head: RequestHead
+    request_id: str
+    now_ms: int
+    claim: Claim | None
+    principal: Principal | None
+    store: str
+    body: RequestBody | None
+    error: str
+    called: str
+
+
+async def answer_query(
+    services: Services, exchange: Exchange, target: Target, receive: Receive, deadlines: Deadlines
+) -> Response:
+    """The answer, an error's too."""
+    service = _UNKNOWN
+    try:
+        given = await _parameters(services, exchange, receive, deadlines)
+        service, action = iam_service.find_action(given)
+        exchange.called = f"{service}:{action.name}"
+        caller = _caller(services, exchange, service, action, target)
+        principal = ANONYMOUS if caller is None else caller.principal
+        facts = RequestFacts(exchange.head, principal, exchange.claim, exchange.now_ms)
+        asked = (service, action, given, caller, facts, exchange.now_ms)
+        result = await iam_service.answer(services.iam, *asked)
+    except Exception as failure:
+        error = failure if isinstance(failure, QueryError) else None
+        if error is None:
+            error = of_s3(as_error(failure, exchange.request_id))
+        exchange.error = error.code
+        body = render_error(service, error, exchange.request_id)
+        return Response(error.status, [_XML], body)
+    return Response(200, [_XML], render(service, action.name, result, exchange.request_id))
+
+
+async def _parameters(
+    services: Services, exchange: Exchange, receive: Receive, deadlines: Deadlines
+) -> Mapping[str, str]:
+    """What is asked, and who says they signed it. The form is read first: it is what is signed."""
+    head = exchange.head
+    services.network(_UNKNOWN, head.client, None)
+    form = b""
+    if head.method == "POST":
+        services.admit(_UNKNOWN, head.client, None)
+        patience = services.settings.patience
+        exchange.body = RequestBody(receive, head, None, patience, deadlines)
+        form = await exchange.body.document(BODY_LIMIT)
+    exchange.claim = read_claim(head, allow_v2=False, body_sha256=hashlib.sha256(form).hexdigest())
+    return read_parameters(head, form)
+
+
+def _caller(
+    services: Services, exchange: Exchange, service: str, action: Action, target: Target
+) -> Caller | None:
+    """Who signed; None for a stranger, where an action is for such. Raises
+    MissingAuthenticationToken, and as `authenticate`."""
+    claim, head, now_ms = exchange.claim, exchange.head, exchange.now_ms
+    if claim is None:
+        if action.unsigned:
+            return None
+        raise QueryError("MissingAuthenticationToken")
+    settings = services.settings
+    signer = signer_of(services, claim, security_token(head), now_ms)
+    verify(
+        claim,
+        head,
+        signer.secrets,
+        regions=settings.regions,
+        region=settings.region,
+        now_ms=now_ms,
+        service=service,
+    )
+    principal = exchange.principal = admitted(services, signer, target, now_ms)
+    exchange.store = signer.store.name
+    services.zone(exchange.called, head.client, None)
+    check_entry(services.reader, settings, head.client, signer.store, None)
+    return Caller(principal, signer.store, signer.key, signer.session)
