@@ -53,6 +53,7 @@ from coffre.catalog.stamp import HybridClock
 from coffre.catalog.transaction import Answers, Call, Group, NotApplied, Transaction, fail
 from coffre.catalog.zone_writer import Change
 from coffre.system.buffer import Buffer
+from coffre.vault.drives import Drive
 from coffre.vault.interface import StorageFull
 from coffre.vault.records import Chunk
 from coffre.vault.superblock import Superblock
@@ -175,10 +176,13 @@ class GroupCommitter:
                 if isinstance(answer, Refused):
                     raise answer.error()
 
-    async def amend(self, change: Change) -> None:
+    async def amend(self, change: Change, joining: Sequence[Drive] = ()) -> dict[bytes, str]:
         """Change what superblocks say of the zone (`LogWriter.amend`). Raises
-        SuperblockNotWritten, SuperblockTooLarge: then nothing is changed in this run."""
-        await self._between_groups(lambda: self._writer.amend(change))
+        SuperblockNotWritten, SuperblockTooLarge, Starved: then nothing is changed in this run."""
+        failed: dict[bytes, str] = await self._between_groups(
+            lambda: self._writer.amend(change, joining)
+        )
+        return failed
 
     async def follow_drives(self) -> None:
         """Drives failed, came, or are to be emptied: leave what stands open on them

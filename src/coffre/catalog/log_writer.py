@@ -314,10 +314,11 @@ class LogWriter:
             self._unsealed.pop(chunk, None)
         await self._write_superblock()
 
-    async def amend(self, change: Change) -> None:
-        """Change what superblocks say of the zone. Raises SuperblockNotWritten,
-        SuperblockTooLarge: then nothing is changed in this run."""
-        await self._zone.write(self.epoch, self._log_state, change=change)
+    async def amend(self, change: Change, joining: Sequence[Drive] = ()) -> dict[bytes, str]:
+        """Change what superblocks say of the zone, on drives that are `joining` it too; why those
+        of them failed that did, by id. Raises SuperblockNotWritten, SuperblockTooLarge, Starved:
+        then nothing is changed in this run."""
+        return await self._zone.write(self.epoch, self._log_state, change=change, joining=joining)
 
     async def follow_drives(self) -> None:
         """Between groups, after drives changed: leave an open chunk with a mirror that is away or

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
 from coffre.catalog.log_state import KeptSnapshots, log_floor, remove_mirrors
-from coffre.vault.drives import DriveSet
+from coffre.vault.drives import Drive, DriveSet
 from coffre.vault.superblock import LandingRef, LogState, Superblock, SuperblockStore
 
 Change = Callable[[Superblock], Superblock]
@@ -52,10 +52,13 @@ class ZoneWriter:
         *,
         clean: bool = False,
         change: Change = unchanged,
-    ) -> None:
+        joining: Sequence[Drive] = (),
+    ) -> dict[bytes, str]:
         """Say it, with `change`, which holds from then on. `log` is asked when it is our turn.
+        `joining`: drives that are to have it beside those in use, and nothing else yet.
 
-        Raises SuperblockNotWritten, SuperblockTooLarge: then the change does not hold in this run.
+        Why those of them that do not have it failed, by id. Raises SuperblockNotWritten,
+        SuperblockTooLarge, Starved: then the change does not hold in this run.
         """
         async with self._turn:
             zone = replace(
@@ -71,12 +74,15 @@ class ZoneWriter:
             failed = await asyncio.to_thread(
                 self._superblocks.write,
                 zone,
-                [drive for drive in self._drives.reachable() if drive.id in of_zone],
+                [*(one for one in self._drives.reachable() if one.id in of_zone), *joining],
                 before=self.zone,
             )
             self.zone = zone
             self._doubtful.clear()
             del self._discarded[: len(discarded)]
+            apart = {drive.id for drive in joining}
             for drive, why in failed.items():
-                self._drives.fail(drive, f"its superblock could not be written: {why}")
+                if drive not in apart:
+                    self._drives.fail(drive, f"its superblock could not be written: {why}")
             remove_mirrors(self._drives, discarded)
+            return {drive: why for drive, why in failed.items() if drive in apart}

@@ -4,11 +4,16 @@ Every change is a change of what superblocks say (`GroupCommitter.amend`): it co
 every drive that can be reached and on n-m of the zone's, before and after. Where drives stand that
 the configuration does not name is remembered in the data folder (`service.drives.Places`).
 
+A new drive is nobody's to use before superblocks name it, its own among them. Each step may be cut:
+first its place is kept, which means nothing by itself; then superblocks name it, or some do, and
+the next start takes the newest at its word. Whichever it is, the command again finishes it.
+
 Which data moves is not decided here: stewards empty a drive with the intent "drain", at their pace.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -17,7 +22,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from coffre.catalog.group import GroupCommitter
-from coffre.catalog.zone_writer import Change
+from coffre.catalog.log_state import NOT_WRITTEN
+from coffre.catalog.zone_writer import Change, unchanged
 from coffre.config import DriveFolder, Settings
 from coffre.service.administration import Invalid
 from coffre.service.drive_view import DriveView
@@ -28,17 +34,21 @@ from coffre.service.monitor import PROBE, try_out
 from coffre.service.zone import World
 from coffre.system.entropy import new_id
 from coffre.vault.ballast import BALLAST
-from coffre.vault.drives import Drive, DriveSet, DriveState, broken_promise
+from coffre.vault.drives import Drive, DriveSet, DriveState, broken_promise, temporary_path
 from coffre.vault.superblock import (
     REPLACED,
     DriveLabel,
     Superblock,
-    SuperblockNotWritten,
-    SuperblockTooLarge,
+    SuperblockStore,
     superblock_path,
 )
 
+log = logging.getLogger("coffre.drives")
+
 Rows = list[dict[str, Any]]
+# What stands in an empty folder: a new file system's own, and what looks and cuts leave.
+_NOT_DATA = {"lost+found", PROBE, BALLAST, temporary_path("superblock")}
+_UNBORN = "its superblock could not be written"
 _IN_USE = (DriveState.PRESENT, DriveState.CHECKING)
 
 
@@ -53,6 +63,7 @@ class DriveChanges:
         drives: DriveSet,
         committer: GroupCommitter,
         view: DriveView,
+        superblocks: SuperblockStore,
     ) -> None:
         self._settings = settings
         self._folder = folder
@@ -60,6 +71,7 @@ class DriveChanges:
         self._drives = drives
         self._committer = committer
         self._view = view
+        self._superblocks = superblocks
 
     @property
     def operations(self) -> Mapping[str, Callable[..., Awaitable[Any]]]:
@@ -73,7 +85,7 @@ class DriveChanges:
 
     async def add(self, path: str, node: str | None = None, rack: str | None = None) -> Rows:
         """An empty folder becomes a drive of the zone. Node and rack may be left out where the
-        configuration names the folder."""
+        configuration names the folder. One that is such a drive already stays one."""
         named = {one.path: (one.node, one.rack) for one in named_folders(self._settings)}
         node_named, rack_named = named.get(path, (None, None))
         place = DriveFolder(path, node or node_named or "", rack or rack_named or "")
@@ -81,6 +93,8 @@ class DriveChanges:
             raise Invalid(
                 "InvalidArgument", f"say in which --node and --rack {path} stands", "node"
             )
+        if (known := self._unborn_or_in_use(place)) is not None:
+            return await self._finish(known)
         self._check_folder(path)
         drive = self._new_drive(place)
         label = DriveLabel(drive.id, place.node, place.rack)
@@ -105,8 +119,11 @@ class DriveChanges:
             )
         if not (path := path or old.path):
             raise Invalid("InvalidArgument", "say with --path where the new drive stands", "path")
-        self._check_folder(path, instead_of=old)
         place = DriveFolder(path, old.node, old.rack)
+        replaced = (old.id, REPLACED) in self._committer.zone.intents
+        if replaced and (known := self._unborn_or_in_use(place)) is not None:
+            return await self._finish(known)
+        self._check_folder(path, instead_of=old)
         places = read_places(self._folder)
         if path != old.path:
             places = places.with_place(place)
@@ -229,15 +246,20 @@ class DriveChanges:
 
     # Folders and superblocks
 
-    def _check_folder(self, path: str, *, instead_of: Drive | None = None) -> None:
-        """Only an empty folder that can be written becomes a drive."""
+    def _check_folder(
+        self, path: str, *, instead_of: Drive | None = None, own: Drive | None = None
+    ) -> None:
+        """Only an empty folder that can be written becomes a drive. `own`: whose superblock may
+        stand there."""
         if not os.path.isabs(path) or os.path.normpath(path) != path:
             raise Invalid("InvalidArgument", f"{path} is no absolute path", "path")
         for one in self._drives.all():
             if one.path and one is not instead_of and _overlap(one.path, path):
                 raise Invalid("DriveExists", f"{path} and the drive {one.path} overlap", "path")
         try:
-            names = set(self._world.disk.listdir(path)) - {"lost+found", PROBE, BALLAST}
+            names = set(self._world.disk.listdir(path)) - _NOT_DATA
+            if names == {"superblock"} and self._is_left(path, own):
+                names = set()
         except OSError as error:
             raise Invalid(
                 "NoSuchFolder", f"{path} is no folder that can be read ({error.strerror})", "path"
@@ -254,27 +276,62 @@ class DriveChanges:
     def _new_drive(self, place: DriveFolder) -> Drive:
         clock, zone = self._world.clock, self._committer.zone
         drive_id = new_id(self._world.entropy, zone.zone_number, clock.now_ms())
-        return Drive(
-            drive_id, place.path, place.node, place.rack, DriveState.CHECKING, "being added"
-        )
+        return Drive(drive_id, place.path, place.node, place.rack)
+
+    def _is_left(self, path: str, own: Drive | None) -> bool:
+        """Is the superblock there of this zone, and of no other drive of it: what a change left
+        that did not come to hold?"""
+        found, zone = self._superblocks.read(path).superblock, self._committer.zone
+        if found is None or (found.region, found.zone) != (zone.region, zone.zone):
+            return False
+        known = self._drives.by_id(found.drive)
+        return known is None or known is own
 
     async def _place(self, drive: Drive, places: Places, change: Change) -> None:
-        """Make a new drive known, on itself too. It is empty: there is nothing to check."""
+        """Make a new drive known, on itself too. It is empty: there is nothing to check. Until
+        superblocks say so, nothing may be laid on it, and nobody is to look at it."""
         before = read_places(self._folder)
+        failed = await self._amend(change, before=before, places=places, joining=[drive])
+        if failed:
+            drive.state, drive.reason = DriveState.FAILED, f"{_UNBORN}: {failed[drive.id]}"
         self._drives.add(drive)
-        try:
-            await self._amend(change, before=before, places=places)
-        except Exception:
-            # Whatever it was: nothing may be laid on a drive that superblocks do not know.
-            self._drives.forget(drive.id)
-            raise
-        if drive.state is DriveState.CHECKING:
-            self._drives.mark(drive.id, DriveState.PRESENT)
+        if failed:
+            raise Invalid(
+                "FolderUnusable",
+                f"{drive.path} belongs to the zone, but its superblock cannot be written "
+                f"({failed[drive.id]}): mend the disk and ask again, or `coffre drive remove` it",
+                "path",
+            )
+
+    def _unborn_or_in_use(self, place: DriveFolder) -> Drive | None:
+        """The drive that stands there already with these labels, if it is in use or may be: one
+        that superblocks name, and that has none itself and holds nothing, for it was cut."""
+        for one in self._drives.all():
+            if (one.path, one.node, one.rack) == (place.path, place.node, place.rack):
+                unborn = not one.intent and not self._view.left().chunks[one.id]
+                return one if one.state in _IN_USE or unborn else None
+        return None
+
+    async def _finish(self, drive: Drive) -> Rows:
+        """The change that made it a drive holds: see that it has its own superblock."""
+        if drive.state not in _IN_USE:
+            self._check_folder(drive.path, instead_of=drive, own=drive)
+            if failed := await self._amend(unchanged, joining=[drive]):
+                why = failed[drive.id]
+                raise Invalid("FolderUnusable", f"{drive.path} cannot be written ({why})", "path")
+            self._drives.mark(drive.id, DriveState.CHECKING, "being added")
+        return self._rows([drive])
 
     async def _amend(
-        self, change: Change, *, before: Places | None = None, places: Places | None = None
-    ) -> None:
-        """Change superblocks, with the places of drives before them."""
+        self,
+        change: Change,
+        *,
+        before: Places | None = None,
+        places: Places | None = None,
+        joining: Sequence[Drive] = (),
+    ) -> dict[bytes, str]:
+        """Change superblocks, with the places of drives before them; why drives that are joining
+        do not have theirs."""
         if places is not None and places != before:
             try:
                 write_places(self._folder, places, self._world.disk)
@@ -285,11 +342,25 @@ class DriveChanges:
                     "beside the catalog, then ask again",
                 ) from error
         try:
-            await self._committer.amend(change)
-        except (SuperblockNotWritten, SuperblockTooLarge) as error:
-            if before is not None and places != before:
-                write_places(self._folder, before, self._world.disk)
+            return await self._committer.amend(change, joining)
+        except NOT_WRITTEN as error:
+            await self._take_back(before if places != before else None, joining)
             raise Invalid("NotWritten", f"{error}: bring missing drives back first") from error
+
+    async def _take_back(self, before: Places | None, joining: Sequence[Drive]) -> None:
+        """Have superblocks say what they said before a change that did not come to hold. Where they
+        cannot, it may show after the next start, and so its place is left as it is."""
+        try:
+            await self._committer.amend(unchanged)
+            if before is not None:
+                write_places(self._folder, before, self._world.disk)
+        except (*NOT_WRITTEN, OSError) as error:
+            log.warning("a change that is refused may show after the next start: %s", error)
+            return
+        for drive in joining:
+            if self._drives.by_id(drive.id) is None:
+                with suppress(OSError):
+                    self._world.disk.unlink(superblock_path(drive.path))
 
     # Naming drives
 

@@ -98,7 +98,13 @@ class DrivesNode(Node):
         self.view = DriveView(drives, world.clock, self.reader.chunks, lambda: committer.zone)
         self.keeper = DriveKeeper(drives, committer)
         self.changes = DriveChanges(
-            settings, DataFolder(Path(settings.data)), world, drives, committer, self.view
+            settings,
+            DataFolder(Path(settings.data)),
+            world,
+            drives,
+            committer,
+            self.view,
+            superblocks,
         )
         self.monitor = Monitor(
             drives,
