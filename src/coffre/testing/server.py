@@ -80,6 +80,7 @@ class MemoryEngine:
         self.chunks = MemoryChunkStore(self.settings.zone)
         self.catalog = MemoryCatalog(self.clock, self.entropy, self.settings.zone, self.chunks.land)
         self._root_key = RootKey(self.entropy.bytes(KEY_BYTES))
+        self.used: dict[str, int] = {}
         keyring = Keyring(self._root_key)
         vault = FramedVault(
             self.chunks,
@@ -125,7 +126,13 @@ class MemoryEngine:
             ),
             ledger=self.events.append,
             access_log=self.access_logs,
+            used=self.used.__setitem__,
         )
+
+    @property
+    def root_keys(self) -> RootKey:
+        """What opens the stores' keys and the users' secrets."""
+        return self._root_key
 
     async def _count_dead(self, extents: tuple[Extent, ...]) -> None:
         await self.catalog.commit(CountDead(extents))
