@@ -22,6 +22,7 @@ from coffre.cli import (
     kms,
     lifecycle,
     node,
+    presign,
     rebuild,
     stewards,
     stores,
@@ -74,6 +75,7 @@ for _command in (
     lifecycle.lifecycle,
     clock.clock,
     tls.tls,
+    presign.presign,
     doctor.doctor,
     completion,
 ):
