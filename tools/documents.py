@@ -16,6 +16,8 @@ from pathlib import Path
 from coffre.config import KEYS
 from tools.compatibility import page as compatibility_page
 from tools.error_reference import page as error_page
+from tools.iam_reference import PAGE as IAM_PAGE
+from tools.iam_reference import page as iam_page
 from tools.storage_format import page as storage_page
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -83,6 +85,7 @@ def main() -> int:
     faults += stale(
         Path("docs/compatibility.md"), compatibility_page(), "python -m tools.compatibility"
     )
+    faults += stale(IAM_PAGE, iam_page(), "python -m tools.iam_reference")
     faults += unread_settings()
     faults += unlisted_decisions()
     print("\n".join(faults) or f"documents: {len(pages)} pages are whole and current")

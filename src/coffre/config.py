@@ -67,6 +67,15 @@ class Destination(Struct, frozen=True, forbid_unknown_fields=True):
     stream: Annotated[str, Meta(min_length=1)] = "coffre-events"
 
 
+class OidcIssuer(Struct, frozen=True, forbid_unknown_fields=True):
+    """One whose tokens AssumeRoleWithWebIdentity takes: its URL as its tokens name it, and for whom
+    they must be meant. `ca_file`: who signs its certificate, where the system does not know."""
+
+    issuer: Annotated[str, Meta(pattern=r"^https://[^/@?#]+(/[^?#]*)?$")]
+    audiences: Annotated[tuple[str, ...], Meta(min_length=1)]
+    ca_file: str = ""
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A node's whole configuration. `docs/configuration.md` says what each key means."""
 
@@ -118,6 +127,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     access_log_every: Seconds = 300.0
     notify: tuple[Destination, ...] = ()
     notify_patience: Seconds = 345600.0
+    oidc: tuple[OidcIssuer, ...] = ()
     sse_c_over_http: bool = False
     private_networks: tuple[str, ...] = PRIVATE_NETWORKS
     kms_url: Annotated[str, Meta(pattern=r"^(https?://[^/@]+(/.*)?)?$")] = ""
@@ -187,7 +197,7 @@ def _geometry(text: str) -> Geometry:
 
 KEYS: Final = Settings.__struct_fields__
 _TEXT_LISTS: Final = ("bases", "website_bases", "tls_names", "trusted_proxies", "private_networks")
-_FILE_ONLY: Final = ("drives", "notify")
+_FILE_ONLY: Final = ("drives", "notify", "oidc")
 
 
 def variable(key: str) -> str | None:

@@ -39,6 +39,11 @@ class Keyring(OpensSecrets, Protocol):
     def wrap_secret(self, secret: str, /) -> Secret: ...
 
 
+def unknown(access_key: str, /) -> int | None:
+    """The `last_used` of those who keep no record of it."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Iam:
     """All that IAM and STS stand on. `last_used` says when an access key last signed (ms), None
@@ -50,7 +55,7 @@ class Iam:
     sessions: Sessions
     entropy: Entropy
     web_tokens: WebTokens
-    last_used: Callable[[str], int | None] = lambda access_key: None
+    last_used: Callable[[str], int | None] = unknown
 
 
 class Overlay(Mapping[str, tuple[str, ...]]):

@@ -14,7 +14,6 @@ from typing import Final
 from coffre.access.decision import Identity
 from coffre.access.policy import Policy, read_policy
 from coffre.access.principals import Principal, account_of
-from coffre.catalog import records
 from coffre.catalog.iam_records import IamEntity
 from coffre.catalog.interface import Reader
 from coffre.catalog.records import Store, User, store_owner_id
@@ -79,9 +78,10 @@ def managed_document(reader: Reader, policy_id: str) -> bytes | None:
     return versions[policy.facts.default]
 
 
-def of_user(reader: Reader, signed: records.Identity, session: Session | None = None) -> Principal:
+def of_user(
+    reader: Reader, user: User, store: Store, access_key: str, session: Session | None = None
+) -> Principal:
     """The user of an access key, by that or by a session of it."""
-    user, store = signed.user, signed.store
     root_id = reader.iam_root(store.id) or store_owner_id(store.id)
     entity = reader.iam_entity_by_id(user.id) if user.kind == "iam" else None
     return Principal(
@@ -91,7 +91,7 @@ def of_user(reader: Reader, signed: records.Identity, session: Session | None = 
         kind=user.kind,
         store=store.name,
         path=path_of(user, entity),
-        access_key=signed.key.access_key,
+        access_key=access_key,
         account=account_of(store.id),
         root=user.id == root_id,
         root_id=root_id,

@@ -52,7 +52,7 @@ def find_signer(
         raise S3Error("InvalidAccessKeyId", AWSAccessKeyId=access_key)
     if token is not None:
         raise S3Error("InvalidToken")
-    principal = partial(identities.of_user, reader, signed)
+    principal = partial(identities.of_user, reader, signed.user, signed.store, access_key)
     return Signer(signed.store, secrets, principal, key=access_key)
 
 
@@ -80,7 +80,8 @@ def _of_session(
         locked = store.status != "active" or (signed is not None and signed.user.locked)
         principal = partial(identities.of_role, reader, store, role, session, locked=locked)
     elif signed is not None:
-        principal = partial(identities.of_user, reader, signed, session)
+        who = (signed.user, store, session.key)
+        principal = partial(identities.of_user, reader, *who, session)
     else:
         raise S3Error("InvalidToken")
     return Signer(store, (secret,), principal, session, session.key)

@@ -51,9 +51,11 @@ async def list_buckets(context: Context) -> Response:
 
 
 def _visible(context: Context, prefix: str, after: str, limit: int) -> list[Bucket]:
-    """What the signer owns or has a role on, by name."""
+    """What the signer owns or has a role on, by name; all of the account's for whom a policy of its
+    own lets list them."""
+    owner_id = None if context.principal.identity is not None else context.owner_id
     owned = context.reader.buckets(
-        context.store.id, context.owner_id, prefix=prefix, after=after, limit=limit
+        context.store.id, owner_id, prefix=prefix, after=after, limit=limit
     )
     signer = context.principal.user_id or ""
     shared = context.reader.buckets_by_role(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from coffre.access.networks import read_networks
 from coffre.catalog.interface import Committer, Reader
 from coffre.config import Settings
-from coffre.iam.call import Iam
+from coffre.iam.call import Iam, unknown
 from coffre.iam.sessions import Sessions
-from coffre.iam.web_tokens import NoIssuers
 from coffre.s3.gateway import Gateway
 from coffre.s3.keyring import Keyring
 from coffre.s3.services import (
@@ -23,6 +24,7 @@ from coffre.s3.services import (
 from coffre.s3.settings import Patience
 from coffre.s3.settings import Settings as S3Settings
 from coffre.service.key_services import key_service
+from coffre.service.oidc import OidcTokens
 from coffre.system.clock import Clock
 from coffre.system.entropy import Entropy
 from coffre.vault.interface import Vault
@@ -43,6 +45,7 @@ def s3_gateway(
     requests: OpenRequests = UNWATCHED,
     access_log: AccessLog | None = None,
     used: KeyUse = unnoted,
+    key_last_used: Callable[[str], int | None] = unknown,
 ) -> Gateway:
     """The ASGI application of the S3 port."""
     keyring = Keyring(root_keys)
@@ -77,7 +80,8 @@ def s3_gateway(
                 keyring,
                 Sessions(root_keys, entropy),
                 entropy,
-                NoIssuers(),
+                OidcTokens(settings.oidc, clock),
+                key_last_used,
             ),
             admit=admit,
             requests=requests,

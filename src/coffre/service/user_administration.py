@@ -19,7 +19,7 @@ from coffre.catalog.access_mutations import (
 )
 from coffre.catalog.mutations import CreateUser, RotateKey
 from coffre.catalog.records import Identity, Key, Secret, User, store_owner_id
-from coffre.service.credentials import new_access_key, new_owner_id, new_secret
+from coffre.iam.credentials import new_access_key, new_owner_id, new_secret
 from coffre.service.invalid import Invalid
 from coffre.service.named import check_choice, check_label, check_whole, store_named, user_named
 from coffre.service.node import Node

@@ -22,7 +22,7 @@ from coffre.service.admission import Admission
 from coffre.service.board import following, hear_changes
 from coffre.service.child import Boot
 from coffre.service.delivery import deposits
-from coffre.service.last_used import LastUsed
+from coffre.service.last_used import LastUsed, last_used
 from coffre.service.layout import DataFolder
 from coffre.service.notices import Teller
 from coffre.service.readers import OwnRequests
@@ -96,6 +96,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
         requests=requests,
         access_log=access_logs,
         used=used.note,
+        key_last_used=lambda key: last_used(folder.local, [key]).get(key),
     )
     delivering = asyncio.ensure_future(access_logs.run(settings.access_log_every))
     noting = asyncio.ensure_future(used.run())

@@ -53,15 +53,12 @@ ERRORS: Final[dict[str, tuple[int, str]]] = {
     "InvalidClientTokenId": (403, "The security token included in the request is invalid."),
     "InvalidIdentityToken": (400, "The web identity token could not be validated."),
     "InvalidInput": (400, "A parameter is invalid."),
-    "InvalidParameterValue": (400, "A parameter is invalid."),
     "LimitExceeded": (409, "A quota would be exceeded."),
     "MalformedPolicyDocument": (400, "The policy document is malformed."),
     "MalformedQueryString": (400, "The request cannot be read."),
     "MissingAction": (400, "The request is missing an action parameter."),
     "MissingAuthenticationToken": (403, "Request is missing Authentication Token"),
-    "MissingParameter": (400, "A required parameter is missing."),
     "NoSuchEntity": (404, "The entity cannot be found."),
-    "PackedPolicyTooLarge": (400, "The session's policies and tags are too large."),
     "RequestExpired": (400, "The request is too old, or from the future."),
     "ServiceFailure": (500, "The request failed for an unknown reason; try again."),
     "ServiceUnavailable": (503, "The service cannot answer now; try again."),
@@ -70,7 +67,6 @@ ERRORS: Final[dict[str, tuple[int, str]]] = {
         "The request signature we calculated does not match the signature you provided.",
     ),
     "Throttling": (400, "Rate exceeded"),
-    "UnmodifiableEntity": (400, "The entity cannot be changed."),
     "ValidationError": (400, "The input fails to satisfy the constraints."),
 }
 # S3's code -> what it is called here. Of others the service has failed.
