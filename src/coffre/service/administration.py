@@ -14,6 +14,7 @@ from coffre.catalog.mutations import Refusal
 from coffre.service.bucket_administration import BucketAdministration
 from coffre.service.invalid import Invalid
 from coffre.service.node import Node, NoStewards
+from coffre.service.policy_administration import PolicyAdministration
 from coffre.service.presigning import presign_operations
 from coffre.service.store_administration import StoreAdministration
 from coffre.service.user_administration import UserAdministration
@@ -45,6 +46,7 @@ class Administration:
             **self._stores.operations,
             **users.operations,
             **BucketAdministration(node).operations,
+            **PolicyAdministration(node).operations,
             **presign_operations(node),
             "drive.list": self.list_drives,
             "seal.now": self.seal_now,

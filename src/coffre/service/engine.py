@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
+from coffre.access.networks import read_networks
 from coffre.catalog.generation import Generation
 from coffre.catalog.group import GroupCommitter
 from coffre.catalog.interface import CommitUnknown
@@ -88,6 +89,7 @@ class DrivesNode(Node):
         self.root_keys = root_keys
         self.zone_number = facts.zone_number
         self.region = facts.region
+        self.private_networks = read_networks(settings.private_networks)
         self._settings = settings
         self.reader = catalog_reader(DataFolder(Path(settings.data)))
         self.committer: GroupCommitter = committer

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
+from coffre.access.networks import read_networks
 from coffre.catalog.memory import MemoryCatalog
 from coffre.catalog.mutations import CountDead
 from coffre.config import Settings
@@ -42,6 +43,7 @@ class MemoryNode(Node):
         self.zone_number = ZONE
         self.root_keys = RootKey(self.entropy.bytes(KEY_BYTES))
         self.region = settings.region
+        self.private_networks = read_networks(settings.private_networks)
         self._settings = settings
         self._used: dict[str, int] = {}
 

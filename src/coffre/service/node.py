@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from coffre.access.networks import PRIVATE_NETWORKS, Network, read_networks
 from coffre.catalog.interface import Committer, Reader
 from coffre.system.clock import Clock
 from coffre.system.entropy import Entropy
@@ -26,6 +27,7 @@ class Node(ABC):
     entropy: Entropy
     zone_number: int
     region: str = ""
+    private_networks: tuple[Network, ...] = read_networks(PRIVATE_NETWORKS)
     # What this engine can do beside what `administration` says, by name.
     operations: Mapping[str, Callable[..., Awaitable[Any]]] = {}
 
