@@ -12,11 +12,20 @@ import pytest
 
 from coffre.catalog import apply
 from coffre.catalog import mutations as m
+from coffre.catalog.interface import CommitUnknown
 from coffre.catalog.mutations import Refusal, Refused
-from coffre.testing.committing import RecordedZone, open_mirrors, put, stored_body
+from coffre.testing.committing import (
+    Node,
+    RecordedZone,
+    folders,
+    open_mirrors,
+    put,
+    stored_body,
+)
 from coffre.testing.disk import Operation
 from coffre.vault.drives import DriveState
 from coffre.vault.records import ChunkState
+from coffre.vault.seal import seal
 from coffre.vault.superblock import Superblock
 
 
@@ -138,3 +147,30 @@ async def test_a_mirror_that_the_process_cannot_write_to_is_left_and_its_drive_i
     await node.kill()
     again = await zone.node()
     assert [await stored_body(again, key) for key in (b"a", b"b")] == [b"hello", b"more"]
+
+
+def named(node: Node) -> set[bytes]:
+    """The log's chunks that superblocks name as unsealed."""
+    return {ref.chunk for ref in node.superblocks.load(folders("/drives")).best.log.unsealed}
+
+
+async def test_what_superblocks_may_still_name_is_needed_until_they_do_not(
+    zone: RecordedZone,
+) -> None:
+    node = await zone.founded()
+    await node.committer.commit(*put(b"a", b"hello"))
+    zone.clock.advance(zone.settings.seal_after + 1)
+    await node.committer.commit(*put(b"b", b"more"))
+    (chunk,) = [one for one in node.reader.chunks() if one.state is ChunkState.SEALING]
+    done = seal(chunk, node.drives)
+    if node.writer._making_spare is not None:
+        await asyncio.wait((node.writer._making_spare,))
+    for folder in folders("/drives"):
+        zone.disk.fail(f"{folder}/superblock", "write", errno.ENOMEM, times=1)
+    with pytest.raises(CommitUnknown):
+        await node.committer.commit(m.SealChunk(done.id, done.k, done.m, done.members, done.length))
+    assert chunk.id in named(node)
+    assert chunk.id in node.writer._unsealed
+    await node.committer.follow_drives()
+    assert chunk.id not in named(node)
+    assert chunk.id not in node.writer._unsealed

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 import pytest
 from msgspec import structs
 
+from coffre.catalog.mutations import Mutation, ReplaceMember, Result
 from coffre.service.local import LocalStore
 from coffre.stewards.damage import Place
 from coffre.stewards.read_repair import MIRROR, Notice
@@ -123,6 +124,29 @@ async def test_a_target_that_fails_is_reported_and_another_takes_the_segment(
     await house.repair()
     assert house.below() == 0
     assert await house.reads_whole()
+
+
+async def test_of_two_repairs_of_one_segment_the_later_changes_nothing(
+    make_house: Callable[..., House],
+) -> None:
+    house = await make_house().fill(1)
+    (chunk,) = house.rows.chunks()
+    gone = house.drive(chunk.members[0])
+    house.take_away(gone)
+    commit, spare = house.rows.commit, [d for d in house.zone.drives.all() if d.rack == gone.rack]
+    sooner = next(d for d in spare if d.id not in chunk.members)
+
+    async def overtaken(mutation: Mutation, body: object = ()) -> Result:
+        # Another repair of the same segment ends while this one is under way.
+        if house.rows.chunk(chunk.id) == chunk:
+            await commit(ReplaceMember(chunk.id, 0, gone.id, sooner.id))
+        return await commit(mutation, body)
+
+    house.rows.commit = overtaken  # type: ignore[method-assign]
+    await house.repairer.round()
+    after = house.rows.chunk(chunk.id)
+    assert after is not None
+    assert after.members[0] == sooner.id
 
 
 async def test_a_commit_that_is_not_known_is_made_again(make_house: Callable[..., House]) -> None:

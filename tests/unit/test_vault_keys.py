@@ -22,6 +22,7 @@ from coffre.vault.keys import (
     encode_root_keys,
     unwrap_key,
     wrap_key,
+    write_root_keys,
 )
 
 
@@ -108,6 +109,22 @@ def test_a_cut_change_of_the_file_leaves_all_of_the_old_one_or_all_of_the_new(se
     for at in range(made, len(disk.journal) + 1):
         found = RootKeyFile("/data/root.key", disk.image(at, chance)).all()
         assert found in ([(old,), (new, old)] if at < len(disk.journal) else [(new, old)])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_cut_restore_leaves_no_file_or_all_of_it(seed: int) -> None:
+    disk, keys = RecordingDisk(["/data"]), (RootKey(b"n" * 32), RootKey(b"o" * 32))
+    write_root_keys("/data/root.key", keys, disk)
+    with pytest.raises(FileExistsError):
+        write_root_keys("/data/root.key", keys, disk)
+    chance = random.Random(seed)
+    for at in range(len(disk.journal) + 1):
+        left = disk.image(at, chance)
+        if left.exists("/data/root.key"):
+            assert RootKeyFile("/data/root.key", left).all() == keys
+        else:
+            assert at < len(disk.journal)
+            write_root_keys("/data/root.key", keys, left)
 
 
 def test_derived_keys_differ_by_root_purpose_and_context() -> None:

@@ -114,6 +114,8 @@ def replace_member(db: apsw.Connection, mutation: ReplaceMember, stamp: Stamp) -
     members = list(unpack_members(packed))
     if not 0 <= mutation.index < len(members):
         raise Refusal("InternalError", f"chunk {mutation.id.hex()} has no such member")
+    if members[mutation.index] != mutation.old:
+        raise Refusal("OperationAborted", f"chunk {mutation.id.hex()} was moved meanwhile")
     members[mutation.index] = mutation.new
     db.execute("UPDATE chunks SET members = ? WHERE id = ?", (pack(members), mutation.id))
     return Done()

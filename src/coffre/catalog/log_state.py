@@ -116,6 +116,10 @@ class Target:
     def end(self) -> int:
         return self.landing.end if self.landing else 0
 
+    def opening(self) -> OpenLanding:
+        """What the rows are to hear of it first."""
+        return OpenLanding(self.ref.chunk, self.ref.epoch, self.ref.members)
+
     def header(self, zone: Superblock) -> ChunkHeader:
         """What the mirrors' files begin with, in this zone."""
         return ChunkHeader(

@@ -35,7 +35,7 @@ from coffre.catalog.log_state import (
     membership,
 )
 from coffre.catalog.migrations import SCHEMA_VERSION
-from coffre.catalog.mutations import CloseChunk, Mutation, OpenLanding, ReplaceMember, SealChunk
+from coffre.catalog.mutations import CloseChunk, Mutation, ReplaceMember, SealChunk
 from coffre.catalog.zone_writer import Change, ZoneWriter
 from coffre.system.buffer import Buffer
 from coffre.system.clock import Clock
@@ -101,6 +101,7 @@ class LogWriter:
         self._lengths = dict(start.lengths)
         self._closing = list(start.closing)
         self._sealed = list(start.superblock.log.sealed)
+        self._leaving: set[bytes] = set()  # of the unsealed: the next superblock says it
         self._due_at: float | None = None
         # Rows that name a mirror which is none any more are set right at once.
         self._rolled = any(closing.replaced for closing in start.closing)
@@ -186,7 +187,7 @@ class LogWriter:
         for seal in self._sealed:
             books.append((SealChunk(seal.chunk, seal.k, seal.m, seal.members, seal.length), None))
         if not self._planned.logged:
-            books.append((self._opening(self._planned), None))
+            books.append((self._planned.opening(), None))
         return books
 
     async def append(self, blobs: Sequence[Buffer], encoded: EncodedRecord) -> None:
@@ -275,8 +276,7 @@ class LogWriter:
         If nobody seals them (`record_sealed`), they are logged as closed in `seal_after`.
         Raises SuperblockNotWritten.
         """
-        if self._making_spare is not None:
-            await asyncio.wait((self._making_spare,))
+        await self._spare_made()
         self._close_target()
         if self._spare is not None:
             self._discard(self._spare)
@@ -309,9 +309,8 @@ class LogWriter:
 
     async def drop_sealed(self, chunks: Sequence[bytes]) -> None:
         """A committed group says that these are sealed: superblocks need not name them any more,
-        and once they do not, the mirrors may go. Raises SuperblockNotWritten."""
-        for chunk in chunks:
-            self._unsealed.pop(chunk, None)
+        and once they do not, the mirrors may go. Raises as `amend`: the next write says it."""
+        self._leaving.update(chunks)
         await self._write_superblock()
 
     async def amend(self, change: Change, joining: Sequence[Drive] = ()) -> dict[bytes, str]:
@@ -345,8 +344,7 @@ class LogWriter:
 
     async def finish(self) -> None:
         """Mark a clean stop. Raises SuperblockNotWritten."""
-        if self._making_spare is not None:
-            await asyncio.wait((self._making_spare,))
+        await self._spare_made()
         await self._write_superblock(clean=True)
 
     def close(self) -> None:
@@ -362,9 +360,6 @@ class LogWriter:
         self.position = position
         self._unsealed[target.ref.chunk] = target.ref
         self._lengths[target.ref.chunk] = target.end
-
-    def _opening(self, target: Target) -> OpenLanding:
-        return OpenLanding(target.ref.chunk, target.ref.epoch, target.ref.members)
 
     def _choose(self, *, blobs: bool) -> list[Drive]:
         return choose_places(self._drives, self._zone.zone.landing_copies, blobs=blobs)
@@ -432,7 +427,7 @@ class LogWriter:
             return
         if target.end:
             target.landing.close()
-            opened = None if target.logged else self._opening(target)
+            opened = None if target.logged else target.opening()
             self._closing.append(Closing(target.ref.chunk, target.end, opened))
         else:
             self._discard(target)
@@ -457,12 +452,12 @@ class LogWriter:
         replaced: tuple[ReplaceMember, ...] = ()
         if left and lost:
             replaced = tuple(
-                ReplaceMember(ref.chunk, index, b"")
+                ReplaceMember(ref.chunk, index, one, b"")
                 for index, one in enumerate(ref.members)
                 if one in lost
             )
             self._unsealed[ref.chunk] = replace(ref, members=left)
-        opened = None if target.logged else self._opening(target)
+        opened = None if target.logged else target.opening()
         self._closing.append(Closing(ref.chunk, target.end, opened, replaced))
 
     def _discard(self, target: Target) -> None:
@@ -471,6 +466,10 @@ class LogWriter:
             target.landing.close()
         self._unsealed.pop(target.ref.chunk, None)
         self._zone.discard(target.ref)
+
+    async def _spare_made(self) -> None:
+        if self._making_spare is not None:
+            await asyncio.wait((self._making_spare,))
 
     async def _make_spare(self) -> None:
         try:
@@ -486,12 +485,16 @@ class LogWriter:
 
     async def _write_superblock(self, *, clean: bool = False) -> None:
         """Say where the log is on every drive that can be reached. Raises as `amend`."""
+        left = set(self._leaving)
         await self._zone.write(self.epoch, self._log_state, clean=clean)
+        self._leaving -= left
+        for chunk in left:
+            self._unsealed.pop(chunk, None)
 
     def _log_state(self) -> LogState:
-        unsealed = dict(self._unsealed)
+        unsealed = {id: ref for id, ref in self._unsealed.items() if id not in self._leaving}
         for target in (self._target, self._spare):
             if target is not None and target.landing is not None:
                 unsealed[target.ref.chunk] = target.ref
-        sealed, at = tuple(self._sealed), self.position
-        return LogState(tuple(unsealed.values()), sealed, at.sequence, at.hash)
+        at = self.position
+        return LogState(tuple(unsealed.values()), tuple(self._sealed), at.sequence, at.hash)

@@ -319,10 +319,12 @@ class CloseChunk(Struct, frozen=True, tag=True):
 
 
 class ReplaceMember(Struct, frozen=True, tag=True):
-    """A mirror or segment moved to another drive (`new` b"": lost, with no new place)."""
+    """A mirror or segment moved from drive `old` to another (`new` b"": lost, with no new place).
+    Refused (OperationAborted) where another drive than `old` has it by now."""
 
     id: bytes
     index: int
+    old: bytes
     new: bytes
 
 

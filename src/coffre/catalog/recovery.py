@@ -491,7 +491,7 @@ def _replacements(ref: LandingRef, row: tuple[bytes, ...]) -> tuple[ReplaceMembe
     """What makes a row's members those of the superblock, place by place."""
     new = [member for member in ref.members if member not in row]
     return tuple(
-        ReplaceMember(ref.chunk, index, new.pop(0) if new else b"")
+        ReplaceMember(ref.chunk, index, member, new.pop(0) if new else b"")
         for index, member in enumerate(row)
         if member not in ref.members and (member or new)
     )

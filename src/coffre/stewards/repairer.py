@@ -291,10 +291,12 @@ class Repairer(Steward):
             return 0
         if target.id != member:
             try:
-                await self._committer.commit(ReplaceMember(chunk.id, job.index, target.id))
+                await self._committer.commit(ReplaceMember(chunk.id, job.index, member, target.id))
             except Refusal:
-                # The chunk was collected meanwhile.
-                await self._remove(target, chunk.id, job.index)
+                # The chunk was collected meanwhile, or another repair was sooner.
+                now = self._reader.chunk(chunk.id)
+                if now is None or target.id not in now.members:
+                    await self._remove(target, chunk.id, job.index)
                 return size
             old = self._drives.member(member)
             if old is not None:

@@ -208,7 +208,9 @@ async def _chunks_and_their_states(catalog: Catalog) -> None:
     short = _put(bucket, b"key", _blob(1001, (extent,)))
     await _refused(catalog, short, "InternalError")
     await catalog.commit(m.CountDead((Extent(extent.chunk, 16384, 50, 16384),)))
-    await catalog.commit(m.ReplaceMember(extent.chunk, 3, b""))
+    stale = m.ReplaceMember(extent.chunk, 3, b"another".ljust(16), b"new".ljust(16))
+    await _refused(catalog, stale, "OperationAborted")
+    await catalog.commit(m.ReplaceMember(extent.chunk, 3, members[3], b""))
     for _ in range(2):
         await catalog.commit(m.CloseChunk(extent.chunk))
     chunk = catalog.chunk(extent.chunk)

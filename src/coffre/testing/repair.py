@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coffre.catalog.mutations import Done, Mutation, ReplaceMember, Result
+from coffre.catalog.mutations import Done, Mutation, Refusal, ReplaceMember, Result
 from coffre.catalog.records import BlobName
 from coffre.service.local import LocalStore
 from coffre.stewards.checker import Checker
@@ -59,6 +59,8 @@ class Rows:
         self.lagging.clear()
         if isinstance(mutation, ReplaceMember):
             members = list(self._zone.rows[mutation.id].members)
+            if members[mutation.index] != mutation.old:
+                raise Refusal("OperationAborted")
             members[mutation.index] = mutation.new
             self._zone._set(mutation.id, members=tuple(members))
         return Done()

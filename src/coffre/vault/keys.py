@@ -22,6 +22,7 @@ The file of version 1 is one line, `coffre-root-key-1 <secret> <key id>`: one ke
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Sequence
@@ -180,12 +181,7 @@ class RootKeyFile:
         self._replace(tuple(one for one in self._keys if one.id != key_id))
 
     def _replace(self, keys: tuple[RootKey, ...]) -> None:
-        temporary = f"{self.path}.tmp"
-        if self._disk.exists(temporary):
-            self._disk.unlink(temporary)
-        _write(self._disk, temporary, keys)
-        self._disk.rename(temporary, self.path)
-        self._disk.sync_dir(os.path.dirname(self.path) or ".")
+        _write(self._disk, self.path, keys)
         self._keys = keys
 
 
@@ -197,10 +193,12 @@ def create_root_key(path: str, entropy: Entropy, disk: Disk | None = None) -> Ro
 
 
 def write_root_keys(path: str, keys: Sequence[RootKey], disk: Disk | None = None) -> None:
-    """A new root key file, the current key first. Raises FileExistsError: none is replaced."""
+    """A new root key file, the current key first: whole or not there. Raises FileExistsError: none
+    is replaced."""
     disk = disk or LocalDisk()
+    if disk.exists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
     _write(disk, path, keys)
-    disk.sync_dir(os.path.dirname(path) or ".")
 
 
 def encode_root_keys(keys: Sequence[RootKey]) -> bytes:
@@ -259,9 +257,15 @@ def _read(disk: Disk, path: str) -> bytes:
 
 
 def _write(disk: Disk, path: str, keys: Sequence[RootKey]) -> None:
-    file = disk.open(path, "create")
+    """Beside, then in its place, durably."""
+    temporary = f"{path}.tmp"
+    if disk.exists(temporary):
+        disk.unlink(temporary)
+    file = disk.open(temporary, "create")
     try:
         file.pwritev([encode_root_keys(keys)], 0)
         file.sync()
     finally:
         file.close()
+    disk.rename(temporary, path)
+    disk.sync_dir(os.path.dirname(path) or ".")
