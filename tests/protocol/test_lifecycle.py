@@ -250,9 +250,34 @@ MOVES: dict[str, tuple[list[dict[str, Any]], dict[str, Any], str]] = {
         {"Expiration": {"Date": "2031-02-03T00:00:00Z"}},
         "InvalidRequest",
     ),
-    "an archive": ([{"Days": 0, "StorageClass": "GLACIER"}], {}, "InvalidStorageClass"),
-    "the deepest": ([{"Days": 1, "StorageClass": "DEEP_ARCHIVE"}], {}, "InvalidStorageClass"),
-    "what is not built": ([MOVE], {}, "NotImplemented"),
+    "the colder class first": (
+        [{"Days": 1, "StorageClass": "DEEP_ARCHIVE"}, {"Days": 2, "StorageClass": "GLACIER"}],
+        {},
+        "InvalidArgument",
+    ),
+    "both at once": (
+        [{"Days": 1, "StorageClass": "DEEP_ARCHIVE"}, {"Days": 1, "StorageClass": "GLACIER"}],
+        {},
+        "InvalidArgument",
+    ),
+    "too soon after infrequent access": (
+        [MOVE, {"Days": 69, "StorageClass": "GLACIER"}],
+        {},
+        "InvalidArgument",
+    ),
+    "dates in the wrong order": (
+        [
+            {"Date": "2031-02-03T00:00:00Z", "StorageClass": "DEEP_ARCHIVE"},
+            {"Date": "2031-02-04T00:00:00Z", "StorageClass": "STANDARD_IA"},
+        ],
+        {},
+        "InvalidArgument",
+    ),
+    "no midnight": (
+        [{"Date": "2031-02-03T00:00:01Z", "StorageClass": "GLACIER"}],
+        {},
+        "InvalidArgument",
+    ),
 }
 
 
@@ -270,10 +295,25 @@ def test_a_transition_is_refused(s3: Any, bucket: str, what: str) -> None:
     assert refused(put, s3, bucket, {**ALL, "Transitions": moves, **more}) == code
 
 
-def test_noncurrent_transitions_are_refused(s3: Any, bucket: str) -> None:
-    for days, code in ((29, "InvalidArgument"), (30, "NotImplemented")):
-        move = {"NoncurrentDays": days, "StorageClass": "ONEZONE_IA"}
-        assert refused(put, s3, bucket, {**ALL, "NoncurrentVersionTransitions": [move]}) == code
+def test_a_noncurrent_transition_is_refused(s3: Any, bucket: str) -> None:
+    for days, class_name in ((29, "ONEZONE_IA"), (-1, "GLACIER"), (9, "GLACIER")):
+        move = {"NoncurrentDays": days, "StorageClass": class_name}
+        rule = {**ALL, "NoncurrentVersionTransitions": [move]}
+        if days == 9:
+            rule["NoncurrentVersionExpiration"] = {"NoncurrentDays": 9}
+        assert refused(put, s3, bucket, rule) == "InvalidArgument"
+
+
+def test_transitions_are_told_back(s3: Any, bucket: str) -> None:
+    noncurrent = {"NoncurrentDays": 0, "NewerNoncurrentVersions": 2, "StorageClass": "GLACIER"}
+    rule = {
+        "ID": "cold",
+        **ALL,
+        "Transitions": [MOVE, {"Days": 70, "StorageClass": "GLACIER"}],
+        "NoncurrentVersionTransitions": [noncurrent],
+    }
+    put(s3, bucket, rule)
+    assert told(s3, bucket) == [rule]
 
 
 def document(*inner: str) -> bytes:

@@ -280,7 +280,7 @@ def test_the_preview_counts_what_then_goes(service: Service) -> None:
     service.rules({"ID": "r", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 1}})
     (row,) = service.preview()
     assert datetime.fromisoformat(row.pop("at")) == next_midnight(1)
-    assert row == {"act": "expire", "rule": "r", "number": 2, "bytes": 20, "held": False}
+    assert row == {"act": "expire", "rule": "r", "to": "", "number": 2, "bytes": 20, "held": False}
     service.pass_days(2)
     assert service.keys() == ["kept"]
     assert service.preview() == []

@@ -24,7 +24,7 @@ from coffre.catalog.lifecycle_mutations import (
     JudgeVersions,
     PutLifecycle,
 )
-from coffre.catalog.lifecycle_rules import Lifecycle, Rule, end_of
+from coffre.catalog.lifecycle_rules import Lifecycle, Move, Rule, end_of
 from coffre.catalog.memory import MemoryCatalog
 from coffre.catalog.mutations import (
     CreateBucket,
@@ -48,6 +48,7 @@ from coffre.vault.records import Blob
 DAY_S = 24 * 3600
 HORIZON = 20  # days
 START_MS = 1_700_000_000_000  # 14 November 2023, 22:13:20
+COLDNESS = ["STANDARD", "STANDARD_IA", "ONEZONE_IA", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"]
 TENANT, STORE, KEY, BUCKET = (bytes([n]) * 16 for n in range(1, 5))
 
 
@@ -69,6 +70,7 @@ class Model:
     made_ms: int
     old_since_ms: int = 0
     locked_ms: int = 0
+    kind: str = "STANDARD"
 
 
 @dataclass
@@ -92,6 +94,11 @@ class World:
         ):
             self.do(mutation)
 
+    @property
+    def now_ms(self) -> int:
+        """The time that has really passed, wherever the wall clock was set."""
+        return START_MS + round(self.clock.monotonic() * 1000)
+
     def do(self, mutation: Any, *body: bytes) -> Any:
         return asyncio.run(self.catalog.commit(mutation, body))
 
@@ -101,8 +108,15 @@ class World:
         assert found is not None
         return found
 
-    def put(self, key: bytes, size: int, tags: dict[str, str], locked_days: int) -> None:
-        now_ms, versions = self.clock.now_ms(), self.keys.setdefault(key, [])
+    def put(
+        self,
+        key: bytes,
+        size: int,
+        tags: dict[str, str],
+        locked_days: int,
+        kind: str = "STANDARD",
+    ) -> None:
+        now_ms, versions = self.now_ms, self.keys.setdefault(key, [])
         locked_ms = now_ms + locked_days * DAY_S * 1000
         if self.versioning != "enabled" and any(
             old.locked_ms > now_ms for old in versions if old.is_null
@@ -113,6 +127,7 @@ class World:
             "e",
             "u",
             tags=tags,
+            storage_class=kind,
             ecs=EcsFacts(retention_s=locked_days * DAY_S) if locked_days else None,
         )
         done = self.do(
@@ -120,11 +135,12 @@ class World:
         )
         assert isinstance(done, Written)
         null = self.versioning != "enabled"
-        self._add(versions, Model(done.version_id, null, False, size, tags, now_ms, 0, locked_ms))
+        made = Model(done.version_id, null, False, size, tags, now_ms, 0, locked_ms, kind)
+        self._add(versions, made)
 
     def delete(self, key: bytes, at: int | None) -> None:
         """The key, or its version number `at`, the newest being 0."""
-        now_ms, versions = self.clock.now_ms(), self.keys.setdefault(key, [])
+        now_ms, versions = self.now_ms, self.keys.setdefault(key, [])
         if at is not None or self.versioning == "never":
             if not versions:
                 return
@@ -155,7 +171,7 @@ class World:
     def upload(self, key: bytes) -> None:
         upload_id = self.entropy.bytes(16)
         self.do(CreateUpload(upload_id, BUCKET, key, self.entropy.bytes(16), "u"))
-        self.uploads[upload_id] = key, self.clock.now_ms()
+        self.uploads[upload_id] = key, self.now_ms
 
     def version(self, state: Any) -> None:
         self.do(SetVersioning(BUCKET, state))
@@ -184,7 +200,8 @@ class World:
 
     def expire(self) -> set[tuple[bytes, bytes, str]]:
         """What the engine does until nothing is due."""
-        return {(one.key, one.version_id, one.act) for one in self.expire_all()}
+        done = self.expire_all()
+        return {(one.key, one.version_id, one.act + one.storage_class) for one in done}
 
     def expire_all(self) -> list[Expiration]:
         done: list[Expiration] = []
@@ -194,13 +211,13 @@ class World:
             assert isinstance(step, Expired)
             done += [one for one in step.done if not one.held]
             oldest_ms = self.catalog.oldest_due_ms()
-            more = step.more or (oldest_ms is not None and oldest_ms <= self.clock.now_ms())
+            more = step.more or (oldest_ms is not None and oldest_ms <= self.now_ms)
         return done
 
     def modelled(self) -> set[tuple[bytes, bytes, str]]:
         """What the rules say has to happen by now."""
         done: set[tuple[bytes, bytes, str]] = set()
-        now_ms = self.clock.now_ms()
+        now_ms = self.now_ms
         for upload_id, (key, began_ms) in list(self.uploads.items()):
             if any(
                 rule.enabled
@@ -212,7 +229,14 @@ class World:
                 del self.uploads[upload_id]
                 done.add((key, upload_id, "abort"))
         for key, versions in self.keys.items():
-            while acts := [one for one in self._due(key, versions) if self._may(versions, *one)]:
+            while True:
+                acts = [one for one in self._due(key, versions) if self._may(versions, *one)]
+                moves = list(self._moves(key, versions, acts))
+                if not acts and not moves:
+                    break
+                for version, kind in moves:
+                    done.add((key, version.version_id, "move" + kind))
+                    version.kind = kind
                 for version, act in acts:
                     done.add((key, version.version_id, act))
                     self._act(versions, version, act)
@@ -230,8 +254,41 @@ class World:
                     yield version, act
                     break
 
+    def _moves(
+        self, key: bytes, versions: list[Model], acts: list[tuple[Model, str]]
+    ) -> Iterator[tuple[Model, str]]:
+        """Versions to move, and where to: the furthest, unless they are to go for good."""
+        hides = self.versioning == "enabled"
+        going = [one for one, act in acts if act == "remove" or not hides]
+        for at, version in enumerate(versions):
+            if version.marker or any(version is one for one in going):
+                continue
+            kinds = [
+                move.storage_class
+                for rule in self.rules
+                if rule.enabled and applies(rule, key, version)
+                for move in (rule.noncurrent_moves if at else rule.moves)
+                if self._is_move_due(move, versions, at)
+            ]
+            if kinds:
+                yield version, max(kinds, key=COLDNESS.index)
+
+    def _is_move_due(self, move: Move, versions: list[Model], at: int) -> bool:
+        version = versions[at]
+        if COLDNESS.index(move.storage_class) <= COLDNESS.index(version.kind):
+            return False
+        if (version.kind, move.storage_class) == ("ONEZONE_IA", "GLACIER_IR"):
+            return False
+        newer = sum(not one.marker for one in versions[1:at])
+        if version.size < move.least or (at and newer < move.newer):
+            return False
+        if move.days is None:
+            return move.date_ms is not None and move.date_ms <= self.now_ms
+        since_ms = version.old_since_ms if at else version.made_ms
+        return midnight_after(since_ms + move.days * DAY_S * 1000) <= self.now_ms
+
     def _is_due(self, rule: Rule, versions: list[Model], at: int) -> bool:
-        now_ms, version = self.clock.now_ms(), versions[at]
+        now_ms, version = self.now_ms, versions[at]
         if at:
             newer = sum(not one.marker for one in versions[1:at])
             return (
@@ -253,12 +310,12 @@ class World:
         goes = [version]
         if act == "expire" and self.versioning != "never":
             goes = [one for one in versions if one.is_null and self.versioning == "suspended"]
-        return all(one.marker or one.locked_ms <= self.clock.now_ms() for one in goes)
+        return all(one.marker or one.locked_ms <= self.now_ms for one in goes)
 
     def _act(self, versions: list[Model], version: Model, act: str) -> None:
         if act == "expire" and self.versioning != "never":
             null = self.versioning == "suspended"
-            marker = Model(b"" if null else b"?", null, True, 0, {}, self.clock.now_ms())
+            marker = Model(b"" if null else b"?", null, True, 0, {}, self.now_ms)
             self._add(versions, marker)
             return
         versions.remove(version)
@@ -282,6 +339,7 @@ class World:
                 if model.version_id == b"?":
                     model.version_id, model.made_ms = one.version_id, one.modified_ms
                 assert model.version_id == one.version_id
+                assert model.kind == one.storage_class
 
 
 def midnight_after(at_ms: int) -> int:
@@ -303,6 +361,21 @@ DATES = st.integers(0, 12).map(lambda day: START_MS - START_MS % 86_400_000 + da
 
 
 @st.composite
+def transitions(draw: st.DrawFn, *, current: bool) -> tuple[Move, ...]:
+    chosen = draw(st.lists(st.sampled_from(COLDNESS[1:]), max_size=2, unique=True))
+    return tuple(
+        Move(
+            kind,
+            days := draw(st.integers(0, 3) if not current else st.none() | st.integers(0, 3)),
+            draw(DATES) if days is None else None,
+            0 if current else draw(st.integers(0, 2)),
+            draw(st.sampled_from([0, 0, 2])),
+        )
+        for kind in chosen
+    )
+
+
+@st.composite
 def rules(draw: st.DrawFn) -> Rule:
     expiration = draw(st.sampled_from(["days", "date", "marker", "none"]))
     tags = {} if expiration == "marker" else draw(TAGS)
@@ -320,12 +393,15 @@ def rules(draw: st.DrawFn) -> Rule:
         noncurrent_days=noncurrent,
         newer_noncurrent=draw(st.integers(0, 2)) if noncurrent else 0,
         abort_days=draw(st.none() | st.integers(1, 3)),
+        moves=draw(transitions(current=True)),
+        noncurrent_moves=draw(transitions(current=False)),
     )
 
 
 STEPS = st.one_of(
     st.tuples(st.just("put"), KEYS, st.integers(0, 3), TAGS, st.sampled_from([0, 0, 0, 2, 30])),
     st.tuples(st.just("put"), KEYS, st.integers(0, 3), TAGS, st.just(0)),
+    st.tuples(st.just("put"), KEYS, st.integers(0, 3), TAGS, st.just(0), st.sampled_from(COLDNESS)),
     st.tuples(st.just("delete"), KEYS, st.none() | st.integers(0, 3)),
     st.tuples(st.just("tag"), KEYS, st.integers(0, 3), TAGS),
     st.tuples(st.just("upload"), KEYS),
@@ -345,7 +421,7 @@ def test_what_goes_is_what_the_rules_say(
     for name, *arguments in steps:
         world.clock.advance(1)
         if name == "wait":
-            world.clock.advance(*arguments)
+            (world.clock.advance if arguments[0] > 0 else world.clock.step)(*arguments)
             world.check()
         else:
             getattr(world, name)(*arguments)
@@ -385,12 +461,13 @@ def test_what_is_foreseen_is_what_happens(
     for _ in range(HORIZON):
         midnight = max(now_ms, world.clock.now_ms() // 86_400_000 * 86_400_000)
         for one in world.expire_all():
-            happened[one.key, one.act, one.rule_id, one.size, midnight] += 1
+            about = (one.key, one.act, one.storage_class, one.rule_id, one.size)
+            happened[*about, midnight] += 1
         to_midnight = 86_400_000 - world.clock.now_ms() % 86_400_000
         world.clock.advance(to_midnight / 1000 + 1)
     end_ms = now_ms + (HORIZON - 1) * 86_400_000
     expected = Counter(
-        (one.key, one.act, one.rule_id, one.size, max(now_ms, one.due_ms))
+        (one.key, one.act, one.storage_class, one.rule_id, one.size, max(now_ms, one.due_ms))
         for one in foreseen
         if not one.held and one.due_ms <= end_ms
     )

@@ -14,9 +14,11 @@ import apsw
 from msgspec.msgpack import Decoder
 from msgspec.structs import replace
 
-from coffre.catalog import lock_guard
+from coffre.catalog import archive_rows, lock_guard
+from coffre.catalog.apply_events import insert_event
 from coffre.catalog.apply_objects import Rules, Slot, bucket_rules
 from coffre.catalog.apply_uploads import abort_upload
+from coffre.catalog.event_mutations import BucketEvent
 from coffre.catalog.judging import (
     JUDGED,
     PROGRESS,
@@ -40,7 +42,16 @@ from coffre.catalog.lifecycle_mutations import (
     JudgeVersions,
     PutLifecycle,
 )
-from coffre.catalog.lifecycle_rules import LIFECYCLE, Rule, judge, judge_upload, most_kept
+from coffre.catalog.lifecycle_rules import (
+    LIFECYCLE,
+    Rule,
+    Subject,
+    choose,
+    deletion,
+    judge_upload,
+    most_kept,
+    transition,
+)
 from coffre.catalog.mutations import AbortUpload, Done, Reaped, Refusal
 from coffre.catalog.packing import pack
 from coffre.catalog.records import Trait
@@ -154,7 +165,7 @@ def expire_due(db: apsw.Connection, mutation: ExpireDue, stamp: Stamp, tally: Ta
     for row in uploads:
         work.upload(*row)
     rows = len(uploads) + work.versions(limit - len(uploads))
-    return Expired(rows, rows == limit, tuple(work.done))
+    return Expired(rows, rows == limit or work.told, tuple(work.done))
 
 
 class _Work:
@@ -166,6 +177,7 @@ class _Work:
         self._tally = tally
         self._buckets: dict[bytes, tuple[Rules, tuple[Rule, ...]]] = {}
         self.done: list[Expiration] = []
+        self.told = False
 
     def upload(self, upload_id: bytes, bucket_id: bytes, sort_key: bytes, began_ms: int) -> None:
         """Abort an upload, or say when it is due."""
@@ -188,7 +200,7 @@ class _Work:
         now_ms, looked = self._stamp.trusted_ms, 0
         places: list[Any] = self._db.execute(_DUE, (now_ms, limit)).fetchall()
         for place in places:
-            if looked >= limit:
+            if looked >= limit or self.told:
                 break
             if most_kept(self._bucket(place[0])[1]):
                 older: list[Any] = self._db.execute(
@@ -196,8 +208,10 @@ class _Work:
                 ).fetchall()
                 for before in older:
                     self.version(before)
-                looked += len(older)
-                if looked >= limit:
+                    looked += 1
+                    if self.told:
+                        break
+                if looked >= limit or self.told:
                     break
             self.version(place)
             looked += 1
@@ -216,17 +230,63 @@ class _Work:
         key = decode_key(bucket.key_order, sort_key)
         newer = 0 if row[2] else newer_objects(db, place, most_kept(rules))
         alone = bool(row[3]) and is_alone(db, bucket_id, sort_key)
-        found = judge(rules, subject_of(key, row, newer, alone))
-        if found is None or found.due_ms > now_ms:
-            set_due(db, place, found and found.due_ms)
+        subject = subject_of(key, row, newer, alone)
+        found = choose(rules, subject, now_ms, keeps=bucket.versioning == "enabled")
+        if found is None or found.storage_class:
+            gone = deletion(rules, subject)
+            self._go_on(place, version_id, rules, subject, gone and gone.due_ms)
             return
-        act: Act = "expire" if row[2] and not row[3] else "remove"
-        held = not self._delete(bucket, place, version_id)
-        self.done.append(Expiration(bucket_id, key, version_id, act, found.rule.id, row[5], held))
+        act: Act = "expire" if subject.current and not subject.marker else "remove"
+        held, again_ms = self._delete(bucket, place, version_id)
+        about = (bucket_id, key, version_id, act, found.rule.id, subject.size, held)
+        self.done.append(Expiration(*about))
+        if held:
+            # A lock keeps bytes, not their class.
+            self._go_on(place, version_id, rules, subject, again_ms)
+        else:
+            marks = act == "expire" and bucket.versioning != "never"
+            how = "DeleteMarkerCreated" if marks else "Delete"
+            self._tell(bucket, place, version_id, subject, f"LifecycleExpiration:{how}")
 
-    def _delete(self, bucket: Rules, place: Place, version_id: bytes) -> bool:
-        """Delete as a client without any right to bypass would; whether that was let happen. What
-        must stay is due when it is worth asking again."""
+    def _go_on(
+        self,
+        place: Place,
+        version_id: bytes,
+        rules: tuple[Rule, ...],
+        subject: Subject,
+        gone_ms: int | None,
+    ) -> None:
+        """Move a version that stays, if that is due, and say when it is due next; to be deleted at
+        `gone_ms`."""
+        found = transition(rules, subject, self._stamp.trusted_ms)
+        if found is not None:
+            now, wanted = subject.storage_class, found.storage_class
+            archive_rows.move_class(
+                self._db, self._tally, place, subject.size, now, wanted, self._stamp.trusted_ms
+            )
+            about = (place[0], subject.key, version_id, found.rule.id, subject.size)
+            self.done.append(Expiration(*about[:3], "move", *about[3:], storage_class=wanted))
+            subject = subject._replace(storage_class=wanted)
+            self._tell(self._bucket(place[0])[0], place, version_id, subject, "LifecycleTransition")
+        later = transition(rules, subject)
+        dues = [due for due in (gone_ms, later and later.due_ms) if due is not None]
+        set_due(self._db, place, min(dues, default=None))
+
+    def _tell(
+        self, bucket: Rules, place: Place, version_id: bytes, subject: Subject, name: str
+    ) -> None:
+        """Write the event, where the bucket notifies: the last thing that this step does, since a
+        mutation has one place for an event."""
+        if bucket.traits & Trait.NOTIFYING and not self.told:
+            self.told = True
+            shown = None if bucket.versioning == "never" else version_id
+            at_ms = self._stamp.now_ms
+            event = BucketEvent(name, at_ms, subject.key, shown, subject.size)
+            insert_event(self._db, place[0], self._stamp, event)
+
+    def _delete(self, bucket: Rules, place: Place, version_id: bytes) -> tuple[bool, int | None]:
+        """Delete as a client without any right to bypass would. Whether it was held, and when that
+        is worth asking again (None: when its lock changes)."""
         bucket_id, sort_key, *_ = place
         now_ms = self._stamp.trusted_ms
         slot = Slot(self._db, self._tally, bucket_id, bucket, sort_key)
@@ -238,9 +298,8 @@ class _Work:
             else:
                 slot.remove(row, now_ms)
         except Refusal:
-            set_due(self._db, place, lock_guard.asked_again_ms(row, now_ms))
-            return False
-        return True
+            return True, lock_guard.asked_again_ms(row, now_ms)
+        return False, None
 
     def _stamp_for(self, place: Place) -> Stamp:
         """The step's stamp with random bytes of the version's own, so that ids differ."""

@@ -11,13 +11,13 @@ from typing import Final
 from msgspec import Struct
 
 from coffre.catalog.lifecycle_mutations import Act
-from coffre.catalog.lifecycle_rules import Rule, Subject, Verdict, judge
+from coffre.catalog.lifecycle_rules import Rule, Subject, Verdict, choose, deletion, transition
 
 
 class Foreseen(Struct, frozen=True):
     """One thing that a rule will do, at `due_ms` at the earliest. `version_id` is empty for a null
     version and for a marker that does not stand yet; `held`: a lock or a retention period would not
-    let it happen then."""
+    let it happen then; `storage_class`: of a move."""
 
     key: bytes
     version_id: bytes
@@ -26,6 +26,7 @@ class Foreseen(Struct, frozen=True):
     size: int
     due_ms: int
     held: bool = False
+    storage_class: str = ""
 
 
 @dataclass
@@ -39,6 +40,7 @@ class Standing:
     tags: dict[str, str]
     modified_ms: int
     noncurrent_ms: int | None
+    storage_class: str = "STANDARD"
     kept_ms: int = 0
     """Something keeps it until then: so long it is not asked again."""
 
@@ -61,10 +63,10 @@ def foresee(
     play = _Play(tuple(rules), versioning, key, list(versions), kept)
     at_ms = now_ms
     while due := play.due():
-        at_ms = max(at_ms, min(verdict.due_ms for _, verdict in due))
-        for version, verdict in reversed(due):
-            if verdict.due_ms <= at_ms:
-                play.act(version, verdict, at_ms)
+        at_ms = max(at_ms, min(due_ms for _, _, due_ms in due))
+        for version, subject, due_ms in reversed(due):
+            if due_ms <= at_ms:
+                play.act(version, subject, at_ms)
     return play.foreseen
 
 
@@ -84,10 +86,10 @@ class _Play:
         self._kept = kept
         self.foreseen: list[Foreseen] = []
 
-    def due(self) -> list[tuple[Standing, Verdict]]:
-        """Versions that a rule will act on, the newest first."""
-        found, newer = [], 0
-        alone = len(self._versions) == 1
+    def due(self) -> list[tuple[Standing, Subject, int]]:
+        """Versions that a rule will act on, the newest first, as rules see them, and when."""
+        found: list[tuple[Standing, Subject, int]] = []
+        newer, alone = 0, len(self._versions) == 1
         for at, version in enumerate(self._versions):
             subject = Subject(
                 self._key,
@@ -99,15 +101,44 @@ class _Play:
                 version.noncurrent_ms,
                 newer,
                 alone,
+                version.storage_class,
             )
-            verdict = judge(self._rules, subject)
-            if verdict is not None and version.kept_ms < FOR_EVER:
-                due_ms = max(verdict.due_ms, version.kept_ms)
-                found.append((version, verdict._replace(due_ms=due_ms)))
+            gone, moved = deletion(self._rules, subject), transition(self._rules, subject)
+            dues = [] if moved is None else [moved.due_ms]
+            if gone is not None and version.kept_ms < FOR_EVER:
+                dues.append(max(gone.due_ms, version.kept_ms))
+            if dues:
+                found.append((version, subject, min(dues)))
             newer += at > 0 and not version.marker
         return found
 
-    def act(self, version: Standing, verdict: Verdict, at_ms: int) -> None:
+    def act(self, version: Standing, subject: Subject, at_ms: int) -> None:
+        """What is to be done with a version then."""
+        keeps = self._versioning == "enabled"
+        if version.kept_ms > at_ms:
+            found = transition(self._rules, subject, at_ms)
+        else:
+            found = choose(self._rules, subject, at_ms, keeps=keeps)
+        if found is not None and not found.storage_class:
+            self._delete(version, found, at_ms)
+            # A lock keeps bytes, not their class.
+            held = version.kept_ms > at_ms
+            found = transition(self._rules, subject, at_ms) if held else None
+        if found is not None:
+            version.storage_class = found.storage_class
+            self.foreseen.append(
+                Foreseen(
+                    self._key,
+                    version.version_id,
+                    "move",
+                    found.rule.id,
+                    version.size,
+                    at_ms,
+                    storage_class=found.storage_class,
+                )
+            )
+
+    def _delete(self, version: Standing, verdict: Verdict, at_ms: int) -> None:
         current = version is self._versions[0] and not version.marker
         marks = current and self._versioning != "never"
         erased = [version]

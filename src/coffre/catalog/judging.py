@@ -31,7 +31,9 @@ NEVER_KEPT: Final = 1 << 30
 PROGRESS: Final = "lifecycle-pass"
 """The kind of the document that says how far the judging of a bucket is: the last version."""
 _DOCUMENT: Final = "SELECT document FROM bucket_documents WHERE bucket_id = ? AND kind = ?"
-JUDGED: Final = "ord, zone, latest, marker, modified_ms, size, tags, noncurrent_ms, due_ms"
+JUDGED: Final = (
+    "ord, zone, latest, marker, modified_ms, size, tags, noncurrent_ms, storage_class, due_ms"
+)
 _OF_KEY: Final = (
     f"SELECT {JUDGED} FROM versions WHERE bucket_id = ? AND sort_key = ?"  # noqa: S608
     " ORDER BY ord DESC, zone DESC"
@@ -115,7 +117,7 @@ def hasten(
 
 def subject_of(key: bytes, row: Sequence[Any], newer: int, alone: bool) -> Subject:
     """A version (columns as `JUDGED`) as rules see it."""
-    _, _, latest, marker, modified_ms, size, tags, noncurrent_ms, _ = row
+    _, _, latest, marker, modified_ms, size, tags, noncurrent_ms, storage_class, _ = row
     return Subject(
         key,
         unpack_strings(tags),
@@ -126,6 +128,7 @@ def subject_of(key: bytes, row: Sequence[Any], newer: int, alone: bool) -> Subje
         noncurrent_ms,
         newer,
         alone,
+        storage_class,
     )
 
 

@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from coffre.catalog.lifecycle_rules import Lifecycle
 
-Act = Literal["expire", "remove", "abort"]
+Act = Literal["expire", "remove", "abort", "move"]
 """expire: the current version goes, behind a marker where versions are kept; remove: one version or
-marker is gone; abort: an upload is."""
+marker is gone; abort: an upload is; move: a version is of another storage class."""
 
 
 class PutLifecycle(Struct, frozen=True, tag=True):
@@ -50,7 +50,7 @@ LifecycleMutation = PutLifecycle | DeleteLifecycle | JudgeVersions | ExpireDue
 
 class Expiration(Struct, frozen=True, array_like=True):
     """One thing that a rule did. `version_id` is the version's (of an upload: its id); `held`: a
-    lock or a retention period kept it, so that nothing was done."""
+    lock or a retention period kept it, so that nothing was done; `storage_class`: of a move."""
 
     bucket_id: bytes
     key: bytes
@@ -59,6 +59,7 @@ class Expiration(Struct, frozen=True, array_like=True):
     rule_id: str
     size: int
     held: bool = False
+    storage_class: str = ""
 
 
 class Expired(Struct, frozen=True, tag=True):

@@ -34,7 +34,8 @@ _KEYS: Final = (
     " ORDER BY sort_key LIMIT ?"
 )
 _VERSIONS: Final = (
-    "SELECT sort_key, version_id, is_null, marker, size, tags, modified_ms, noncurrent_ms"
+    "SELECT sort_key, version_id, is_null, marker, size, tags, modified_ms, noncurrent_ms,"
+    " storage_class"
     " FROM versions WHERE bucket_id = ? AND sort_key BETWEEN ? AND ?"
     " ORDER BY sort_key, ord DESC, zone DESC"
 )

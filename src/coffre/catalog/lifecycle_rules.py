@@ -10,11 +10,13 @@ objects", "How S3 Lifecycle interacts with other bucket configurations".
   expiration, and by `expired_marker` at once.
 - Of the newest noncurrent versions of a key `newer_noncurrent` stay. Markers do not count among
   them, so that a marker never takes the place of an object.
+- A version moves to a colder storage class only. Of several moves that are due the one to the
+  coldest class is made. What is to be deleted for good is not moved; what a marker is to hide is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -24,6 +26,17 @@ from msgspec.msgpack import Decoder
 DAY_MS: Final = 24 * 3600 * 1000
 LIFECYCLE: Final = "lifecycle"
 """The kind of the bucket's document that holds it, packed."""
+
+
+class Move(Struct, frozen=True, array_like=True):
+    """A transition to a storage class, `days` after a version was made or stopped to be current, or
+    at `date_ms`; of noncurrent ones the `newer` newest stay, and what is below `least` bytes."""
+
+    storage_class: str
+    days: int | None = None
+    date_ms: int | None = None
+    newer: int = 0
+    least: int = 0
 
 
 class Rule(Struct, frozen=True, array_like=True):
@@ -42,6 +55,8 @@ class Rule(Struct, frozen=True, array_like=True):
     noncurrent_days: int | None = None
     newer_noncurrent: int = 0
     abort_days: int | None = None
+    moves: tuple[Move, ...] = ()
+    noncurrent_moves: tuple[Move, ...] = ()
 
 
 class Lifecycle(Struct, frozen=True, array_like=True):
@@ -66,13 +81,22 @@ class Subject(NamedTuple):
     noncurrent_ms: int | None
     newer: int
     alone: bool
+    storage_class: str = "STANDARD"
 
 
 class Verdict(NamedTuple):
-    """From `due_ms` on, `rule` acts."""
+    """From `due_ms` on, `rule` acts: it deletes, or moves to `storage_class`."""
 
     due_ms: int
     rule: Rule
+    storage_class: str = ""
+
+
+WARM_TO_COLD: Final = (
+    *("STANDARD", "STANDARD_IA", "INTELLIGENT_TIERING", "ONEZONE_IA"),
+    *("GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"),
+)
+"""Storage classes, each colder than those before it (AWS, "Supported lifecycle transitions")."""
 
 
 def end_of(start_ms: int, days: int) -> int:
@@ -80,14 +104,41 @@ def end_of(start_ms: int, days: int) -> int:
     return ((start_ms + days * DAY_MS) // DAY_MS + 1) * DAY_MS
 
 
-def judge(rules: Iterable[Rule], subject: Subject) -> Verdict | None:
-    """The rule that acts first on a version; of several at once the first of the configuration."""
+def judge(rules: tuple[Rule, ...], subject: Subject) -> Verdict | None:
+    """The rule that acts first on a version; of several at once the first of the configuration that
+    deletes, else the first that moves."""
+    found = deletion(rules, subject), transition(rules, subject)
+    return min((one for one in found if one is not None), key=_when, default=None)
+
+
+def deletion(rules: Iterable[Rule], subject: Subject) -> Verdict | None:
+    """The rule that deletes a version, or hides it, first."""
     when = _of_current if subject.current else _of_noncurrent
-    return _first(
-        (when(rule, subject), rule)
-        for rule in rules
-        if rule.enabled and _is_about(rule, subject.key, subject.tags, subject.size)
-    )
+    return _first((when(rule, subject), rule) for rule in _about(rules, subject))
+
+
+def transition(
+    rules: Iterable[Rule], subject: Subject, now_ms: int | None = None
+) -> Verdict | None:
+    """The rule that moves a version first; with `now_ms` the one of those that are due then which
+    moves it furthest."""
+    found = list(_moves(rules, subject))
+    if now_ms is None:
+        return min(found, key=_when, default=None)
+    due = [one for one in found if one.due_ms <= now_ms]
+    return max(due, key=lambda one: WARM_TO_COLD.index(one.storage_class), default=None)
+
+
+def choose(
+    rules: tuple[Rule, ...], subject: Subject, now_ms: int, *, keeps: bool
+) -> Verdict | None:
+    """What is to be done with a version now. `keeps`: a marker would hide the current version, not
+    take its place."""
+    gone, moved = deletion(rules, subject), transition(rules, subject, now_ms)
+    if gone is not None and gone.due_ms > now_ms:
+        gone = None
+    hides = keeps and subject.current and not subject.marker
+    return moved or gone if hides else gone or moved
 
 
 def judge_upload(rules: Iterable[Rule], key: bytes, initiated_ms: int) -> Verdict | None:
@@ -101,7 +152,14 @@ def judge_upload(rules: Iterable[Rule], key: bytes, initiated_ms: int) -> Verdic
 
 def most_kept(rules: Iterable[Rule]) -> int:
     """How many noncurrent versions any rule keeps: what one more of them may change."""
-    return max((rule.newer_noncurrent for rule in rules if rule.enabled), default=0)
+    return max(
+        (
+            max(rule.newer_noncurrent, *(move.newer for move in rule.noncurrent_moves), 0)
+            for rule in rules
+            if rule.enabled
+        ),
+        default=0,
+    )
 
 
 @lru_cache(maxsize=256)
@@ -119,6 +177,40 @@ def _first(dues: Iterable[tuple[int | None, Rule]]) -> Verdict | None:
         if due_ms is not None and (found is None or due_ms < found.due_ms):
             found = Verdict(due_ms, rule)
     return found
+
+
+def _when(verdict: Verdict) -> int:
+    return verdict.due_ms
+
+
+def _about(rules: Iterable[Rule], subject: Subject) -> Iterator[Rule]:
+    for rule in rules:
+        if rule.enabled and _is_about(rule, subject.key, subject.tags, subject.size):
+            yield rule
+
+
+def _moves(rules: Iterable[Rule], subject: Subject) -> Iterator[Verdict]:
+    """Every move that a version has before it."""
+    since_ms = subject.modified_ms if subject.current else subject.noncurrent_ms
+    if subject.marker or since_ms is None:
+        return
+    for rule in _about(rules, subject):
+        for move in rule.moves if subject.current else rule.noncurrent_moves:
+            kept = not subject.current and subject.newer < move.newer
+            if kept or subject.size < move.least or not _is_colder(subject, move.storage_class):
+                continue
+            due_ms = move.date_ms if move.days is None else end_of(since_ms, move.days)
+            if due_ms is not None:
+                yield Verdict(due_ms, rule, move.storage_class)
+
+
+def _is_colder(subject: Subject, wanted: str) -> bool:
+    """May a version move to a class? Classes that are no more than a word count as STANDARD."""
+    now = subject.storage_class
+    if (now, wanted) == ("ONEZONE_IA", "GLACIER_IR"):
+        return False
+    rank = WARM_TO_COLD.index(now) if now in WARM_TO_COLD else 0
+    return WARM_TO_COLD.index(wanted) > rank
 
 
 def _is_about(rule: Rule, key: bytes, tags: dict[str, str], size: int) -> bool:

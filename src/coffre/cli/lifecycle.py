@@ -26,8 +26,9 @@ def lifecycle() -> None:
 def lifecycle_preview(invocation: Invocation, bucket: str, store: str | None) -> None:
     """What a bucket's rules will do as it stands: when, by which rule, how many bytes."""
     found: dict[str, Any] = invocation.call("lifecycle.preview", bucket=bucket, store=store)
-    columns = ["at", "act", "rule", "number", "bytes", "held"]
-    invocation.answer(found, lambda: show.table(found["rows"], columns, "Nothing will expire."))
+    columns = ["at", "act", "rule", "to", "number", "bytes", "held"]
+    nothing = "Nothing will expire or move."
+    invocation.answer(found, lambda: show.table(found["rows"], columns, nothing))
 
 
 @lifecycle.command("set-days")

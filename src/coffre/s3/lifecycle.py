@@ -14,7 +14,7 @@ from coffre.catalog.lifecycle_rules import (
     LIFECYCLE,
     Lifecycle,
     Subject,
-    judge,
+    deletion,
     judge_upload,
     unpack_lifecycle,
 )
@@ -25,11 +25,18 @@ from coffre.s3.response import Header, Response, xml
 from coffre.s3.unbuilt import check_expected_owner, refuse_unbuilt
 from coffre.wire.dates import http_date
 from coffre.wire.errors import S3Error
-from coffre.wire.lifecycle import DOCUMENT_LIMIT, Rule, parse_lifecycle, render_lifecycle
-from coffre.wire.storage_classes import KEPT
+from coffre.wire.lifecycle import (
+    DOCUMENT_LIMIT,
+    Rule,
+    Transition,
+    parse_lifecycle,
+    render_lifecycle,
+)
+from coffre.wire.storage_classes import ARCHIVED
 
 _MINIMUM: Final = b"x-amz-transition-default-minimum-object-size"
 _MINIMA: Final = ("all_storage_classes_128K", "varies_by_storage_class")
+_LEAST_BYTES: Final = 128 * 1024
 
 
 async def get_lifecycle(context: Context) -> Response:
@@ -55,7 +62,7 @@ async def put_lifecycle(context: Context) -> Response:
         rule if rule.id else replace(rule, id=context.new_id().hex())
         for rule in parse_lifecycle(body)
     ]
-    _refuse_transitions(rules)
+    _refuse_transitions(context, rules)
     await context.committer.commit(PutLifecycle(context.bucket.id, kept(rules, minimum)))
     return Response(200, [(_MINIMUM, minimum.encode())])
 
@@ -67,25 +74,21 @@ async def delete_lifecycle(context: Context) -> Response:
     return Response(204)
 
 
-def _refuse_transitions(rules: Iterable[Rule]) -> None:
-    """What is kept is done: nothing moves between storage classes yet. The class of an archive is
-    refused as it is of an object, any other as not implemented."""
-    for rule in rules:
-        for move in (*rule.transitions, *rule.noncurrent_transitions):
-            if move.storage_class not in KEPT:
-                raise S3Error("InvalidStorageClass", StorageClassRequested=move.storage_class)
-            raise S3Error(
-                "NotImplemented", "Transitions between storage classes are not implemented"
-            )
+def _refuse_transitions(context: Context, rules: Iterable[Rule]) -> None:
+    """The published service archives nothing (profile `spec`)."""
+    moves = any(rule.transitions or rule.noncurrent_transitions for rule in rules)
+    if moves and context.store.profile == "spec":
+        raise S3Error("NotImplemented", "Transitions are not supported by the service")
 
 
 def kept(rules: Iterable[Rule], minimum_size: str = _MINIMA[0]) -> Lifecycle:
     """Rules as the catalog keeps them, each with an id."""
     rules = tuple(rules)
-    return Lifecycle(tuple(map(_acting, rules)), render_lifecycle(rules), minimum_size)
+    acting = tuple(_acting(rule, minimum_size) for rule in rules)
+    return Lifecycle(acting, render_lifecycle(rules), minimum_size)
 
 
-def _acting(rule: Rule) -> lifecycle_rules.Rule:
+def _acting(rule: Rule, minimum_size: str) -> lifecycle_rules.Rule:
     return lifecycle_rules.Rule(
         id=rule.id,
         enabled=rule.enabled,
@@ -99,7 +102,19 @@ def _acting(rule: Rule) -> lifecycle_rules.Rule:
         noncurrent_days=rule.noncurrent_days,
         newer_noncurrent=rule.newer_noncurrent or 0,
         abort_days=rule.abort_days,
+        moves=tuple(_move(rule, one, minimum_size) for one in rule.transitions),
+        noncurrent_moves=tuple(
+            _move(rule, one, minimum_size) for one in rule.noncurrent_transitions
+        ),
     )
+
+
+def _move(rule: Rule, said: Transition, minimum_size: str) -> lifecycle_rules.Move:
+    """A transition with the size that it leaves alone: a rule that says sizes says all of them."""
+    sized = (rule.larger, rule.smaller) != (None, None)
+    any_size = sized or (minimum_size == _MINIMA[1] and said.storage_class in ARCHIVED)
+    least = 0 if any_size else _LEAST_BYTES
+    return lifecycle_rules.Move(said.storage_class, said.days, said.date_ms, said.newer or 0, least)
 
 
 def lifecycle_of(reader: Reader, bucket: Bucket) -> Lifecycle | None:
@@ -125,7 +140,7 @@ def expiration(
     if found is None:
         return ()
     subject = Subject(context.key, dict(tags), size, False, modified_ms, True, None, 0, False)
-    verdict = judge(found.rules, subject)
+    verdict = deletion(found.rules, subject)
     if verdict is None:
         return ()
     date, rule_id = http_date(verdict.due_ms), quote(verdict.rule.id, safe="")

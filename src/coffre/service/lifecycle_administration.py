@@ -47,12 +47,13 @@ class LifecycleAdministration:
         uploads, of how many bytes. Reads all of the bucket."""
         found = self._find_bucket(bucket, store)
         now_ms = self._clock.now_ms()
-        number: Counter[tuple[int, str, str, bool]] = Counter()
-        size: Counter[tuple[int, str, str, bool]] = Counter()
+        number: Counter[tuple[int, str, str, bool, str]] = Counter()
+        size: Counter[tuple[int, str, str, bool, str]] = Counter()
 
         def count(foreseen: list[Foreseen]) -> None:
             for one in foreseen:
-                about = (max(one.due_ms, now_ms), one.act, one.rule_id, one.held)
+                at_ms = max(one.due_ms, now_ms)
+                about = (at_ms, one.act, one.rule_id, one.held, one.storage_class)
                 number[about] += 1
                 size[about] += one.size
 
@@ -67,11 +68,12 @@ class LifecycleAdministration:
                 "at": iso(at_ms),
                 "act": act,
                 "rule": rule,
-                "number": number[at_ms, act, rule, held],
-                "bytes": size[at_ms, act, rule, held],
+                "to": to,
+                "number": number[at_ms, act, rule, held, to],
+                "bytes": size[at_ms, act, rule, held, to],
                 "held": held,
             }
-            for at_ms, act, rule, held in sorted(number)
+            for at_ms, act, rule, held, to in sorted(number)
         ]
         return {"bucket": bucket, "now": iso(now_ms), "judging": _judging(found), "rows": rows}
 

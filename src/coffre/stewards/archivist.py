@@ -25,6 +25,7 @@ from coffre.catalog.archive_rows import GATHERED_AFTER_MS
 from coffre.catalog.interface import Committer, CommitUnknown, Reader
 from coffre.catalog.mutations import CloseChunk, CountDead, MoveBlob, Mutation, Refusal
 from coffre.catalog.records import ARCHIVED, BlobName
+from coffre.stewards.expirer import released_ms
 from coffre.stewards.shape import Round, Steward
 from coffre.system.clock import Clock
 from coffre.vault.compression import LEAST_BYTES, SAMPLE_BYTES, is_compressible, write_compressed
@@ -97,7 +98,7 @@ class Archivist(Steward):
     async def round(self) -> Round:
         """Do what is due, for some versions or bytes."""
         await self._close_left()
-        now_ms, self._moved = self._clock.now_ms(), 0
+        now_ms, self._moved = released_ms(self._reader, self._clock), 0
         until_ms, self._ahead_ms = now_ms + self._ahead_ms, 0
         now = self._clock.monotonic()
         self._put_off = {one: until for one, until in self._put_off.items() if until > now}

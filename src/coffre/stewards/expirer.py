@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from coffre.catalog.interface import Committer, Reader
 from coffre.catalog.lifecycle_mutations import Expiration, Expired, ExpireDue, JudgeVersions
-from coffre.catalog.mutations import Reaped
+from coffre.catalog.mutations import Reaped, Refused
 from coffre.stewards.shape import Round, Steward
 from coffre.system.clock import Clock
 
@@ -18,17 +18,20 @@ ROUND_S = 5.0
 ROWS = 50
 # Rows that are only judged cost less than those that go.
 JUDGED_ROWS = 200
-# The part of its time that it works while there is more to do: the rest is the clients'.
-SHARE = 0.5
+# While there is more to do, it rests for a third of the time that a step took, and for that long at
+# least: clients' writes get their groups in between.
+REST = 1 / 3
+LEAST_REST_S = 0.01
 _journal = logging.getLogger("coffre.lifecycle")
 
 
 def write_down(done: Expiration) -> None:
     """One line of the log for each thing that a rule did, or would have done."""
     _journal.info(
-        "%s %s key=%r version=%s bucket=%s rule=%r bytes=%d",
+        "%s %s%s key=%r version=%s bucket=%s rule=%r bytes=%d",
         "held:" if done.held else "done:",
         done.act,
+        f" to {done.storage_class}" if done.storage_class else "",
         done.key.decode(errors="backslashreplace"),
         done.version_id.hex() or "null",
         done.bucket_id.hex(),
@@ -53,9 +56,10 @@ class Expirer(Steward):
         self._committer = committer
         self._clock = clock
         self._told = told
+        self._singly = False
 
     async def round(self) -> Round:
-        """One step of each kind, and a pause as long as they took."""
+        """One step of each kind, and a rest."""
         began = self._clock.monotonic()
         judged, more = await self._judge()
         gone, due = await self._expire()
@@ -64,7 +68,7 @@ class Expirer(Steward):
             return Round(did=gone + judged, unit="versions", result=result, again=ROUND_S)
         took = self._clock.monotonic() - began
         result = f"expired {gone}, judged {judged} by new rules"
-        again = took * (1 - SHARE) / SHARE
+        again = max(LEAST_REST_S, took * REST)
         return Round(did=gone + judged, left=None, unit="versions", result=result, again=again)
 
     async def _judge(self) -> tuple[int, bool]:
@@ -81,12 +85,22 @@ class Expirer(Steward):
         oldest_ms = self._reader.oldest_due_ms()
         if oldest_ms is None or oldest_ms > released_ms(self._reader, self._clock):
             return 0, False
-        done = await self._committer.commit(ExpireDue(ROWS))
-        assert isinstance(done, Expired), "the committer answers with what it did"
-        for one in done.done:
-            self._told(one)
+        # Where a bucket notifies, a step ends with an event: then many small ones share a group.
+        steps = [ExpireDue(1)] * ROWS if self._singly else [ExpireDue(ROWS)]
+        rows = gone = 0
+        more = False
+        for done in await self._committer.commit_all(steps):
+            if isinstance(done, Refused):
+                raise done.error()
+            assert isinstance(done, Expired), "the committer answers with what it did"
+            for one in done.done:
+                self._told(one)
+            rows += done.rows
+            gone += sum(not one.held for one in done.done)
+            more = done.more
+        self._singly = rows == ROWS if self._singly else more and rows < ROWS
         # What went may have left a marker alone, which is due too.
-        return sum(not one.held for one in done.done), done.rows > 0
+        return gone, rows > 0
 
 
 def lag_s(reader: Reader, clock: Clock) -> float:

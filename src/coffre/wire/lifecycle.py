@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 from xml.etree.ElementTree import Element
 
@@ -49,13 +50,13 @@ _MANY: Final = frozenset({"Transition", "NoncurrentVersionTransition"})
 _CONDITIONS: Final = ("Prefix", "Tag", "ObjectSizeGreaterThan", "ObjectSizeLessThan")
 _CLASSES: Final = {
     "STANDARD_IA": 30,
-    "ONEZONE_IA": 30,
     "INTELLIGENT_TIERING": 0,
+    "ONEZONE_IA": 30,
     "GLACIER_IR": 0,
     "GLACIER": 0,
     "DEEP_ARCHIVE": 0,
 }
-"""Classes that a transition may name, and the least days before it (AWS)."""
+"""Classes that a transition may name, the warmest first, and the least days before it (AWS)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +179,7 @@ def _check_moves(rule: Rule) -> None:
         classes = [one.storage_class for one in moves]
         if len(set(classes)) < len(classes):
             raise _request("'StorageClass' must be different for each transition of a rule")
+        _check_order(moves)
     for ends, moves, what in (
         (rule.days, rule.transitions, "Expiration"),
         (rule.noncurrent_days, rule.noncurrent_transitions, "NoncurrentVersionExpiration"),
@@ -185,6 +187,23 @@ def _check_moves(rule: Rule) -> None:
         if ends is not None and any((one.days or 0) >= ends for one in moves):
             raise _argument(
                 f"Days of the {what} action must be greater than Days of the rule's transitions"
+            )
+
+
+def _check_order(moves: tuple[Transition, ...]) -> None:
+    """A colder class comes later, and after an infrequent-access class by the days that this one
+    has at least."""
+    warm_to_cold = sorted(moves, key=lambda one: [*_CLASSES].index(one.storage_class))
+    for before, after in pairwise(warm_to_cold):
+        least = _CLASSES[before.storage_class] if before.days is not None else 0
+        began, comes = (one.date_ms if one.days is None else one.days for one in (before, after))
+        if (comes or 0) < (began or 0) + max(least, 1):
+            what = "Days" if before.days is not None else "Date"
+            more = f"{least} days more than" if least else "later than"
+            raise _argument(
+                f"'{what}' in the Transition action for StorageClass '{after.storage_class}' must"
+                f" be {more} '{what}' in the Transition action for StorageClass"
+                f" '{before.storage_class}'"
             )
 
 
