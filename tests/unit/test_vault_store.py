@@ -136,6 +136,33 @@ async def test_five_lost_drives_are_data_lost_never_wrong_bytes(
         await read_all(zone, extents)
 
 
+async def test_drives_that_are_yet_to_be_checked_are_the_last_resort(
+    zone: DriveZone, stored: Stored
+) -> None:
+    """A start that was cut leaves more of them than may be lost, and all they hold is whole."""
+    body, extents = stored
+    drives = random.Random(2).sample(zone.drives.all(), 7)
+    for drive in drives:
+        zone.drives.mark(drive.id, DriveState.CHECKING)
+    assert await read_all(zone, extents) == body
+    # Of one that was away, what is stale or missing does not pass.
+    lose(drives[:3])
+    for drive in drives[3:]:
+        for path in (Path(drive.path) / "chunks").rglob("*.segment"):
+            flip(path, physical(0) + 9)
+    with pytest.raises(DataLost):
+        await read_all(zone, extents)
+
+
+async def test_a_mirror_that_is_yet_to_be_checked_is_the_last_resort(zone: DriveZone) -> None:
+    extents = await zone.land(content(5000))
+    members = zone.rows[extents[0].chunk].members
+    drives = [drive for drive in zone.drives.all() if drive.id in members]
+    lose(drives[:2])
+    zone.drives.mark(drives[2].id, DriveState.CHECKING)
+    assert await read_all(zone, extents) == content(5000)
+
+
 async def test_files_that_are_gone_are_decoded_around(zone: DriveZone, stored: Stored) -> None:
     body, extents = stored
     chunk = zone.rows[extents[0].chunk]

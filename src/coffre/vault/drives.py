@@ -29,8 +29,9 @@ Intent = Literal["", "drain"]
 class DriveState(StrEnum):
     """missing: nothing of ours at the path. failed: an error was seen (see `reason`). foreign:
     another zone's, or a drive whose superblock is not the one that this path should have.
-    checking: it is back, or new in a place, and its files are not trusted yet: nothing is read from
-    it or placed on it, and it counts as holding nothing; superblocks are written to it."""
+    checking: it is back, or new in a place, and its files are not trusted yet: nothing is placed on
+    it, and it counts as holding nothing; only what proves itself is read from it, where nothing
+    else has it; superblocks are written to it."""
 
     PRESENT = "present"
     MISSING = "missing"
@@ -143,6 +144,11 @@ class DriveSet:
         """The drive if it is present; None for one that is away or was never chosen (b"")."""
         drive = self._drives.get(drive_id)
         return drive if drive is not None and drive.state is DriveState.PRESENT else None
+
+    def checked(self, drive_id: bytes) -> Drive | None:
+        """The drive if it is being checked."""
+        drive = self._drives.get(drive_id)
+        return drive if drive is not None and drive.state is DriveState.CHECKING else None
 
     def untrusted(self) -> tuple[bytes, ...]:
         """Drives that are not to be relied on before they are checked."""

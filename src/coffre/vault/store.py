@@ -208,6 +208,8 @@ class DriveChunkStore:
         members = [drive for one in chunk.members if (drive := self._drives.member(one))]
         if self._late:
             members.sort(key=lambda drive: self._late[drive.id])
+        # The last resort: frames prove themselves, whatever a drive that was away missed.
+        members += [drive for one in chunk.members if (drive := self._drives.checked(one))]
         for drive in members[attempt:]:
             data = self._cached((drive.id, chunk.id, _MIRROR), offset, length)
             if data is not None:
@@ -275,22 +277,37 @@ class DriveChunkStore:
 
     async def _segment(self, chunk: Chunk, run: Run) -> _Pieces | None:
         """A run of one segment, verified; None where it cannot be had."""
-        member = chunk.members[run.segment]
-        drive = self._drives.member(member)
+        drive = self._drives.member(chunk.members[run.segment])
         if drive is None:
             return None
         key = (drive.id, chunk.id, run.segment)
         try:
-            offset, stored = stored_range(run.position, run.length)
-            data = await self._pread(drive, chunk.id, run.segment, offset, stored)
-            seed = segment_seed(chunk.id, run.segment, chunk.epoch)
-            return verified_pieces(data, seed, run.position, run.length)
+            return await self._verified(drive, chunk, run)
         except (_Unreadable, BadBlock) as error:
-            self._notice(chunk.id, run.segment, member, str(error))
+            self._notice(chunk.id, run.segment, drive.id, str(error))
             # It may have been repaired, here or elsewhere: look again next time.
             self._files.drop(key)
             self._chunks.pop(chunk.id, None)
             return None
+
+    async def _doubtful(self, chunk: Chunk, run: Run) -> _Pieces | None:
+        """The last resort: a run from a drive that is yet to be checked. Blocks prove themselves,
+        whatever the drive missed."""
+        drive = self._drives.checked(chunk.members[run.segment])
+        if drive is None:
+            return None
+        try:
+            return await self._verified(drive, chunk, run)
+        except (_Unreadable, BadBlock):
+            self._files.drop((drive.id, chunk.id, run.segment))
+            return None
+
+    async def _verified(self, drive: Drive, chunk: Chunk, run: Run) -> _Pieces:
+        """A run as a drive holds it. Raises _Unreadable, BadBlock."""
+        offset, stored = stored_range(run.position, run.length)
+        data = await self._pread(drive, chunk.id, run.segment, offset, stored)
+        seed = segment_seed(chunk.id, run.segment, chunk.epoch)
+        return verified_pieces(data, seed, run.position, run.length)
 
     async def _decoded(
         self, chunk: Chunk, missing: Sequence[Run], row: Sequence[Run], got: dict[int, _Pieces]
@@ -311,6 +328,12 @@ class DriveChunkStore:
             others = others[len(batch) :]
             for segment, pieces in (await self._segments(chunk, batch)).items():
                 have[segment] = b"".join(pieces)
+        if len(have) < chunk.k:
+            doubtful = [Run(i, low, high - low) for i in range(chunk.k + chunk.m) if i not in have]
+            answers = await asyncio.gather(*(self._doubtful(chunk, run) for run in doubtful))
+            for run, answer in zip(doubtful, answers, strict=True):
+                if answer is not None:
+                    have[run.segment] = b"".join(answer)
         if len(have) < chunk.k:
             if low // BLOCK_BYTES != (high - 1) // BLOCK_BYTES:
                 return {run.segment: await self._by_blocks(chunk, run) for run in missing}
