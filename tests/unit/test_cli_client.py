@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from coffre.cli import client
 from coffre.cli.client import opened
 from coffre.cli.complaint import Complaint, Unusable
 from coffre.config import Settings
@@ -104,3 +105,26 @@ def test_a_folder_that_does_not_exist_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(Unusable, match="coffre init"), opened(settings(missing)):
         pass
     assert not missing.exists()
+
+
+def test_signs_of_life_are_no_answer(folder: Path, serve: Serve) -> None:
+    serve(lambda _: b'\n\n{"ok": true, "result": 7}\n')
+    with opened(Settings(data=str(folder))) as door:
+        assert door.call("seal.now", {}) == 7
+
+
+def test_a_node_without_a_sign_of_life_is_not_waited_for(
+    folder: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+
+    def silent(_: dict[str, Any]) -> bytes:
+        over.wait()
+        return b""
+
+    monkeypatch.setattr(client, "SILENCE_SECONDS", 0.01)
+    serve(silent)
+    with opened(Settings(data=str(folder))) as door:
+        with pytest.raises(Complaint, match="no sign of life"):
+            door.call("status", {})
+        over.set()

@@ -2,7 +2,8 @@
 
 Protocol (newline-delimited JSON over the 0600 Unix socket `DATA/coffre.sock`): a request is
 `{"operation": …, "arguments": {…}}`, its answer `{"ok": true, "result": …}` or
-`{"ok": false, "error": {"code": …, "message": …, "field": …}}`.
+`{"ok": false, "error": {"code": …, "message": …, "field": …}}`; until it comes, an empty line every
+few seconds says that the node is at it.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from msgspec import Struct
 from coffre.cli.complaint import Complaint, Unusable
 from coffre.config import Settings
 
-# `seal --now` re-lays every open chunk before it answers.
-ANSWER_SECONDS: Final = 600.0
+# How long no line may come.
+SILENCE_SECONDS: Final = 60.0
 PIECE_BYTES: Final = 64 * 1024
 
 
@@ -59,12 +60,20 @@ class SocketDoor:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self._received = bytearray()
 
     def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
         line = msgspec.json.encode(Request(operation, dict(arguments))) + b"\n"
         try:
             self._connection.sendall(line)
-            answer = msgspec.json.decode(self._line(), type=Answer)
+            line = self._line()
+            while line == b"\n":
+                line = self._line()
+            answer = msgspec.json.decode(line, type=Answer)
+        except TimeoutError as error:
+            raise Complaint(
+                f"the running node gives no sign of life ({operation}): its log may say why"
+            ) from error
         except OSError as error:
             raise Complaint(
                 f"the running node went away before it answered ({error.strerror or error}):"
@@ -77,13 +86,14 @@ class SocketDoor:
         raise (answer.error or Fault("InternalError", "the node gave no reason")).complaint()
 
     def _line(self) -> bytes:
-        received = bytearray()
-        while not received.endswith(b"\n"):
+        while b"\n" not in self._received:
             piece = self._connection.recv(PIECE_BYTES)
             if not piece:
                 raise ConnectionResetError("connection closed")
-            received += piece
-        return bytes(received)
+            self._received += piece
+        line, _, rest = bytes(self._received).partition(b"\n")
+        self._received = bytearray(rest)
+        return line + b"\n"
 
 
 @contextmanager
@@ -121,7 +131,7 @@ def _connected(settings: Settings) -> socket.socket | None:
     except OSError:
         return None
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(ANSWER_SECONDS)
+    connection.settimeout(SILENCE_SECONDS)
     name = os.path.basename(settings.socket_path)
     try:
         # A socket's address holds 107 bytes: through the descriptor any folder is near enough.

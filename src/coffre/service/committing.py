@@ -13,10 +13,10 @@ import msgspec
 from coffre.catalog.interface import CommitUnknown
 from coffre.catalog.link import serve_link
 from coffre.config import Settings
-from coffre.service.administration import Administration
+from coffre.service.administration import Administration, Invalid
 from coffre.service.child import Boot
 from coffre.service.data_ballast import keep_trim, make_way
-from coffre.service.door import ask, open_door
+from coffre.service.door import NoAnswer, ask, open_door
 from coffre.service.engine import open_engine
 from coffre.service.layout import DataFolder, FolderLock
 from coffre.service.node import NoStewards
@@ -44,6 +44,8 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     async def ask_stewards(operation: str, arguments: dict[str, Any]) -> Any:
         try:
             return await ask(folder.steward_socket.name, operation, arguments)
+        except NoAnswer as error:
+            raise Invalid("NoAnswer", f"{error}: the log may say why") from error
         except OSError as error:
             raise NoStewards from error
 

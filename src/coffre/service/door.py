@@ -2,7 +2,8 @@
 
 A request is `{"operation": …, "arguments": {…}}`, an answer `{"ok": true, "result": …}` or
 `{"ok": false, "error": {"code", "message", "field"}}`; one at a time a connection, many
-connections. Only the folder's owner (and root) can connect.
+connections. Only the folder's owner (and root) can connect. As long as an answer is in the making,
+an empty line every few seconds says that somebody makes it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,27 @@ from coffre.service.administration import Invalid
 log = logging.getLogger("coffre.door")
 
 _LINE_LIMIT = 1 << 20
+ALIVE_EVERY_S = 5.0
+# How long no line may come, and how long an answer may take that only has to be looked up.
+SILENCE_S = 60.0
+AT_ONCE_S = 30.0
+_AT_ONCE = frozenset(
+    (
+        "drive.admit",
+        "drive.report",
+        "follower.status",
+        "log.floor",
+        "repair.start",
+        "repair.status",
+        "snapshot.kept",
+        "steward.list",
+    )
+)
 Call = Callable[[str, dict[str, Any]], Awaitable[Any]]
+
+
+class NoAnswer(OSError):
+    """Whoever listens at a door gives no sign of life, or not the answer that it has at hand."""
 
 
 class Request(msgspec.Struct):
@@ -45,13 +66,13 @@ async def open_door(path: str, call: Call) -> asyncio.Server:
 
 
 async def ask(path: str, operation: str, arguments: dict[str, Any]) -> Any:
-    """Call an operation at another process's door. Raises Invalid as it does, OSError."""
-    reader, writer = await asyncio.open_unix_connection(path, limit=_LINE_LIMIT)
+    """Call an operation at another process's door. Raises Invalid as it does, OSError; NoAnswer
+    where that process is stuck."""
     try:
-        writer.write(msgspec.json.encode(Request(operation, arguments)) + b"\n")
-        line = await reader.readline()
-    finally:
-        writer.close()
+        async with asyncio.timeout(AT_ONCE_S if operation in _AT_ONCE else None):
+            line = await _ask(path, Request(operation, arguments))
+    except TimeoutError:
+        raise NoAnswer(f"{path} does not answer {operation}: its process is stuck") from None
     if not line:
         raise ConnectionResetError(f"{path} closed before it answered {operation}")
     answer = msgspec.json.decode(line)
@@ -61,10 +82,34 @@ async def ask(path: str, operation: str, arguments: dict[str, Any]) -> Any:
     raise Invalid(error["code"], error["message"], error["field"])
 
 
+async def _ask(path: str, request: Request) -> bytes:
+    """The line that answers; empty if the other side went away. Raises TimeoutError when no sign
+    of life comes, OSError."""
+    async with asyncio.timeout(SILENCE_S):
+        reader, writer = await asyncio.open_unix_connection(path, limit=_LINE_LIMIT)
+    try:
+        writer.write(msgspec.json.encode(request) + b"\n")
+        line = b"\n"
+        while line == b"\n":
+            async with asyncio.timeout(SILENCE_S):
+                line = await reader.readline()
+        return line
+    finally:
+        writer.close()
+
+
 async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, call: Call) -> None:
     try:
         while line := await reader.readline():
-            writer.write(msgspec.json.encode(await _answer(line, call)) + b"\n")
+            answering = asyncio.ensure_future(_answer(line, call))
+            try:
+                while not (await asyncio.wait((answering,), timeout=ALIVE_EVERY_S))[0]:
+                    writer.write(b"\n")
+                    await writer.drain()
+            finally:
+                # Whoever asked may be gone: what was begun is ended all the same.
+                answer = await answering
+            writer.write(msgspec.json.encode(answer) + b"\n")
             await writer.drain()
     except (ConnectionError, ValueError):
         pass  # The caller went away, or sent a line over the limit: there is nobody to answer.

@@ -14,6 +14,7 @@ import msgspec
 from coffre.catalog.deposit import Deposit
 from coffre.catalog.interface import Reader
 from coffre.catalog.link import CommitterClient
+from coffre.catalog.mutations import Refusal
 from coffre.config import Settings
 from coffre.service.administration import Invalid
 from coffre.service.archiving import archiving
@@ -200,6 +201,8 @@ def _calls(
             raise Invalid("UnknownOperation", f"stewards have no operation {operation!r}")
         try:
             return await handler(**arguments)
+        except Refusal as refusal:
+            raise Invalid(refusal.code, refusal.message or refusal.code) from refusal
         except UnknownSteward as unknown:
             raise Invalid(
                 "NoSuchSteward",
