@@ -212,7 +212,9 @@ class Slot:
         """The version is gone; the newest one left, if any, is current. Refused: as `guard`."""
         self.guard(row, now_ms, bypass=bypass)
         self._erase(row)
-        if row.latest and self.versioning != "never":
+        if self.versioning == "never":
+            return  # The key had no other.
+        if row.latest:
             left = self._row(_NEWEST, (self.bucket_id, self.sort_key))
             if left is not None:
                 self._set_latest(left, 1)

@@ -21,7 +21,7 @@ JUDGED_ROWS = 200
 # While there is more to do, it rests for a third of the time that a step took, and for that long at
 # least: clients' writes get their groups in between.
 REST = 1 / 3
-LEAST_REST_S = 0.01
+LEAST_REST_S = 0.02
 _journal = logging.getLogger("coffre.lifecycle")
 
 
