@@ -78,12 +78,12 @@ says.
 _TAIL: Final = """
 ## Where the published walk-through of Object Lock differs
 
-- It says that a locked version that is deleted by its id "becomes" a delete marker. Here, as on AWS,
-  that is `403 AccessDenied`, and the version stays as it is.
+- It says that a locked version that is deleted by its id "becomes" a delete marker. Here, as on
+  AWS, that is `403 AccessDenied`, and the version stays as it is.
 - It bypasses governance to delete a marker. A marker is never locked: it is deleted by its id
   without a bypass, with one too.
-- With the bypass, and the permission for it, a version under governance goes; the listing is empty in
-  the end, as it says.
+- With the bypass, and the permission for it, a version under governance goes; the listing is empty
+  in the end, as it says.
 - It has a bucket locked when it is made, and not later. That is so in the `ecs` dialect; in `aws` a
   bucket with versioning gets a lock later too, as on AWS today.
 """

@@ -71,6 +71,10 @@ class Model:
     old_since_ms: int = 0
     locked_ms: int = 0
     kind: str = "STANDARD"
+    held: bool = False
+
+    def is_locked(self, now_ms: int) -> bool:
+        return not self.marker and (self.held or self.locked_ms > now_ms)
 
 
 @dataclass
@@ -145,7 +149,7 @@ class World:
             if not versions:
                 return
             chosen = versions[(at or 0) % len(versions)]
-            if not chosen.marker and chosen.locked_ms > now_ms:
+            if chosen.is_locked(now_ms):
                 return
             self.do(DeleteVersion(BUCKET, key, chosen.version_id))
             versions.remove(chosen)
@@ -310,7 +314,7 @@ class World:
         goes = [version]
         if act == "expire" and self.versioning != "never":
             goes = [one for one in versions if one.is_null and self.versioning == "suspended"]
-        return all(one.marker or one.locked_ms <= self.now_ms for one in goes)
+        return not any(one.is_locked(self.now_ms) for one in goes)
 
     def _act(self, versions: list[Model], version: Model, act: str) -> None:
         if act == "expire" and self.versioning != "never":
