@@ -294,6 +294,21 @@ async def test_an_upload_that_goes_away_while_a_chunk_opens_leaves_it_to_the_nex
     assert len(zone.rows) == 1
 
 
+async def test_an_upload_that_goes_away_is_told_nothing_of_a_chunk_that_finds_no_room() -> None:
+    disk, zone = new_zone()
+    for drive in zone.drives.all():
+        disk.full(drive.path, 1000)
+    told: list[dict[str, object]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda loop, context: told.append(context))
+    upload = asyncio.create_task(zone.store.append_rows([b"gone"]))
+    await asyncio.sleep(0)
+    upload.cancel()
+    await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
+    gc.collect()
+    assert not told
+
+
 async def test_one_drive_alone_holds_what_it_is_given(tmp_path: object) -> None:
     zone = DriveZone(LocalDisk(), str(tmp_path), racks=1, drives_per_rack=1)
     body = content(3_000_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from msgspec import Struct
@@ -119,7 +120,7 @@ async def _read_parts(
 
 class new_blob:  # noqa: N801  (a context manager, used like a function)
     """A writer in the store's key, or in `data_key`. What it wrote is abandoned if the block fails,
-    but not when it is unknown whether the commit took place."""
+    but not when it is unknown whether the commit took place: nobody told, or nobody waited."""
 
     __slots__ = ("_writer",)
 
@@ -134,7 +135,10 @@ class new_blob:  # noqa: N801  (a context manager, used like a function)
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: object
     ) -> None:
-        if error is not None and not isinstance(error, CommitUnknown):
+        unknown = isinstance(error, CommitUnknown) or (
+            isinstance(error, asyncio.CancelledError) and self._writer.finished
+        )
+        if error is not None and not unknown:
             await self._writer.abandon()
 
 

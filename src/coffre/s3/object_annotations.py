@@ -61,6 +61,10 @@ class _Text:
         self._writer = writer
         self._check = TextCheck()
 
+    @property
+    def finished(self) -> bool:
+        return self._writer.finished
+
     async def write(self, piece: Buffer) -> None:
         self._check.feed(bytes(piece))
         await self._writer.write(piece)

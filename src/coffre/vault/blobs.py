@@ -209,6 +209,7 @@ class FramedWriter:
         self._appending: tuple[asyncio.Task[tuple[Extent, ...]], bytearray] | None = None
         self._spare: bytearray | None = None
         self._extents: list[Extent] = []
+        self.finished = False
 
     async def write(self, piece: Buffer) -> None:
         """Take plaintext. Raises StorageFull when an earlier row found no place."""
@@ -230,6 +231,11 @@ class FramedWriter:
 
     async def finish(self) -> Staged:
         """The finished blob. Raises as `write`."""
+        staged = await self._finished()
+        self.finished = True
+        return staged
+
+    async def _finished(self) -> Staged:
         blob = Blob(self._blob.id, self._size, self._blob.key_id, self._blob.wrapped_key)
         if self._held and not self._number:
             return Staged(blob, (self._cipher.seal(0, self._held, last=True),))

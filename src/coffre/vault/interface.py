@@ -58,7 +58,11 @@ class Staged(Struct, frozen=True):
 
 
 class BlobWriter(Protocol):
-    """Takes plaintext, keeps a few stripes in memory at most."""
+    """Takes plaintext, keeps a few stripes in memory at most. `finished`: did `finish` return, so
+    that a commit may be under way?"""
+
+    @property
+    def finished(self) -> bool: ...
 
     async def write(self, piece: Buffer) -> None: ...
 

@@ -103,6 +103,12 @@ class _OpenChunk:
         return self.position * self.chunk.k >= CHUNK_BYTES
 
 
+def _seen(opening: asyncio.Task[None]) -> None:
+    """Who waits for it hears why it failed; all who did may be gone."""
+    if not opening.cancelled():
+        opening.exception()
+
+
 def _tell_failure(closing: asyncio.Task[None]) -> None:
     """What is not closed is tried again at the next sweep: worth a line, and no more."""
     error = None if closing.cancelled() else closing.exception()
@@ -220,6 +226,7 @@ class StripedWriter:
             # A task of its own: an upload that goes away must not leave a chunk half open.
             if self._opening is None:
                 self._opening = asyncio.create_task(self._open_next())
+                self._opening.add_done_callback(_seen)
             await asyncio.shield(self._opening)
         return self._current
 
