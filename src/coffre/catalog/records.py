@@ -83,6 +83,22 @@ class Quota(Struct, frozen=True, array_like=True):
         return self.hard_bytes is not None or self.hard_objects is not None
 
 
+class StoreLimits(Struct, frozen=True, array_like=True):
+    """What a store has of the machine. `rate`: bytes a second that are its own while all stores
+    want more than there is. The others cap it in any case (0: they do not): requests a second,
+    requests at once, bytes of bodies a second."""
+
+    rate: float = 125_000_000.0
+    cap_requests: float = 0.0
+    cap_connections: int = 0
+    cap_bandwidth: float = 0.0
+
+    @property
+    def capped(self) -> bool:
+        """Whether any cap is set."""
+        return bool(self.cap_requests or self.cap_connections or self.cap_bandwidth)
+
+
 class StoreSettings(Struct, frozen=True, array_like=True):
     """`network` is the rule of its buckets that have none of their own, in the form of their
     document `network` (empty: public). `defaults`: documents that new buckets get, by kind."""
@@ -90,6 +106,7 @@ class StoreSettings(Struct, frozen=True, array_like=True):
     quota: Quota = Quota()
     network: bytes = b""
     defaults: dict[str, bytes] = {}
+    limits: StoreLimits = StoreLimits()
 
 
 class Store(Struct, frozen=True):

@@ -25,6 +25,10 @@ _SETTINGS: Final = (
     click.option("--quota-objects", "hard_objects", type=click.IntRange(0), help="The same."),
     click.option("--warn-bytes", type=Size(), help="From there on `coffre status` warns."),
     click.option("--warn-objects", type=click.IntRange(0), help="The same."),
+    click.option("--rate", type=Size(), help="Bytes a second that are its own under load."),
+    click.option("--cap-requests", type=click.IntRange(0), help="A second; 0: no cap."),
+    click.option("--cap-connections", type=click.IntRange(0), help="At once; 0: no cap."),
+    click.option("--cap-bandwidth", type=Size(), help="Bytes a second; 0: no cap."),
     click.option("--network", type=_RULES, help="Who is let in where a bucket has no own rule."),
     ADDRESSES,
     click.option(

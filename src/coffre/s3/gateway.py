@@ -25,10 +25,12 @@ from coffre.s3.authenticate import (
     with_hoisted,
 )
 from coffre.s3.body import Receive, RequestBody
+from coffre.s3.caps import begin_capped
 from coffre.s3.context import Context
 from coffre.s3.control import Seen, bucket_tags, resource, tags_of
 from coffre.s3.deadlines import Deadlines
 from coffre.s3.facts import RequestFacts
+from coffre.s3.fairness import Turn
 from coffre.s3.form_body import FormBody
 from coffre.s3.funnel import Disconnected, Funnel, Interrupted, Send, as_error, log_failure
 from coffre.s3.network import check_entry
@@ -74,7 +76,7 @@ class _Exchange:
             "principal",
         ),
         *("request_id", "sent", "started", "status", "store", "target"),
-        *("answered", "called", "response", "site"),
+        *("answered", "called", "capped", "response", "site", "turn"),
     )
 
     def __init__(self, head: RequestHead, request_id: str, now_ms: int, started: float) -> None:
@@ -96,6 +98,8 @@ class _Exchange:
         self.response: Response | None = None
         self.site = False
         self.called = ""
+        self.turn: Turn | None = None
+        self.capped: Store | None = None
 
 
 class Gateway:
@@ -139,8 +143,26 @@ class Gateway:
             if bucket is not None and bucket.traits & Trait.LOGGED:
                 self._log_access(exchange, bucket)
             services.requests.end(exchange)
+            self._leave(exchange)
             if services.ledger is not None:
                 services.ledger(self._event(exchange))
+
+    async def _enter(self, exchange: _Exchange, store: Store) -> Turn:
+        """Begin within the store's caps, when it is its turn. Raises SlowDown beyond a cap."""
+        services = self._services
+        if store.settings.limits.capped:
+            begin_capped(services.caps, store)
+            exchange.capped = store
+        turn = exchange.turn = await services.fairness.enter(store)
+        return turn
+
+    def _leave(self, exchange: _Exchange) -> None:
+        if exchange.turn is not None:
+            exchange.turn.leave()
+        if exchange.capped is not None:
+            store, received = exchange.capped, exchange.body.received if exchange.body else 0
+            size = received + exchange.sent
+            self._services.caps.end(store.id, store.settings.limits, size)
 
     def _failed(self, exchange: _Exchange, failure: Exception) -> Response:
         error = as_error(failure, exchange.request_id)
@@ -162,6 +184,8 @@ class Gateway:
         self, exchange: _Exchange, response: Response, receive: Receive, send: Send
     ) -> None:
         unread = None
+        if exchange.turn is not None:
+            exchange.turn.leave()
         if not (exchange.body and exchange.body.ended) and has_body(exchange.head):
             received = exchange.body.received if exchange.body else 0
             unread = Unread(receive, exchange.head, received)
@@ -181,6 +205,9 @@ class Gateway:
         if response.stream is None:
             exchange.sent = await self._funnel.send(response, request_id, send)
             return
+        if exchange.turn is not None:
+            await exchange.turn.back()
+            send = exchange.turn.sending(send)
         started = False
 
         async def sending(message: MutableMapping[str, Any]) -> None:
@@ -229,8 +256,7 @@ class Gateway:
         head = with_hoisted(claim, sent_head)
         if head.raw_query:
             parameters.check_query(head)
-        on = _addressed(target)
-        operation = exchange.operation = _ROUTER.find(head, on)
+        operation = exchange.operation = _ROUTER.find(head, _addressed(target))
         services.network(operation.name, head.client, target.bucket)
         now_ms, verified = exchange.now_ms, None
         if operation.entry is Entry.FORM:
@@ -253,7 +279,8 @@ class Gateway:
         check_entry(services.reader, settings, head.client, store, bucket)
         if bucket is not None:
             ecs_rules.check_bucket(bucket, operation)
-        elif named is not None:
+        turn = await self._enter(exchange, store)
+        if bucket is None and named is not None:
             raise S3Error("NoSuchBucket", BucketName=named)
         seen: Seen = {}
         facts = RequestFacts(head, principal, claim, now_ms)
@@ -263,10 +290,10 @@ class Gateway:
         body = exchange.body
         if body is None:
             if operation.body.kind is not BodyKind.NONE:
+                services.fairness.admit(store)
                 services.admit(operation.name, head.client, target.bucket)
-            body = exchange.body = RequestBody(
-                receive, head, verified, settings.patience, self._deadlines
-            )
+            about = (head, verified, settings.patience, self._deadlines)
+            body = exchange.body = RequestBody(turn.receiving(receive), *about)
         context = Context(
             services,
             head,
@@ -292,6 +319,8 @@ class Gateway:
     ) -> Committer:
         """The committer, which a request in a bucket that notifies tells who it came from."""
         committer, target = self._services.committer, exchange.target
+        if exchange.turn is not None:
+            committer = self._services.fairness.committer(committer, exchange.turn)
         if bucket is None or target is None or not bucket.traits & Trait.NOTIFYING:
             return committer
         head = exchange.head
@@ -312,6 +341,7 @@ class Gateway:
             store = services.reader.store(bucket.store_id)
             assert store is not None, "a bucket's store is there"
             check_entry(services.reader, services.settings, head.client, store, bucket)
+            await self._enter(exchange, store)
         except Exception as failure:
             error = as_error(failure, exchange.request_id)
             exchange.error = error.code

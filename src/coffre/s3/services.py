@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from msgspec import Struct
@@ -11,6 +11,8 @@ from msgspec import Struct
 from coffre.catalog.interface import Committer, Reader
 from coffre.catalog.records import Bucket
 from coffre.iam.call import Iam
+from coffre.s3.caps import UNCOUNTED, Account
+from coffre.s3.fairness import QUEUED_BYTES, Fairness
 from coffre.s3.key_service import KeyService
 from coffre.s3.keyring import Keyring
 from coffre.s3.settings import Settings
@@ -107,4 +109,6 @@ class Services:
     admit: Gate = open_gate
     requests: OpenRequests = UNWATCHED
     access_log: AccessLog | None = None
+    fairness: Fairness = field(default_factory=lambda: Fairness(QUEUED_BYTES))
+    caps: Account = UNCOUNTED
     used: KeyUse = unnoted

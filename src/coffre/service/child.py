@@ -16,6 +16,26 @@ from coffre.service.layout import StartRefused
 _BOOT_LIMIT = 1 << 20
 
 
+class Doors(NamedTuple):
+    """The sockets that a worker accepts from: for HTTP, for HTTPS."""
+
+    plain: socket.socket | None
+    secure: socket.socket | None
+
+    def ports(self) -> tuple[int | None, int | None]:
+        """Both, None for none."""
+        plain, secure = (None if one is None else one.getsockname()[1] for one in self)
+        return plain, secure
+
+    def descriptors(self) -> tuple[int, int]:
+        """Both, -1 for none."""
+        plain, secure = (-1 if one is None else one.fileno() for one in self)
+        return plain, secure
+
+
+NO_DOORS = Doors(None, None)
+
+
 class Boot(msgspec.Struct, frozen=True):
     """What a child is told at birth, on its standard input.
 
@@ -39,25 +59,13 @@ class Boot(msgspec.Struct, frozen=True):
     plain_fd: int = -1
     secure_fd: int = -1
 
-
-class Doors(NamedTuple):
-    """The sockets that a worker accepts from: for HTTP, for HTTPS."""
-
-    plain: socket.socket | None
-    secure: socket.socket | None
-
-    def ports(self) -> tuple[int | None, int | None]:
-        """Both, None for none."""
-        plain, secure = (None if one is None else one.getsockname()[1] for one in self)
-        return plain, secure
-
-    def descriptors(self) -> tuple[int, int]:
-        """Both, -1 for none."""
-        plain, secure = (-1 if one is None else one.fileno() for one in self)
-        return plain, secure
-
-
-NO_DOORS = Doors(None, None)
+    def doors(self) -> Doors:
+        """The listening sockets, in the child."""
+        plain, secure = (
+            None if descriptor < 0 else socket.socket(fileno=descriptor)
+            for descriptor in (self.plain_fd, self.secure_fd)
+        )
+        return Doors(plain, secure)
 
 
 class Ready(msgspec.Struct, frozen=True):

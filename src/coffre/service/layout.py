@@ -85,6 +85,11 @@ class DataFolder:
         return self.root / "readers"
 
     @property
+    def caps(self) -> Path:
+        """Shared memory of a running node (`service.caps`)."""
+        return self.root / "caps"
+
+    @property
     def tls(self) -> Path:
         """The local authority's certificates (`service.tls`)."""
         return self.root / "tls"

@@ -117,4 +117,4 @@ async def serve_memory(settings: Settings, announce: Callable[[dict[str, Any]], 
             if listener is not None:
                 held.enter_context(listener)
         announce(announcement(settings, doors.ports(), owner, first))
-        await serve_clients(gateway, settings, stop, plain=doors.plain, secure=doors.secure)
+        await serve_clients(gateway, settings, stop, doors)

@@ -9,6 +9,8 @@ from coffre.catalog.interface import Committer, Reader
 from coffre.config import Settings
 from coffre.iam.call import Iam, unknown
 from coffre.iam.sessions import Sessions
+from coffre.s3.caps import UNCOUNTED, Account
+from coffre.s3.fairness import Fairness
 from coffre.s3.gateway import Gateway
 from coffre.s3.keyring import Keyring
 from coffre.s3.services import (
@@ -44,6 +46,7 @@ def s3_gateway(
     admit: Gate = open_gate,
     requests: OpenRequests = UNWATCHED,
     access_log: AccessLog | None = None,
+    caps: Account = UNCOUNTED,
     used: KeyUse = unnoted,
     key_last_used: Callable[[str], int | None] = unknown,
 ) -> Gateway:
@@ -86,6 +89,8 @@ def s3_gateway(
             admit=admit,
             requests=requests,
             access_log=access_log,
+            fairness=Fairness(settings.queued_bytes),
+            caps=caps,
             used=used,
         )
     )

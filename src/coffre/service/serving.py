@@ -24,6 +24,7 @@ from granian.server.embed import Server
 from coffre.access.networks import read_networks
 from coffre.config import Settings
 from coffre.service import tls
+from coffre.service.child import Doors
 from coffre.service.layout import StartRefused
 from coffre.service.proxies import ClientAddress
 from coffre.service.relay import Relay
@@ -123,21 +124,16 @@ async def serve_http(
 
 
 async def serve_clients(
-    app: Application,
-    settings: Settings,
-    stop: asyncio.Event,
-    *,
-    plain: socket.socket | None = None,
-    secure: socket.socket | None = None,
+    app: Application, settings: Settings, stop: asyncio.Event, doors: Doors
 ) -> None:
     """As `serve_http`, for an application that is told who the client is behind proxies."""
     if settings.proxy_header != "PROXY":
         app = ClientAddress(app, settings)
-        await serve_http(app, settings, stop, plain=plain, secure=secure)
+        await serve_http(app, settings, stop, plain=doors.plain, secure=doors.secure)
         return
     relay = Relay(read_networks(settings.trusted_proxies), settings.header_timeout)
     app = ClientAddress(app, settings, relay.clients)
-    inner = [await relay.stand_before(one) for one in (plain, secure)]
+    inner = [await relay.stand_before(one) for one in doors]
     closing = asyncio.ensure_future(_close_at(stop, relay))
     await serve_http(app, settings, stop, plain=inner[0], secure=inner[1])
     await closing

@@ -12,7 +12,7 @@ from coffre.access.networks import read_rule
 from coffre.catalog.access_mutations import ChangeStore, ChangeTenant, DeleteStore
 from coffre.catalog.ecs_mutations import SetStore
 from coffre.catalog.mutations import CreateStore, CreateTenant, Reaped
-from coffre.catalog.records import Profile, Quota, Store, StoreSettings, Tenant
+from coffre.catalog.records import Profile, Quota, Store, StoreLimits, StoreSettings, Tenant
 from coffre.s3.control import OWNERSHIP, PUBLIC_ACCESS_BLOCK
 from coffre.service.invalid import Invalid
 from coffre.service.named import (
@@ -42,6 +42,7 @@ BUCKET_LIMIT: Final = 999
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _POLICY_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _MOST: Final = (1 << 63) - 1
+_LIMITS: Final = StoreLimits.__struct_fields__
 _QUOTAS: Final = ("hard_bytes", "hard_objects", "warn_bytes", "warn_objects")
 _ALL_BLOCKED: Final = render_public_access_block(PublicAccessBlock(True, True, True, True))
 
@@ -244,6 +245,7 @@ class StoreAdministration:
             "quota": {
                 name: limit for name in _QUOTAS if (limit := getattr(kept.quota, name)) is not None
             },
+            "limits": {name: getattr(kept.limits, name) for name in _LIMITS},
             "network": rule.kind,
             "addresses": [str(one) for one in rule.networks],
             "ownership": None if ownership is None else str(parse_ownership(ownership)),
@@ -259,14 +261,16 @@ def _changed(
     addresses: Sequence[str] = (),
     ownership: str | None = None,
     block_public: bool | None = None,
-    **quota: int,
+    **numbers: int,
 ) -> StoreSettings:
     """The settings with what is given changed."""
+    limits = _limits(kept.limits, numbers)
+    quota = {name: limit for name, limit in numbers.items() if name not in _LIMITS}
     for name, limit in quota.items():
         if name not in _QUOTAS:
             raise Invalid("InvalidArgument", f"a store has no {name!r}", name)
         check_whole(name, limit, 0, _MOST, "(0: none)")
-    limits = {name: limit or None for name, limit in quota.items()}
+    bounds = {name: limit or None for name, limit in quota.items()}
     defaults = dict(kept.defaults)
     if ownership is not None:
         check_choice("ownership", ownership, tuple(Ownership))
@@ -280,7 +284,14 @@ def _changed(
         rule = network_rule(network, addresses)
     elif addresses:
         raise Invalid("InvalidNetwork", "addresses go with a custom network", "addresses")
-    return StoreSettings(replace(kept.quota, **limits), rule, defaults)
+    return StoreSettings(replace(kept.quota, **bounds), rule, defaults, limits)
+
+
+def _limits(kept: StoreLimits, numbers: dict[str, int]) -> StoreLimits:
+    given = {name: numbers[name] for name in _LIMITS if name in numbers}
+    for name, limit in given.items():
+        check_whole(name, limit, 1 if name == "rate" else 0, _MOST, "(0: none)")
+    return replace(kept, **given)
 
 
 def _policies(store: Store, given: dict[str, int] | None) -> dict[str, int] | None:

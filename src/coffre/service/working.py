@@ -7,7 +7,6 @@ import asyncio
 import gc
 import logging
 import os
-import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from coffre.config import Settings
 from coffre.s3.access_logs import AccessLogs
 from coffre.service.admission import Admission
 from coffre.service.board import following, hear_changes
+from coffre.service.caps import SharedCaps
 from coffre.service.child import Boot
 from coffre.service.delivery import deposits
 from coffre.service.last_used import LastUsed, last_used
@@ -82,6 +82,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     deposit = deposits(reader, committer, vault, root_keys, world, facts)
     access_logs = AccessLogs(reader, deposit, world.clock, world.entropy, settings.region)
     requests = OwnRequests(folder.readers.name)
+    caps = SharedCaps(folder.caps.name, _number(boot.owner), world.clock.monotonic)
     used = LastUsed(Path(folder.local.name))
     gateway = s3_gateway(
         settings,
@@ -95,6 +96,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
         admit=Admission(committer, world.disk, world.clock, str(folder.root)),
         requests=requests,
         access_log=access_logs,
+        caps=caps,
         used=used.note,
         key_last_used=lambda key: last_used(folder.local, [key]).get(key),
     )
@@ -109,21 +111,20 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     )
     async with following(drives, folder):
         hear_changes(drives, striped.heed)
-        plain, secure = (
-            None if descriptor < 0 else socket.socket(fileno=descriptor)
-            for descriptor in (boot.plain_fd, boot.secure_fd)
-        )
-        await serve_clients(gateway, settings, stop, plain=plain, secure=secure)
+        await serve_clients(gateway, settings, stop, boot.doors())
     closing.cancel()
     delivering.cancel()
     noting.cancel()
     await used.flush()
     await access_logs.flush()
     await _unless_away(striped.drain())
-    committer.close()
-    chunks.close()
-    notices.close()
-    requests.close()
+    for one in (committer, chunks, notices, requests, caps):
+        one.close()
+
+
+def _number(owner: str) -> int:
+    """Which of the node's workers this is: "worker-3-…"."""
+    return int(owner.split("-")[1])
 
 
 def _vault(
