@@ -35,21 +35,20 @@ ELSEWHERE: Final = {
     "WriteGetObjectResponse": "Object Lambda; has an endpoint of its own",
 }
 NOT_ALL: Final = {
-    "CopyObject": "no `aws:kms:dsse`, no archive classes",
-    "CreateMultipartUpload": "no `aws:kms:dsse`, no archive classes",
+    "CopyObject": "no `aws:kms:dsse`",
+    "CreateMultipartUpload": "no `aws:kms:dsse`",
     "PutBucketAbac": "while it is enabled the tags stay as they are: `TagResource` is an operation"
     " of S3 Control, which is another service",
     "PutBucketAccelerateConfiguration": "kept and told; there are no endpoints further away",
     "PutBucketAnalyticsConfiguration": "kept and told; `DataExport` is `501 NotImplemented`",
     "PutBucketEncryption": "`aws:kms:dsse` is `501 NotImplemented`",
     "PutBucketIntelligentTieringConfiguration": "kept and told; nothing is archived",
-    "PutBucketLifecycleConfiguration": "transitions are refused",
     "PutBucketMetricsConfiguration": "kept and told",
-    "PutObject": "no `aws:kms:dsse`, no archive classes; append (`x-amz-write-offset-bytes`) is"
+    "PutObject": "no `aws:kms:dsse`; append (`x-amz-write-offset-bytes`) is"
     " `501 NotImplemented`, as it is for directory buckets alone",
     "PutObjectLockConfiguration": "event holds are `501 NotImplemented`",
     "PutObjectRetention": "event holds are `501 NotImplemented`",
-    "RestoreObject": "nothing is archived: `403 InvalidObjectState`, as on AWS for what is not",
+    "RestoreObject": "a query of an archived object (`SELECT`) is `501 NotImplemented`",
     "SelectObjectContent": "Parquet up to 512 MiB",
 }
 # Handlers that check what they are given, and then refuse it all the same.

@@ -24,6 +24,7 @@ _BY_FILE: Final[dict[str, dict[str, str]]] = {
         "PutBucketAcl": "a_user_of_another_store_cannot_be_granted_anything",
         "PutObjectAcl": "a_new_version_is_private_again",
     },
+    "test_archive": {"RestoreObject": "it_is_restored_for_some_days"},
     "test_bucket_settings": {
         "DeleteBucketEncryption": "every_bucket_is_encrypted_and_may_say_so",
         "DeleteBucketOwnershipControls": "ownership_is_kept_and_removed",
@@ -134,7 +135,6 @@ _BY_FILE: Final[dict[str, dict[str, str]]] = {
     },
     "test_reads": {"GetObjectAttributes": "attributes_are_those_asked_for"},
     "test_restore_refusals": {
-        "RestoreObject": "what_is_not_archived_cannot_be_restored",
         "DeleteBucketMetadataConfiguration": "what_nobody_has_is_deleted_without_error",
         "DeleteBucketMetadataTableConfiguration": "what_nobody_has_is_deleted_without_error",
     },

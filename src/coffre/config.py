@@ -168,12 +168,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def coding(self) -> Geometry:
         """`geometry` as the vault's value."""
-        return _geometry(self.geometry)
-
-    @property
-    def archive_coding(self) -> Geometry:
-        """How chunks of archived bytes are laid: `archive_geometry`, or as all are."""
-        return _geometry(self.archive_geometry or self.geometry)
+        return coding_of(self.geometry)
 
     @property
     def worker_count(self) -> int:
@@ -190,7 +185,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.inside("coffre.sock")
 
 
-def _geometry(text: str) -> Geometry:
+def coding_of(text: str) -> Geometry:
+    """A setting as the vault's value."""
     k, m = text.split("+")
     return Geometry(int(k), int(m))
 

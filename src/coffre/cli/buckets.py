@@ -52,13 +52,24 @@ def bucket_show(invocation: Invocation, name: str, store: str | None) -> None:
     show_default=True,
     help="From where it is reached.",
 )
+@click.option(
+    "--type",
+    "kind",
+    type=click.Choice(["performance", "archiving"]),
+    help="Archiving: objects of which nothing else is said are archived.  [default: performance]",
+)
 @ADDRESSES
 @shared
 def bucket_create(
-    invocation: Invocation, name: str, store: str, network: str, addresses: tuple[str, ...]
+    invocation: Invocation,
+    name: str,
+    store: str,
+    network: str,
+    kind: str | None,
+    addresses: tuple[str, ...],
 ) -> None:
     """Make a bucket of the store itself: users reach it by a role or a policy."""
-    rule = {"network": network, **given(addresses=addresses)}
+    rule = {"network": network, **given(type=kind, addresses=addresses)}
     _answer(invocation, "bucket.create", name=name, store=store, **rule)
 
 
@@ -69,6 +80,16 @@ def bucket_create(
 def bucket_delete(invocation: Invocation, name: str, store: str | None) -> None:
     """Delete an empty bucket, whoever owns it."""
     _answer(invocation, "bucket.delete", name=name, store=store)
+
+
+@bucket.command("usage")
+@click.argument("name")
+@IN_STORE
+@shared
+def bucket_usage(invocation: Invocation, name: str, store: str | None) -> None:
+    """Objects and bytes of a bucket by storage class."""
+    rows = invocation.call("bucket.usage", name=name, store=store)
+    invocation.answer(rows, lambda: show.table(rows, columns(rows), "Nothing."))
 
 
 @bucket.command("network")

@@ -9,7 +9,7 @@ from coffre.catalog.mutations import CountDead
 from coffre.config import Settings
 from coffre.s3.keyring import Keyring
 from coffre.service.board import hear_changes
-from coffre.service.collecting import striped_writer
+from coffre.service.collecting import cold_coding, striped_writer
 from coffre.service.layout import DataFolder
 from coffre.service.readers import AllRequests
 from coffre.service.zone import World, ZoneFacts, open_root_keys
@@ -40,7 +40,7 @@ def archiving(
         await committer.commit(CountDead(extents))
 
     writers, stores, vaults = [], [], []
-    for owner, wanted in zip(owners, (settings.archive_coding, settings.coding), strict=True):
+    for owner, wanted in zip(owners, (cold_coding(settings), settings.coding), strict=True):
         striped = striped_writer(
             owner, settings, facts, world, committer, drives, root_keys, wanted
         )

@@ -12,6 +12,7 @@ from typing import Any, Final
 from coffre.access.networks import PUBLIC, read_rule
 from coffre.access.roles import Role
 from coffre.catalog.access_mutations import SetRole
+from coffre.catalog.archive_rows import RESTORED, STANDARD
 from coffre.catalog.mutations import (
     CreateBucket,
     DeleteBucket,
@@ -52,6 +53,7 @@ class BucketAdministration:
             "bucket.list": self.list_all,
             "bucket.create": self.create,
             "bucket.delete": self.delete,
+            "bucket.usage": self.usage,
             "bucket.network": self.network,
             "bucket.role.grant": self.grant,
             "bucket.role.revoke": self.revoke,
@@ -71,11 +73,17 @@ class BucketAdministration:
         return found
 
     async def create(
-        self, name: str, store: str, network: str = "private", addresses: Sequence[str] = ()
+        self,
+        name: str,
+        store: str,
+        network: str = "private",
+        addresses: Sequence[str] = (),
+        type: str = "performance",
     ) -> Answer:
         """A bucket of the store itself, reached from the operator's networks unless said
-        otherwise."""
+        otherwise; `archiving`: objects of which nothing else is said are archived."""
         node = self._node
+        check_choice("type", type, ("performance", "archiving"))
         holder = store_named(node.reader, store)
         if not is_bucket_name(name, holder.dialect):
             raise Invalid("InvalidBucketName", f"no bucket may be called {name!r}", "name")
@@ -92,7 +100,8 @@ class BucketAdministration:
                 store_owner_id(holder.id),
                 node.region,
                 documents,
-                int(Trait.ECS) if holder.dialect == "ecs" else 0,
+                (Trait.ECS if holder.dialect == "ecs" else 0)
+                | (Trait.ARCHIVING if type == "archiving" else 0),
             )
         )
         return self._shown(bucket_named(node.reader, name, store))
@@ -102,6 +111,22 @@ class BucketAdministration:
         bucket = bucket_named(self._node.reader, name, store)
         await self._node.committer.commit(DeleteBucket(bucket.id))
         return {"name": name, "deleted": True}
+
+    async def usage(self, name: str, store: str | None = None) -> list[Answer]:
+        """Objects and bytes of a bucket by storage class, exact; RESTORED: copies of archived
+        objects that can be read for a while, beside these."""
+        bucket = bucket_named(self._node.reader, name, store)
+        classes = self._node.reader.bucket_classes(bucket.id)
+        others = [one for kind, one in classes.items() if kind != RESTORED]
+        standard = [
+            total - sum(one[at] for one in others)
+            for at, total in enumerate((bucket.objects, bucket.bytes))
+        ]
+        rows = {STANDARD: standard, **classes}
+        return [
+            {"class": kind, "objects": objects, "bytes": size}
+            for kind, (objects, size) in rows.items()
+        ]
 
     async def network(
         self,
@@ -161,6 +186,7 @@ class BucketAdministration:
             "store": store.name,
             "owner": bucket.owner_id,
             "owner_label": owner,
+            "type": "archiving" if bucket.traits & Trait.ARCHIVING else "performance",
             "objects": bucket.objects,
             "bytes": bucket.bytes,
             "created_ms": bucket.created_ms,

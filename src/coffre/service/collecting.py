@@ -5,7 +5,7 @@ from __future__ import annotations
 from coffre.catalog.interface import Committer, Reader
 from coffre.catalog.log import RecordCipher
 from coffre.catalog.mutations import CloseChunk, ReserveChunk
-from coffre.config import Settings
+from coffre.config import Settings, coding_of
 from coffre.service.board import hear_changes
 from coffre.service.door import ask
 from coffre.service.layout import DataFolder
@@ -60,7 +60,7 @@ def collection(
             wanted,
             ciphertext_bytes(settings.inline_limit),
             at=settings.collect_at,
-            wanted_cold=settings.archive_coding,
+            wanted_cold=cold_coding(settings),
         ),
         cold=cold,
         owner=owner,
@@ -70,6 +70,11 @@ def collection(
     )
     sweeper = Sweeper(reader, drives, world.clock, epoch=facts.epoch)
     return [collector, sweeper]
+
+
+def cold_coding(settings: Settings) -> Geometry:
+    """How chunks of archived bytes are laid: as all are, unless they are to be laid otherwise."""
+    return coding_of(settings.archive_geometry) if settings.archive_geometry else settings.coding
 
 
 def log_cipher(drives: DriveSet, root_keys: RootKeys, chunk: Chunk) -> RecordCipher:
