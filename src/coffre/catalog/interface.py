@@ -327,7 +327,17 @@ class Reader(Protocol):
 
     def chunk(self, chunk_id: bytes) -> Chunk | None: ...
 
-    def chunks(self) -> list[Chunk]: ...
+    def chunks(self) -> list[Chunk]:
+        """All of them: for who has the time, and no loop to hold up."""
+        ...
+
+    def unsealed_chunks(self) -> list[Chunk]:
+        """Those that are open, wait to be sealed or are condemned: few, and found by an index."""
+        ...
+
+    def chunks_after(self, after: bytes, *, limit: int) -> list[Chunk]:
+        """Chunks by id, those behind `after`."""
+        ...
 
     def blob(self, name: BlobName) -> Blob | None:
         """A blob as it stands now: what its extents are after a move, None once it is gone."""

@@ -178,6 +178,7 @@ _LOCKS = Migration(
             wall_ms INTEGER NOT NULL,
             why TEXT NOT NULL
         ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX chunks_unsealed ON chunks (id) WHERE state <> 'sealed'",
         # Archived versions: `restore` is a packed `records.Restoration`, `restored_id` the manifest
         # of a copy that can be read; from `archive_due_ms` on something is to be done for them.
         # What is not STANDARD is counted by class, restored copies as RESTORED.

@@ -151,6 +151,8 @@ _CHUNK = (
     " last_sequence, listed FROM chunks"
 )
 CHUNK_BY_ID = _CHUNK + " WHERE id = ?"
+UNSEALED_CHUNKS = _CHUNK + " WHERE state <> 'sealed' ORDER BY id"
+CHUNKS_AFTER = _CHUNK + " WHERE id > ? ORDER BY id LIMIT ?"
 
 STRIPED_BLOBS = (
     "SELECT manifest_id, number FROM striped_blobs WHERE chunk_id = ?"

@@ -15,6 +15,7 @@ from coffre.catalog.access_reads import AccessReads
 from coffre.catalog.annotation_reads import AnnotationReads
 from coffre.catalog.archive_reads import ArchiveReads
 from coffre.catalog.blob_reader import BlobReader
+from coffre.catalog.chunk_reads import ChunkReads
 from coffre.catalog.event_reads import EventReads
 from coffre.catalog.iam_reads import IamReads
 from coffre.catalog.key_order import decode_key, encode_key, next_key
@@ -29,7 +30,6 @@ from coffre.catalog.packing import (
     unpack_encryption,
     unpack_index,
     unpack_lock,
-    unpack_members,
     unpack_pieces,
     unpack_restore,
     unpack_seconds,
@@ -59,10 +59,8 @@ from coffre.catalog.records import (
 )
 from coffre.catalog.search_reader import SearchReader
 from coffre.catalog.stamp import version_order
-from coffre.vault.records import Blob, Chunk, ChunkKind, ChunkState
+from coffre.vault.records import Blob
 
-_KINDS = {kind.value: kind for kind in ChunkKind}
-_STATES = {state.value: state for state in ChunkState}
 _AFTER_ALL_NAMES = "\U0010ffff"
 
 
@@ -72,6 +70,7 @@ class SqliteReader(
     IamReads,
     EventReads,
     BlobReader,
+    ChunkReads,
     LifecycleReads,
     LockReads,
     AnnotationReads,
@@ -326,13 +325,6 @@ class SqliteReader(
     def has_completions(self, before_ms: int) -> bool:
         return bool(self._one(q.HAS_COMPLETIONS, before_ms))
 
-    def chunk(self, chunk_id: bytes) -> Chunk | None:
-        row = self._one(q.CHUNK_BY_ID, chunk_id)
-        return row and _chunk(row)
-
-    def chunks(self) -> list[Chunk]:
-        return [_chunk(row) for row in self._all(q.CHUNKS)]
-
     def current_manifests(
         self, bucket: Bucket, *, after: bytes, limit: int
     ) -> list[tuple[bytes, bytes, Blob | None]]:
@@ -467,24 +459,3 @@ def _upload(key: bytes, row: Row, labels: dict[str, str]) -> Upload:
 def _part(row: Row) -> Part:
     number, size, etag, modified_ms, blob, checksum = row
     return Part(number, size, etag, modified_ms, unpack_blob(blob), unpack_checksum(checksum))
-
-
-def _chunk(row: Row) -> Chunk:
-    (chunk_id, kind, state, owner, epoch, k, m, members, appended, length, dead, created) = row[:12]
-    return Chunk(
-        chunk_id,
-        _KINDS[kind],
-        _STATES[state],
-        owner,
-        epoch,
-        k,
-        m,
-        unpack_members(members),
-        length or appended,
-        dead,
-        created,
-        appended,
-        row[12],
-        bool(row[13]),
-        length > 0,
-    )

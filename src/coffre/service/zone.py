@@ -103,7 +103,7 @@ async def close_left_chunks(
 ) -> None:
     """Seal, as they stand, the striped chunks of owners that are gone. Where even that finds no
     room, reads go on, and the next start closes them."""
-    for chunk in reader.chunks():
+    for chunk in reader.unsealed_chunks():
         striped = chunk.kind is ChunkKind.STRIPED and chunk.state is ChunkState.OPEN
         if striped and is_gone(chunk.owner):
             try:

@@ -250,7 +250,7 @@ class Archivist(Steward):
         """Close what those before this one left open, once."""
         if self._left_closed:
             return
-        for chunk in self._reader.chunks():
+        for chunk in self._reader.unsealed_chunks():
             ours = chunk.owner.startswith((OWNER, WARM_OWNER)) and chunk.owner not in self._owners
             if ours and chunk.kind is ChunkKind.STRIPED and chunk.state is ChunkState.OPEN:
                 await self._committer.commit(CloseChunk(chunk.id))

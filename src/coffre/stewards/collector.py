@@ -4,7 +4,8 @@ A closed chunk of which enough is dead, or that is laid otherwise than new chunk
 what lives in it moved out, ciphertext as it is; a chunk in which nothing lives is condemned, its
 files go once no request is open that began before that, and its row last. Each step may be cut:
 the next start finds rows and files as they are and goes on. A landing chunk holds log too: it is
-collected only when the oldest kept snapshot covers all of that.
+collected only when the oldest kept snapshot covers all of that. Rows of what is sealed are looked
+at a page a round, so that a round costs the same in a zone of any size.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ _BLOBS_A_ROUND = 200
 _BYTES_A_ROUND = 32 * STRIPE_UNIT
 _BYTES_AT_ONCE = 8 * STRIPE_UNIT
 _PAGE = 200
+CHUNKS_A_ROUND = 500
 # Bytes moved a second at most.
 RATE = 64.0 * STRIPE_UNIT
 
@@ -121,14 +123,16 @@ class Collector(Steward):
         self._floor = 0
         self._condemned: dict[bytes, float] = {}
         self._put_off: dict[bytes, float] = {}
+        self._behind = b""
         self._current: tuple[bytes, AsyncGenerator[BlobName, None]] | None = None
 
     async def round(self) -> Round:
         """Let go of what may go, then move some of one chunk."""
         self._floor = await self._log_floor()
-        chunks = self._reader.chunks()
-        await self._close_left(chunks)
-        freed, held = await self._let_go(chunks)
+        unsealed = self._reader.unsealed_chunks()
+        await self._close_left(unsealed)
+        freed, held = await self._let_go(unsealed)
+        chunks = self._reader.chunks_after(self._behind, limit=CHUNKS_A_ROUND)
         await self._measure(chunks)
         freed_or_condemned = freed + await self._condemn_dead(chunks)
         chunk, waiting = self._choose(chunks)
@@ -139,8 +143,11 @@ class Collector(Steward):
         if held and not freed:
             result = f"{held} chunks wait for open requests to end"
         busy = chunk is not None or freed_or_condemned
+        if not busy:
+            # Nothing is left to do in these: the next ones then.
+            self._behind = chunks[-1].id if len(chunks) == CHUNKS_A_ROUND else b""
         pause = 0.0 if busy else _ROUND_S
-        left = waiting + sum(one.state is ChunkState.CONDEMNED for one in chunks) - freed
+        left = waiting + sum(one.state is ChunkState.CONDEMNED for one in unsealed) - freed
         return Round(did=freed, left=left, moved_bytes=moved, result=result, again=pause)
 
     # Letting go

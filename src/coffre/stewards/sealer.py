@@ -99,7 +99,7 @@ class Sealer(Steward):
         """Chunks that rows say wait to be sealed."""
         return [
             chunk
-            for chunk in self._reader.chunks()
+            for chunk in self._reader.unsealed_chunks()
             if chunk.kind is ChunkKind.LANDING and chunk.state is ChunkState.SEALING
         ]
 
