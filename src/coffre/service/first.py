@@ -38,12 +38,11 @@ async def populate(
 
 
 def first_owner(reader: Reader) -> Owner | None:
-    """The initial user of the oldest store: who the ready line names on later starts."""
-    stores = sorted(reader.stores(), key=lambda store: store.created_ms)
-    if not stores:
-        return None
-    users = sorted(reader.users(stores[0].id), key=lambda user: user.created_ms)
-    if not users:
-        return None
-    keys = reader.keys(users[0].id)
-    return Owner(stores[0].name, users[0].id, users[0].label, keys[0].access_key if keys else "")
+    """The oldest user of the oldest store that has some: who the ready line names on later starts."""
+    for store in sorted(reader.stores(), key=lambda one: one.created_ms):
+        users = sorted(reader.users(store.id), key=lambda one: one.created_ms)
+        if users:
+            keys = reader.keys(users[0].id)
+            access_key = keys[0].access_key if keys else ""
+            return Owner(store.name, users[0].id, users[0].label, access_key)
+    return None
