@@ -147,6 +147,8 @@ _OF_ECS: Final = {
     "s3:PutObjectAcl": frozenset({"s3:prefix", "s3:delimiter", "s3:versionid"}),
     "s3:DeleteObjectVersion": frozenset({"s3:delimiter", "s3:versionid"}),
 }
+# What only requests to IAM and STS have: known to policies of identities and roles.
+IDENTITY_KEYS: Final = frozenset({"aws:requesttag/", "aws:tagkeys", "aws:sourceidentity"})
 _EVERY_KEY: Final = GLOBAL_KEYS.union(*KEYS.values())
 
 
@@ -158,6 +160,14 @@ def canonical(action: str) -> str | None:
 def is_key(key: str) -> bool:
     """Whether any action knows the condition key `key` (lower case)."""
     return _known(key, _EVERY_KEY)
+
+
+def is_identity_key(key: str) -> bool:
+    """Whether an identity's policy may ask for `key` (lower case): it may also speak of services
+    that nobody here knows, but misspells none of S3's keys and none of those that all have."""
+    if key.startswith(("aws:", "s3:")):
+        return is_key(key) or _known(key, IDENTITY_KEYS)
+    return ":" in key
 
 
 def knows(action: str, key: str, *, ecs: bool = False) -> bool:

@@ -319,8 +319,8 @@ class _Reader:
             for key, values in tests.items():
                 where = f"{place}.{operator}.{key}"
                 lower = key.lower()
-                own = self.bucket is not None or lower.startswith(("aws:", "s3:"))
-                if not actions.is_key(lower) and (own or ":" not in lower):
+                is_key = actions.is_key if self.bucket is not None else actions.is_identity_key
+                if not is_key(lower):
                     raise BadPolicy(where, f"Policy has an invalid condition key - {key}")
                 asked = (exact or covered) if self.bucket is not None else ()
                 known = [actions.knows(one, lower, ecs=self.ecs) for one in asked]

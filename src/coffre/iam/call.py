@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, Protocol, TypeVar
@@ -27,6 +27,7 @@ from coffre.wire.query_protocol import ERRORS, QueryError, Value
 _T = TypeVar("_T")
 Result = Mapping[str, Value] | None
 PAGE: Final = 100
+IN_S3: Final = "arn:aws:s3:::"
 # A refusal of the catalog's -> what it is called here.
 _REFUSALS: Final = {
     "AccessKeyLimit": ("LimitExceeded", "Cannot exceed quota for AccessKeysPerUser: 2"),
@@ -171,7 +172,7 @@ class Call:
     def require(self, action: str, arn: str, said: Mapping[str, tuple[str, ...]]) -> None:
         """AccessDenied unless the caller may."""
         facts = Overlay(said, self.facts)
-        if not decide(self.principal, action, Resource(arn=arn), facts).allowed:
+        if not decide(self.principal, action, resource_of(action, arn), facts).allowed:
             raise QueryError(
                 "AccessDenied",
                 f"User: {caller_arn(self.principal)} is not authorized to perform: {action} on"
@@ -207,7 +208,7 @@ class Call:
         """The name that a page begins behind. Raises InvalidInput."""
         marker = self.parameters.optional("Marker")
         try:
-            return "" if marker is None else urlsafe_b64decode(marker.encode("ascii")).decode()
+            return "" if marker is None else b64decode(marker, b"-_", validate=True).decode()
         except ValueError:
             raise QueryError("InvalidInput", "The marker is not one of ours.") from None
 
@@ -228,6 +229,14 @@ def raise_known(refusal: Refusal) -> NoReturn:
     if refusal.code in ERRORS:
         raise QueryError(refusal.code, refusal.message) from refusal
     raise refusal
+
+
+def resource_of(action: str, arn: str) -> Resource:
+    """What an action is asked on as the decision takes it: buckets and objects without what every
+    ARN of theirs begins with, everything else as something that no bucket's pattern fits."""
+    if action.startswith("s3:"):
+        return Resource(arn=arn.removeprefix(IN_S3))
+    return Resource(arn="arn:*" if arn == "*" else arn)
 
 
 def caller_arn(principal: Principal) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from coffre.access import actions
-from coffre.access.decision import Decision, Explanation, Identity, Resource, explain
+from coffre.access.decision import Decision, Explanation, Identity, explain
 from coffre.access.patterns import Facts
 from coffre.access.policy import BadPolicy, Policy, read_policy
 from coffre.access.principals import Principal
 from coffre.catalog.iam_records import IamEntity
 from coffre.iam import documents, identities
-from coffre.iam.call import Call, Result
+from coffre.iam.call import IN_S3, Call, Result, resource_of
 from coffre.iam.parameters import Parameters, Rule, check
 from coffre.wire.query_protocol import QueryError, Value, members
 
@@ -20,7 +21,6 @@ _ACTION: Final = Rule("", 3, 128)
 _RESOURCE: Final = Rule("", 1, 2048)
 _DOCUMENT: Final = Rule("", 1, 131_072)
 _KEY: Final = Rule("", 5, 256)
-_IN_S3: Final = "arn:aws:s3:::"
 _MOST: Final = 1000
 _DECISIONS: Final = {
     Decision.ALLOW: "allowed",
@@ -74,7 +74,7 @@ def _simulate(call: Call, identity: Identity, principal: Principal) -> Result:
     results: list[Value] = []
     for action in asked:
         for arn in arns:
-            resource = Resource(arn=arn.removeprefix(_IN_S3), policy=_resource_policy(call, arn))
+            resource = replace(resource_of(action, arn), policy=_resource_policy(call, arn))
             found = explain(principal, action, resource, facts, identity)
             policies = [*identity.policies.values(), *(identity.boundary or {}).values()]
             missing = _missing(policies, action, facts)
@@ -136,7 +136,7 @@ def _resource_policy(call: Call, arn: str) -> Policy | None:
     document = call.parameters.optional("ResourcePolicy")
     if document is None:
         return None
-    bucket = arn.removeprefix(_IN_S3).partition("/")[0]
+    bucket = arn.removeprefix(IN_S3).partition("/")[0]
     try:
         return read_policy(document.encode(), bucket=bucket, ecs=True)
     except BadPolicy as error:

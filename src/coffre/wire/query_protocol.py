@@ -69,24 +69,23 @@ ERRORS: Final[dict[str, tuple[int, str]]] = {
     "Throttling": (400, "Rate exceeded"),
     "ValidationError": (400, "The input fails to satisfy the constraints."),
 }
-# S3's code -> what it is called here. Of others the service has failed.
+# S3's code -> what it is called here. Others are a request that cannot be read, or a failure.
 _OF_S3: Final = {
     "AccessDenied": "AccessDenied",
     "AuthorizationHeaderMalformed": "IncompleteSignature",
     "AuthorizationQueryParametersError": "IncompleteSignature",
     "ExpiredToken": "ExpiredToken",
-    "IncompleteBody": "MalformedQueryString",
     "InvalidAccessKeyId": "InvalidClientTokenId",
     "InvalidArgument": "IncompleteSignature",
     "InvalidRequest": "IncompleteSignature",
     "InvalidToken": "InvalidClientTokenId",
-    "MaxMessageLengthExceeded": "MalformedQueryString",
     "NotImplemented": "IncompleteSignature",
     "RequestTimeTooSkewed": "RequestExpired",
     "RequestTimeout": "RequestExpired",
     "ServiceUnavailable": "ServiceUnavailable",
     "SignatureDoesNotMatch": "SignatureDoesNotMatch",
     "SlowDown": "Throttling",
+    "XAmzContentSHA256Mismatch": "SignatureDoesNotMatch",
 }
 
 
@@ -102,7 +101,8 @@ class QueryError(Exception):
 
 def of_s3(error: S3Error) -> QueryError:
     """The same error in the words of these services."""
-    code = _OF_S3.get(error.code, "ServiceFailure")
+    fault = "MalformedQueryString" if error.status < 500 else "ServiceFailure"
+    code = _OF_S3.get(error.code, fault)
     return QueryError(code, None if code == "ServiceFailure" else error.message)
 
 
