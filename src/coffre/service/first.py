@@ -38,7 +38,7 @@ async def populate(
 
 
 def first_owner(reader: Reader) -> Owner | None:
-    """The oldest user of the oldest store that has some: who the ready line names on later starts."""
+    """The oldest user of the oldest store that has one: whom the ready line names later."""
     for store in sorted(reader.stores(), key=lambda one: one.created_ms):
         users = sorted(reader.users(store.id), key=lambda one: one.created_ms)
         if users:
