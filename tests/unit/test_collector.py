@@ -42,6 +42,10 @@ class Requests:
         return self.began
 
 
+async def nothing() -> frozenset[bytes]:
+    return frozenset()
+
+
 async def unhurried(size: int) -> None:
     """No pace to keep."""
 
@@ -415,7 +419,7 @@ async def test_the_sweeper_removes_what_no_row_names_and_only_after_a_while(
         for one in (kept, lost):
             disk.open(one, "create").close()
 
-        sweeper = Sweeper(scene.node.reader, drives, scene.zone.clock, epoch=1)
+        sweeper = Sweeper(scene.node.reader, drives, scene.zone.clock, epoch=1, named=nothing)
         assert (await sweeper.round()).left == 2
         assert (await sweeper.round()).did == 0
         await scene.pass_time(10_000.0)

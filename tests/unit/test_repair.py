@@ -376,3 +376,50 @@ async def test_a_drive_that_cannot_be_read_is_reported_not_its_files(
     await house.read_repair.round()
     assert [one for one, _ in house.reports] == [drive.id]
     assert not house.damage.places()
+
+
+async def test_a_scrub_comes_back_to_what_it_could_not_read_and_says_what_it_never_could(
+    make_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = await make_house().fill(3)
+    first, second, _ = house.rows.chunks()
+    scrub, fails = house.scrubber._scrub, {first.id: 1, second.id: 2}
+
+    async def failing(chunk_id: bytes) -> int:
+        if fails.get(chunk_id, 0):
+            fails[chunk_id] -= 1
+            raise OSError("too many open files")
+        return await scrub(chunk_id)
+
+    monkeypatch.setattr(house.scrubber, "_scrub", failing)
+    house.scrubber.hasten()
+    results: list[str] = []
+    while not house.scrubber.current.ended_ms or not results:
+        try:
+            results.append((await house.scrubber.round()).result)
+        except OSError:
+            results.append("failed")
+    now = house.scrubber.current
+    assert results.count("failed") == 3
+    assert (now.chunks, now.unread, now.again) == (2, 1, ())
+    assert "1 could not be read" in results[-1]
+
+
+async def test_a_scrub_remembers_over_a_restart_what_it_comes_back_to(
+    make_house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = await make_house().fill(2)
+
+    async def failing(chunk_id: bytes) -> int:
+        raise OSError("too many open files")
+
+    with monkeypatch.context() as without:
+        without.setattr(house.scrubber, "_scrub", failing)
+        house.scrubber.hasten()
+        with pytest.raises(OSError):
+            await house.scrubber.round()
+    house.restart()
+    while not house.scrubber.current.ended_ms:
+        await house.scrubber.round()
+    now = house.scrubber.current
+    assert (now.chunks, now.unread, now.again) == (2, 0, ())

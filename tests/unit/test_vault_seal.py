@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import random
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import pytest
 
@@ -177,21 +177,23 @@ async def test_leftovers_go_and_what_may_be_needed_stays(scene: Scene) -> None:
     mirror_of_unknown, segment_of_unknown = (touch(path) for path in _paths_for(outsider, unknown))
     temporary = touch(temporary_path(segment_path(outsider, row.id, 9)))
     foreign = touch(f"{outsider.path}/chunks/01/lost+found")
-    removed = _remove_leftovers(zone)
     mirrors = [scene.mirror(index) for index in range(3)]
-    assert sorted(removed) == sorted([stale, segment_of_unknown, temporary, *mirrors])
+    # Superblocks may name what rows call sealed: a start would look for the mirrors.
+    removed = _remove_leftovers(zone, named={row.id})
+    assert sorted(removed) == sorted([stale, segment_of_unknown, temporary])
+    assert sorted(_remove_leftovers(zone)) == sorted(mirrors)
     assert disk.exists(mirror_of_unknown)
     assert disk.exists(foreign)
     assert await scene.read() == b"".join(BODIES)
 
 
-def _remove_leftovers(zone: DriveZone) -> list[str]:
+def _remove_leftovers(zone: DriveZone, named: Container[bytes] = ()) -> list[str]:
     """What the sweeper removes at last; nothing else is under way."""
     removed: list[str] = []
     disk = zone.drives.disk
     for drive in zone.drives.present():
         files = list(chunk_files(disk, drive))
-        for leftover in find_leftovers(disk, drive, files, zone.rows, epoch=9):
+        for leftover in find_leftovers(disk, drive, files, zone.rows, epoch=9, named=named):
             assert remove_leftover(disk, leftover)
             removed.append(leftover.path)
     return removed

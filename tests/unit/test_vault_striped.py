@@ -367,3 +367,22 @@ async def test_what_the_process_lacks_is_no_fault_of_a_drive(operation: Operatio
     assert after[0].chunk != before[0].chunk, "what failed a write or sync is written no more"
     assert {drive.state for drive in zone.drives.all()} == {DriveState.PRESENT}
     assert await read_all(zone.store, [*before, *after]) == content(100_000) + content(100_000, 4)
+
+
+async def test_a_chunk_laid_while_racks_were_away_is_left_when_they_are_back() -> None:
+    _, zone = new_zone()
+    away = [drive for drive in zone.drives.all() if drive.rack not in ("r1", "r2")]
+    for drive in away:
+        zone.drives.mark(drive.id, DriveState.MISSING)
+    narrow = await zone.store.append_rows([content(100_000)])
+    assert zone.rows[narrow[0].chunk].geometry == Geometry(1, 2)
+    zone.drives.mark(away[0].id, DriveState.PRESENT)
+    zone.writer.heed()
+    for drive in away:
+        zone.drives.mark(drive.id, DriveState.PRESENT)
+    zone.writer.heed()
+    wide = await zone.store.append_rows([content(100_000)])
+    assert zone.rows[wide[0].chunk].geometry == Geometry(12, 4)
+    zone.writer.heed()
+    same = await zone.store.append_rows([content(100_000)])
+    assert same[0].chunk == wide[0].chunk, "what could be no wider goes on"

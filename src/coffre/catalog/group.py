@@ -200,6 +200,11 @@ class GroupCommitter:
         return self._writer.said.log_floor
 
     @property
+    def named_chunks(self) -> frozenset[bytes]:
+        """The log's chunks that superblocks name as unsealed, or may name."""
+        return self._writer.said.named_chunks
+
+    @property
     def kept_snapshots(self) -> KeptSnapshots:
         """Which snapshots superblocks name, or may name."""
         return self._writer.said.kept_snapshots

@@ -41,6 +41,13 @@ class ZoneWriter:
         ids = {one.id for zone in (self.zone, *self._doubtful) for one in zone.snapshots}
         return KeptSnapshots(self.zone.snapshots, tuple(sorted(ids)))
 
+    @property
+    def named_chunks(self) -> frozenset[bytes]:
+        """The log's chunks that superblocks name as unsealed, and may name after a write that
+        failed."""
+        zones = (self.zone, *self._doubtful)
+        return frozenset(ref.chunk for zone in zones for ref in zone.log.unsealed)
+
     def discard(self, ref: LandingRef) -> None:
         """Remove a chunk's mirrors as soon as no superblock names it."""
         self._discarded.append(ref)

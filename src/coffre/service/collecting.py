@@ -68,13 +68,21 @@ def collection(
         cipher=lambda chunk: log_cipher(drives, root_keys, chunk),
         log_floor=log_floor,
     )
-    sweeper = Sweeper(reader, drives, world.clock, epoch=facts.epoch)
+    sweeper = Sweeper(
+        reader, drives, world.clock, epoch=facts.epoch, named=lambda: named_chunks(door)
+    )
     return [collector, sweeper]
 
 
 def cold_coding(settings: Settings) -> Geometry:
     """How chunks of archived bytes are laid: as all are, unless they are to be laid otherwise."""
     return coding_of(settings.archive_geometry) if settings.archive_geometry else settings.coding
+
+
+async def named_chunks(door: str) -> frozenset[bytes]:
+    """The log's chunks that superblocks name as unsealed, or may name. Raises as `door.ask`."""
+    answer = await ask(door, "log.unsealed", {})
+    return frozenset(bytes.fromhex(one) for one in answer["chunks"])
 
 
 def log_cipher(drives: DriveSet, root_keys: RootKeys, chunk: Chunk) -> RecordCipher:

@@ -33,6 +33,7 @@ _AT_ONCE = frozenset(
         "drive.report",
         "follower.status",
         "log.floor",
+        "log.unsealed",
         "repair.start",
         "repair.status",
         "snapshot.kept",

@@ -16,6 +16,7 @@ import msgspec
 from coffre.catalog.interface import Committer, Reader
 from coffre.config import Settings
 from coffre.service.administration import Invalid
+from coffre.service.collecting import named_chunks
 from coffre.service.door import ask
 from coffre.service.layout import DataFolder
 from coffre.service.local import LocalStore
@@ -108,6 +109,7 @@ class Repairing:
         self.checker = Checker(
             *looking,
             epoch=facts.epoch,
+            named=self._named,
             snapshot=self.repairer.current_rows,
             admit=self._admit,
             report=self._report,
@@ -166,6 +168,9 @@ class Repairing:
         except Invalid as invalid:
             log.warning("drive %s: %s", drive_id.hex(), invalid.message)
 
+    async def _named(self) -> frozenset[bytes]:
+        return await named_chunks(self._folder.socket.name)
+
     async def _ask(self, operation: str, arguments: dict[str, Any]) -> Any:
         return await ask(self._folder.socket.name, operation, arguments)
 
@@ -215,6 +220,7 @@ class Repairing:
             "scrub": {
                 **msgspec.to_builtins(self.scrubber.current, builtin_types=(bytes,)),
                 "after": self.scrubber.current.after.hex(),
+                "again": [chunk.hex() for chunk in self.scrubber.current.again],
             },
             "findings": msgspec.to_builtins(self._local.findings(FINDINGS_SHOWN)),
         }

@@ -38,6 +38,9 @@ class NamingCommitter(Protocol):
     def log_floor(self) -> int: ...
 
     @property
+    def named_chunks(self) -> frozenset[bytes]: ...
+
+    @property
     def kept_snapshots(self) -> KeptSnapshots: ...
 
     async def amend(self, change: Callable[[Superblock], Superblock]) -> object: ...
@@ -53,6 +56,7 @@ class SnapshotDesk:
         self.follower: Callable[[str], Awaitable[Any]] | None = None
         self.operations: dict[str, Callable[..., Awaitable[Any]]] = {
             "log.floor": self._floor,
+            "log.unsealed": self._unsealed,
             "snapshot.kept": self._kept,
             "snapshot.name": self._name,
             "snapshot.list": self._list,
@@ -74,6 +78,10 @@ class SnapshotDesk:
     async def _floor(self) -> dict[str, int]:
         """The record up to which the log is not needed; 0 while there is no snapshot."""
         return {"floor": self._committer.log_floor}
+
+    async def _unsealed(self) -> dict[str, list[str]]:
+        """The log's chunks whose mirrors a start may look for."""
+        return {"chunks": sorted(one.hex() for one in self._committer.named_chunks)}
 
     async def _kept(self) -> Any:
         return msgspec.to_builtins(self._committer.kept_snapshots)

@@ -41,7 +41,7 @@ class _Check(Struct):
 
 class Checker(Steward):
     """Checks one drive after the other; a chunk a round. `admit` says that a drive is trusted;
-    `epoch` is the committer's (`vault.leftovers`)."""
+    `epoch` is the committer's, `named` the log's chunks that superblocks name (`vault.leftovers`)."""
 
     name = "checker"
 
@@ -53,6 +53,7 @@ class Checker(Steward):
         pace: Pace,
         *,
         epoch: int,
+        named: Callable[[], Awaitable[frozenset[bytes]]],
         snapshot: Callable[[], Awaitable[list[Chunk]]],
         admit: Tell,
         report: Report,
@@ -63,6 +64,7 @@ class Checker(Steward):
         self._damage = damage
         self._pace = pace
         self._epoch = epoch
+        self._named = named
         self._snapshot = snapshot
         self._admit = admit
         self._report = report
@@ -131,7 +133,8 @@ class Checker(Steward):
         self._check = None
         files = await self._in_thread(lambda: list(chunk_files(self._drives.disk, drive)))
         rows = {chunk.id: chunk for chunk in await self._snapshot()}
-        removed = await self._in_thread(self._clear, drive, files, rows)
+        named = await self._named()
+        removed = await self._in_thread(self._clear, drive, files, rows, named)
         await self._admit(drive.id)
         result = (
             f"{drive.path} is trusted: {check.looked_at} files looked at, {check.bad} bad,"
@@ -140,10 +143,14 @@ class Checker(Steward):
         return Round(1, 0, "chunks", 0, result, ROUND_S)
 
     def _clear(
-        self, drive: Drive, files: list[tuple[str, str]], rows: Mapping[bytes, Chunk]
+        self,
+        drive: Drive,
+        files: list[tuple[str, str]],
+        rows: Mapping[bytes, Chunk],
+        named: frozenset[bytes],
     ) -> int:
         disk = self._drives.disk
-        found = find_leftovers(disk, drive, files, rows, epoch=self._epoch)
+        found = find_leftovers(disk, drive, files, rows, epoch=self._epoch, named=named)
         return sum(remove_leftover(disk, leftover) for leftover in found)
 
     def _trusting(self, checked: Drive) -> DriveSet:

@@ -7,6 +7,7 @@ how far it came outlives a restart. What it finds bad is on the list of damage a
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
@@ -27,6 +28,8 @@ from coffre.vault.inspection import Inspection, bad_mirrors, file_of, is_there
 from coffre.vault.records import BLOCK_BYTES, Chunk, ChunkKind, ChunkState, Extent
 from coffre.vault.superblock import superblock_path
 
+log = logging.getLogger("coffre.scrubber")
+
 _PROGRESS = "scrub"
 _BLOBS = 200
 T = TypeVar("T")
@@ -43,7 +46,9 @@ class Progress(Protocol):
 
 class Pass(Struct, frozen=True):
     """A pass: when it began, the last chunk that it is through with, what it has seen and found,
-    and when it ended (0: it goes on). `hurried`: at the full rate that is allowed."""
+    and when it ended (0: it goes on). `hurried`: at the full rate that is allowed. `again` are
+    chunks that could not be looked at and are come back to before it ends, `unread` counts those
+    that could not then either."""
 
     began_ms: int = 0
     after: bytes = b""
@@ -52,6 +57,8 @@ class Pass(Struct, frozen=True):
     found: int = 0
     ended_ms: int = 0
     hurried: bool = False
+    again: tuple[bytes, ...] = ()
+    unread: int = 0
 
 
 class Scrubber(Steward):
@@ -116,19 +123,38 @@ class Scrubber(Steward):
             chunks = await self._snapshot()
             self._ahead = deque(chunk.id for chunk in chunks if chunk.id > self.current.after)
         if not self._ahead:
+            self._ahead.extend(self.current.again)
+        if not self._ahead:
             self._keep(structs.replace(self.current, ended_ms=max(1, now_ms), hurried=False))
             return self._round(0, 0.0)
         chunk_id = self._ahead.popleft()
-        read = await self._scrub(chunk_id)
+        try:
+            read = await self._scrub(chunk_id)
+        except Exception as error:
+            self._missed(chunk_id, error)
+            raise
         self._keep(
             structs.replace(
                 self.current,
-                after=chunk_id,
+                after=max(self.current.after, chunk_id),
                 chunks=self.current.chunks + 1,
                 read_bytes=self.current.read_bytes + read,
+                again=tuple(one for one in self.current.again if one != chunk_id),
             )
         )
         return self._round(read, self._rest())
+
+    def _missed(self, chunk_id: bytes, error: Exception) -> None:
+        """A chunk could not be looked at: come back to it once before the pass ends."""
+        now = self.current
+        if chunk_id in now.again:
+            log.error("chunk %s could not be verified in this pass: %s", chunk_id.hex(), error)
+            again = tuple(one for one in now.again if one != chunk_id)
+            self._keep(structs.replace(now, again=again, unread=now.unread + 1))
+        else:
+            log.warning("chunk %s is verified later: %s", chunk_id.hex(), error)
+            after = max(now.after, chunk_id)
+            self._keep(structs.replace(now, after=after, again=(*now.again, chunk_id)))
 
     def _keep(self, now: Pass) -> None:
         self.current = now
@@ -146,7 +172,9 @@ class Scrubber(Steward):
         now = self.current
         ended = "verified" if now.ended_ms else "verified so far"
         result = f"{ended} {now.chunks} chunks, {now.read_bytes} bytes; {now.found} bad"
-        left = len(self._ahead or ())
+        if now.unread or now.again:
+            result += f", {now.unread + len(now.again)} could not be read"
+        left = len(self._ahead or ()) or len(now.again)
         return Round(1 if read else 0, left, "chunks", read, result, again)
 
     async def _scrub(self, chunk_id: bytes) -> int:

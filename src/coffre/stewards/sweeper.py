@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
 from coffre.catalog.interface import Reader
 from coffre.stewards.shape import Round, Steward
@@ -20,7 +21,8 @@ LOOK_EVERY_S = 3600.0
 
 
 class Sweeper(Steward):
-    """`epoch` is the committer's at this process's start."""
+    """`epoch` is the committer's at this process's start, `named` the log's chunks that superblocks
+    name as unsealed, or may name (`vault.leftovers`)."""
 
     name = "sweeper"
 
@@ -31,12 +33,14 @@ class Sweeper(Steward):
         clock: Clock,
         *,
         epoch: int,
+        named: Callable[[], Awaitable[frozenset[bytes]]],
         patience: float = PATIENCE_S,
     ) -> None:
         self._reader = reader
         self._drives = drives
         self._clock = clock
         self._epoch = epoch
+        self._named = named
         self._patience = patience
         self._seen: dict[Leftover, float] = {}
 
@@ -71,6 +75,7 @@ class Sweeper(Steward):
         disk = self._drives.disk
         files = await asyncio.to_thread(lambda: list(chunk_files(disk, drive)))
         rows = {chunk.id: chunk for chunk in self._reader.chunks()}
+        named = await self._named()
         return await asyncio.to_thread(
             find_leftovers,
             disk,
@@ -78,4 +83,5 @@ class Sweeper(Steward):
             files,
             rows,
             epoch=self._epoch,
+            named=named,
         )

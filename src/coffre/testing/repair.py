@@ -121,6 +121,7 @@ class House:
             self.damage,
             pace,
             epoch=1,
+            named=self._named,
             snapshot=self.repairer.current_rows,
             admit=self._admit,
             report=self._report,
@@ -198,6 +199,9 @@ class House:
     async def _report(self, drive_id: bytes, reason: str) -> None:
         self.reports.append((drive_id, reason))
         self.zone.drives.fail(drive_id, reason)
+
+    async def _named(self) -> frozenset[bytes]:
+        return frozenset()
 
     async def _admit(self, drive_id: bytes) -> None:
         self.admitted.append(drive_id)

@@ -255,6 +255,14 @@ class DriveSet:
         # Data segments serve the reads: let every drive have its share of them.
         return geometry, chosen[first:] + chosen[:first]
 
+    def possible(self, wanted: Geometry) -> Geometry | None:
+        """The widest geometry not wider than `wanted` that the drives keep the promise of which
+        take new data, if they have room: None where no drive takes any."""
+        try:
+            return self._fit(self._all_takers(), wanted)[0]
+        except StorageFull:
+            return None
+
     def _fit(self, room: dict[bytes, int], wanted: Geometry) -> tuple[Geometry, list[Drive]]:
         """The widest geometry that fits on these drives. Raises StorageFull when none does."""
         allowed = [g for g in GEOMETRIES if g.width <= wanted.width and g.m <= wanted.m]

@@ -7,7 +7,7 @@ Only one that is still a leftover some time later is to be removed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from os.path import dirname
 
@@ -64,13 +64,15 @@ def find_leftovers(
     rows: Mapping[bytes, Chunk],
     *,
     epoch: int,
+    named: Container[bytes],
 ) -> list[Leftover]:
     """Those of a drive's `chunk_files` that no row refers to.
 
     `rows` are read after the files, so that what has no row there had none then, or has none any
     more. Without a row, only a file counts whose header names an epoch before `epoch`, a start of
     the committer that is over: what that start left was recovered or outlawed since, while a mirror
-    of this one's may hold the log's next record.
+    of this one's may hold the log's next record. Mirrors of the chunks that superblocks name as
+    unsealed (`named`, read after the rows) stay whatever the rows say: a start looks for them.
     Names that are not ours are never touched. Raises OSError.
     """
     found: list[Leftover] = []
@@ -79,6 +81,9 @@ def find_leftovers(
         if parsed is None:
             continue
         with suppress(FileNotFoundError):  # Gone since the folder was read.
+            is_named = parsed.index is None and parsed.chunk in named and not parsed.temporary
+            if is_named:
+                continue
             if _is_leftover(disk, path, drive, parsed, rows.get(parsed.chunk), epoch):
                 found.append(Leftover(path, _size(disk, path)))
     return found

@@ -186,12 +186,18 @@ class StripedWriter:
 
     def heed(self) -> None:
         """Drives changed: what stands on one that takes nothing any more (it is gone, or is to be
-        emptied) gets no more rows, and is closed soon, so that it can be repaired or moved."""
-        if self._current is not None and self._is_hurried(self._current):
-            self._retire(self._current)
+        emptied) gets no more rows, and is closed soon, so that it can be repaired or moved. What
+        was laid narrower than a new chunk would be now is left for one."""
+        current = self._current
+        if current is not None and (self._is_hurried(current) or self._is_narrow(current)):
+            self._retire(current)
         if self._timer is not None and any(map(self._is_hurried, self._retired)):
             self._timer.cancel()
             self._timer = self._next_sweep()
+
+    def _is_narrow(self, open_chunk: _OpenChunk) -> bool:
+        possible = self._drives.possible(self._wanted)
+        return possible is not None and possible.width > open_chunk.chunk.geometry.width
 
     def _is_hurried(self, open_chunk: _OpenChunk) -> bool:
         return not self._drives.take(open_chunk.chunk.members)
