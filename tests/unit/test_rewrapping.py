@@ -27,7 +27,9 @@ async def catalog() -> MemoryCatalog:
 
 
 def user(access_key: str, secret: Secret) -> m.CreateUser:
-    return m.CreateUser(access_key.ljust(64, "0"), b"s" * 16, access_key, "object", access_key, secret)
+    return m.CreateUser(
+        access_key.ljust(64, "0"), b"s" * 16, access_key, "object", access_key, secret
+    )
 
 
 def secrets(reader: Reader) -> tuple[Secret, ...]:
