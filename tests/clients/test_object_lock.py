@@ -1,4 +1,4 @@
-"""Object Lock as people use it: the service's own walk-through with aws, mc, backups with restic."""
+"""Object Lock as people use it: the service's own walk-through with aws, mc, backups by restic."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from botocore.config import Config
 from botocore.credentials import Credentials as SigningKey
 from msgspec import Struct
 
-from coffre.testing.server import Credentials, MemoryServer
+from coffre.testing.server import Credentials, Dialect, MemoryServer
 from tests.protocol.wire_client import Answer, WireClient
 
 VERSIONS = {"iam": "2010-05-08", "sts": "2011-06-15"}
@@ -38,10 +38,10 @@ class Keys(Struct, frozen=True):
 class Account:
     """A store of its own, and clients for whoever signs; without keys its root user."""
 
-    def __init__(self, server: MemoryServer) -> None:
+    def __init__(self, server: MemoryServer, dialect: Dialect = "aws") -> None:
         self.server = server
         self.name = f"account-{next(_numbers)}"
-        self.user: Credentials = server.create_store(self.name)
+        self.user: Credentials = server.create_store(self.name, dialect)
         self.root = Keys(self.user.access_key, self.user.secret_key)
         self.iam, self.sts, self.s3 = (self.client(name) for name in ("iam", "sts", "s3"))
         self.number: str = self.sts.get_caller_identity()["Account"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from coffre.access.decision import Decision, decide
+from coffre.access.decision import Decision, Resource, decide
 from coffre.access.principals import Principal
 from coffre.catalog.interface import Committer, Reader
 from coffre.catalog.records import Bucket, Store, Version
@@ -160,6 +160,10 @@ class Context:
             new_tags,
         )
         return decide(self.principal, permission, asked, facts).allowed
+
+    def permits_in_new(self, permission: str) -> bool:
+        """May the principal, in the bucket that the request makes?"""
+        return decide(self.principal, permission, Resource(self.named_bucket), self._facts).allowed
 
     def authorize_acl(self, bucket: Bucket, key: bytes) -> None:
         """AccessDenied unless what is put may be given an ACL at once: whom a policy lets put needs

@@ -18,6 +18,7 @@ from coffre.wire.errors import S3Error
 from coffre.wire.object_lock import HOLD, MODE, UNTIL
 
 _KINDS: Final = frozenset({"iam", "role", "federated"})
+_OF_NEW_BUCKET: Final = ("s3:PutBucketObjectLockConfiguration", "s3:PutBucketVersioning")
 
 
 def of_new_bucket(context: Context) -> Trait:
@@ -25,6 +26,9 @@ def of_new_bucket(context: Context) -> Trait:
     if not documents.wants_lock(context.head):
         return Trait(0)
     check_kind(context)
+    # Who owns the bucket may do this in it; an IAM identity owns none.
+    if context.principal.kind in _KINDS and not all(map(context.permits_in_new, _OF_NEW_BUCKET)):
+        raise S3Error("AccessDenied")
     return Trait.OBJECT_LOCK
 
 
