@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from coffre.catalog.ecs_mutations import SetTraits
+from coffre.catalog.emptying import EMPTY_BUCKET, Emptying
+from coffre.catalog.packing import pack
+from coffre.catalog.records import Trait
 from coffre.testing.server import Credentials, MemoryServer
 from tests.protocol.boto_client import refused
+from tests.protocol.ecs_client import let_work, texts
 from tests.protocol.iam_client import Account, Keys, allow, policy
 from tests.protocol.test_object_lock_identities import date, locked_bucket, retention
 from tests.protocol.wire_client import WireClient
@@ -67,6 +72,27 @@ def test_in_ecs_a_bucket_that_stands_gets_no_lock(ecs: Account) -> None:
     s3.put_bucket_versioning(**bucket, VersioningConfiguration={"Status": "Enabled"})
     lock = {"ObjectLockConfiguration": {"ObjectLockEnabled": "Enabled"}}
     assert refused(s3.put_object_lock_configuration, **bucket, **lock) == "InvalidBucketState"
+
+
+def test_in_ecs_what_is_locked_keeps_its_bucket(ecs: Account) -> None:
+    keys = ecs.create_user("iam", allow("*"))
+    s3, named = locked_bucket(ecs, keys)
+    s3.put_object_retention(**named, Retention=retention(1, "COMPLIANCE"))
+    # Emptying is the owner's alone, who is the store's own user here.
+    catalog = ecs.server.engine.catalog
+    store = catalog.store_named(ecs.name)
+    assert store is not None
+    bucket = catalog.bucket(store.id, named["Bucket"])
+    assert bucket is not None
+    begun = Emptying(0, 0, bucket.objects, bucket.bytes)
+    asked = SetTraits(bucket.id, on=Trait.EMPTYING, documents={EMPTY_BUCKET: pack(begun)})
+    ecs.server.commit(asked)
+    let_work(ecs.server)
+    answer = wire_of(ecs, keys).send("GET", f"/{named['Bucket']}?empty-bucket-status")
+    assert texts(answer, "Status") == ["FAILED"]
+    assert texts(answer, "FailedToDeleteDueToRetention") == ["1"]
+    assert b"locked until" in answer.body
+    assert s3.get_object(**named)["Body"].read() == b"x"
 
 
 def wire_of(account: Account, keys: Keys) -> WireClient:

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coffre.catalog.access_mutations import DeleteStore
 from coffre.catalog.ecs_mutations import SetTraits
 from coffre.catalog.lock_guard import end_of
 from coffre.catalog.lock_mutations import PutLegalHold, PutObjectLock, PutRetention
@@ -181,6 +182,7 @@ class World:
         self.do(SetTraits(BUCKET, off=Trait.OBJECT_LOCK))
         if self.versions:
             assert self.refused(DeleteBucket(BUCKET)) == "BucketNotEmpty"
+        assert self.refused(DeleteStore(STORE)) == "StoreNotEmpty"
 
     def wait(self, hours: int) -> None:
         self.clock.advance(hours * 3600)
@@ -243,6 +245,15 @@ def test_what_is_kept_is_what_the_rules_say(steps: list[tuple[Any, ...]]) -> Non
     for name, *arguments in steps:
         getattr(world, name)(*arguments)
     world.check()
+
+
+def test_a_store_says_when_its_last_lock_ends() -> None:
+    world = World()
+    world.put(("GOVERNANCE", 2), None)
+    world.put(("COMPLIANCE", 1), True)
+    with pytest.raises(Refusal) as refusal:
+        world.do(DeleteStore(STORE))
+    assert "locked until 2023-11-16T22:13:20.000+00:00 and under" in str(refusal.value.message)
 
 
 def test_a_bucket_without_lock_locks_nothing() -> None:

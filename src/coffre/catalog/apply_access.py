@@ -7,7 +7,7 @@ from typing import Any, Final
 import apsw
 from msgspec.structs import replace
 
-from coffre.catalog import iam_rows
+from coffre.catalog import iam_rows, lock_guard
 from coffre.catalog.access_mutations import (
     AddKey,
     ChangeStore,
@@ -85,7 +85,9 @@ def delete_store(db: apsw.Connection, mutation: DeleteStore, stamp: Stamp) -> Re
         raise Refusal("NoSuchStore")
     buckets = db.execute("SELECT count(*) FROM buckets WHERE store_id = ?", store).get
     if buckets:
-        raise Refusal("StoreNotEmpty", f"the store has {buckets} buckets", Buckets=str(buckets))
+        locks = lock_guard.last_release_in(db, mutation.store_id, stamp.trusted_ms)
+        words = f"the store has {buckets} buckets" + (f", {locks}" if locks else "")
+        raise Refusal("StoreNotEmpty", words, Buckets=str(buckets))
     limit = max(1, min(mutation.limit_rows, ROWS_A_GROUP))
     users: list[Any] = db.execute(
         "SELECT id FROM users WHERE store_id = ? ORDER BY id LIMIT ?", (*store, limit)

@@ -53,6 +53,7 @@ _HELD: Final = (
     "SELECT EXISTS (SELECT 1 FROM versions INDEXED BY versions_held"
     " WHERE bucket_id = ? AND legal_hold = 1)"
 )
+_BUCKETS: Final = "SELECT id FROM buckets WHERE store_id = ?"
 _unpack_default: Final = Decoder(DefaultRetention).decode
 
 
@@ -207,3 +208,12 @@ def last_release(db: apsw.Connection, bucket_id: bytes, now_ms: int) -> LastRele
     until_ms = db.execute(_LAST, (bucket_id, now_ms)).get
     held = bool(db.execute(_HELD, (bucket_id,)).get)
     return LastRelease(until_ms, held) if held or until_ms is not None else None
+
+
+def last_release_in(db: apsw.Connection, store_id: bytes, now_ms: int) -> LastRelease | None:
+    """The same, of all buckets of a store."""
+    buckets = [row for (row,) in db.execute(_BUCKETS, (store_id,))]
+    found = [one for row in buckets if (one := last_release(db, row, now_ms)) is not None]
+    dates = [one.until_ms for one in found if one.until_ms is not None]
+    held = any(one.held for one in found)
+    return LastRelease(max(dates, default=None), held) if found else None

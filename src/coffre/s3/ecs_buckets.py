@@ -179,6 +179,11 @@ async def start_emptying(context: Context) -> Response:
     return Response(202)
 
 
+def _why_failed(context: Context) -> str:
+    locks = context.reader.last_release(context.bucket.id, context.now_ms)
+    return _FAILED if locks is None else f"{_FAILED} They are {locks}."
+
+
 async def get_emptying(context: Context) -> Response:
     """GET ?empty-bucket-status. NoSuchResource for a bucket that nobody asked to empty."""
     check_expected_owner(context.head, context.bucket)
@@ -196,7 +201,7 @@ async def get_emptying(context: Context) -> Response:
                 found.retained,
                 found.objects,
                 found.size,
-                _FAILED if found.state == "FAILED" else None,
+                _why_failed(context) if found.state == "FAILED" else None,
             )
         )
     )
