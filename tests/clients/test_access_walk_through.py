@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from tests.clients.server import COFFRE, ENGINE, Server, find, running
 
-GRACE_S = 3
+GRACE_S = 5
 
 
 class Walk:
@@ -85,27 +85,21 @@ def policy(*statements: Mapping[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
+ABOUT = {"Bucket": "bucket-test", "Key": "private/report"}
+
+
 def test_the_walk_through_of_access(walk: Walk, tmp_path: Path) -> None:
     # A store, whose initial user's keys are shown once.
     first = walk.coffre("store", "create", "shop", "--quota-bytes", "1GiB")
     assert first["label"] == "Initial S3 user"
     owner = walk.s3(first)
     owner.create_bucket(Bucket="bucket-test")
-    owner.put_object(Bucket="bucket-test", Key="private/report", Body=b"secret")
+    owner.put_object(**ABOUT, Body=b"secret")
     owner.put_object(
         Bucket="bucket-test", Key="public/page.html", Body=b"<p>hello", ContentType="text/html"
     )
-
-    # A second user: by default only the creator of a bucket reaches it.
     ann = walk.coffre("user", "create", "--store", "shop", "--label", "ann")
-    second = walk.s3(ann)
-    about = {"Bucket": "bucket-test", "Key": "private/report"}
-    assert code(second.get_object, **about) == "AccessDenied"
-    assert code(second.put_object, **about, Body=b"") == "AccessDenied"
-    assert code(second.list_objects_v2, Bucket="bucket-test") == "AccessDenied"
-    assert second.list_buckets()["Buckets"] == []
-
-    # A policy lets her access key put and get, and nothing else.
+    only_the_creator_of_a_bucket_reaches_it(walk.s3(ann))
     hers = {
         "Sid": "Ann",
         "Effect": "Allow",
@@ -114,17 +108,40 @@ def test_the_walk_through_of_access(walk: Walk, tmp_path: Path) -> None:
         "Resource": ["arn:aws:s3:::bucket-test/*"],
     }
     owner.put_bucket_policy(Bucket="bucket-test", Policy=policy(hers))
-    assert second.get_object(**about)["Body"].read() == b"secret"
-    second.put_object(Bucket="bucket-test", Key="private/hers", Body=b"hers")
-    assert code(second.list_objects_v2, Bucket="bucket-test") == "AccessDenied"
-    assert code(second.delete_object, **about) == "AccessDenied"
+    a_policy_lets_her_put_and_get_and_nothing_else(walk, walk.s3(ann))
+    a_prefix_is_every_browsers(walk, hers, tmp_path / "policy.json")
+    renewed = after_the_grace_her_new_secret_verifies_alone(walk, ann)
+    # Keys of another store say nothing here.
+    theirs = {"access_key": walk.server.access_key, "secret_key": walk.server.secret_key}
+    assert code(walk.s3(theirs).get_object, **ABOUT) == "NoSuchBucket"
+    # She is locked, and then she is gone.
+    walk.coffre("user", "lock", "ann", "--store", "shop")
+    assert code(renewed.get_object, **ABOUT) == "AccessDenied"
+    walk.coffre("user", "delete", "ann", "--store", "shop")
+    assert code(renewed.get_object, **ABOUT) == "InvalidAccessKeyId"
+
+
+def only_the_creator_of_a_bucket_reaches_it(ann: Any) -> None:
+    assert code(ann.get_object, **ABOUT) == "AccessDenied"
+    assert code(ann.put_object, **ABOUT, Body=b"") == "AccessDenied"
+    assert code(ann.list_objects_v2, Bucket="bucket-test") == "AccessDenied"
+    assert ann.list_buckets()["Buckets"] == []
+
+
+def a_policy_lets_her_put_and_get_and_nothing_else(walk: Walk, ann: Any) -> None:
+    assert ann.get_object(**ABOUT)["Body"].read() == b"secret"
+    ann.put_object(Bucket="bucket-test", Key="private/hers", Body=b"hers")
+    assert code(ann.list_objects_v2, Bucket="bucket-test") == "AccessDenied"
+    assert code(ann.delete_object, **ABOUT) == "AccessDenied"
     told = walk.coffre(
         *("policy", "explain", "bucket-test", "--store", "shop", "--user", "ann"),
         *("--action", "s3:GetObject", "--key", "private/report"),
     )
     assert (told["decision"], told["statement"]) == ("allow", "Statement[0] (Ann)")
 
-    # A prefix for every browser: the operator is warned before and when it is done.
+
+def a_prefix_is_every_browsers(walk: Walk, hers: Mapping[str, Any], document: Path) -> None:
+    """The operator is warned before."""
     assert walk.browse("bucket-test/public/page.html")[0] == 403
     everybody = {
         "Sid": "Everybody",
@@ -133,7 +150,6 @@ def test_the_walk_through_of_access(walk: Walk, tmp_path: Path) -> None:
         "Action": "s3:GetObject",
         "Resource": "arn:aws:s3:::bucket-test/public/*",
     }
-    document = tmp_path / "policy.json"
     document.write_text(policy(hers, everybody))
     words = ("bucket-test", str(document), "--store", "shop")
     assert "Everybody" in walk.coffre("policy", "diff", *words)["warning"]
@@ -143,23 +159,14 @@ def test_the_walk_through_of_access(walk: Walk, tmp_path: Path) -> None:
     assert walk.browse("bucket-test/private/report")[0] == 403
     assert walk.browse("bucket-test/")[0] == 403
 
-    # Her secret is rotated: for the grace both verify, after it the new one alone.
+
+def after_the_grace_her_new_secret_verifies_alone(walk: Walk, ann: Mapping[str, Any]) -> Any:
+    old = walk.s3(ann)
     made = walk.coffre("user", "rotate", ann["access_key"], "--grace", f"{GRACE_S}s")
     renewed = walk.s3(made)
-    assert code(second.get_object, **about) == code(renewed.get_object, **about) == ""
+    assert code(old.get_object, **ABOUT) == code(renewed.get_object, **ABOUT) == ""
     while (left_ms := made["old_secret_expires_ms"] - time.time_ns() // 1_000_000) > 0:
         time.sleep(left_ms / 1000)
-    assert code(second.get_object, **about) == "SignatureDoesNotMatch"
-    assert code(renewed.get_object, **about) == ""
-
-    # Her keys are of this store alone, and the other store's say nothing here.
-    elsewhere = walk.s3(
-        {"access_key": walk.server.access_key, "secret_key": walk.server.secret_key}
-    )
-    assert code(elsewhere.get_object, **about) == "NoSuchBucket"
-
-    # She is locked, and then she is gone.
-    walk.coffre("user", "lock", "ann", "--store", "shop")
-    assert code(renewed.get_object, **about) == "AccessDenied"
-    walk.coffre("user", "delete", "ann", "--store", "shop")
-    assert code(renewed.get_object, **about) == "InvalidAccessKeyId"
+    assert code(old.get_object, **ABOUT) == "SignatureDoesNotMatch"
+    assert code(renewed.get_object, **ABOUT) == ""
+    return renewed
