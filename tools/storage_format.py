@@ -54,6 +54,7 @@ SECTIONS = (
     ("Record of the log", "coffre.catalog.log"),
     ("Segment, block and row", "coffre.vault.blocks"),
     ("Frame", "coffre.vault.frames"),
+    ("Compressed blob", "coffre.vault.compression"),
     ("Keys", "coffre.vault.keys"),
     ("Envelope", "coffre.vault.envelopes"),
     ("Addresses", "coffre.vault.records"),
