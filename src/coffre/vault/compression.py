@@ -1,10 +1,10 @@
 """Compressed blobs: their frames carry blocks of zstd instead of the bytes themselves.
 
 Bytes are compressed before they are encrypted, since nothing can be gained after. Each block is
-1 MiB of a blob (the last the rest), compressed by itself, behind its length (4 bytes, little-endian):
-so none takes more memory than that, whatever it holds. There is no index: whoever wants the middle
-of a blob reads what lies before it. So only blobs that are read from end to end are worth it: those
-of archived objects, which are restored before they are read.
+1 MiB of a blob (the last the rest), compressed by itself, behind its length (4 bytes,
+little-endian): so none takes more memory than that, whatever it holds. There is no index: whoever
+wants the middle of a blob reads what lies before it. So only blobs that are read from end to end
+are worth it: those of archived objects, which are restored before they are read.
 """
 
 from __future__ import annotations
