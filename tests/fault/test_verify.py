@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import subprocess
+from base64 import b64encode
 from collections.abc import Iterator
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,29 @@ def test_a_stopped_node_and_a_running_one_verify_clean(stopped: Node) -> None:
     stopped.start()
     code, verdict = verify(stopped, "--deep")
     assert (code, verdict["ok"]) == (0, True)
+
+
+def test_frames_are_opened_with_the_key_service_s_keys_and_what_is_not_is_counted(
+    stopped: Node,
+) -> None:
+    client = Client(stopped.start())
+    kms = {"x-amz-server-side-encryption": "aws:kms"}
+    key = random.Random(7).randbytes(32)
+    name = "x-amz-server-side-encryption-customer-"
+    own = {
+        f"{name}algorithm": "AES256",
+        f"{name}key": b64encode(key).decode(),
+        f"{name}key-md5": b64encode(md5(key).digest()).decode(),
+    }
+    for target, headers in (("kms", kms), ("own", own)):
+        assert client.send("PUT", f"/{BUCKET}/{target}", b"x" * 5000, headers).status == 200
+    client.close()
+    code, verdict = verify(stopped, "--deep")
+    assert (code, verdict["findings"]) == (0, [])
+    checked = verdict["checked"]
+    assert (checked["blobs_of_customers_keys"], checked["blobs_without_their_key"]) == (1, 0)
+    assert checked["blobs_opened"] == checked["blobs"] - 1
+    assert "1 blobs under keys that only customers have (SSE-C)" in verdict["verdict"]
 
 
 def test_what_was_sealed_at_once_verifies_before_the_log_says_so(stopped: Node) -> None:

@@ -8,7 +8,7 @@ which goes to temporary files.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,23 +18,24 @@ from xxhash import xxh3_64_intdigest
 
 from coffre.catalog.packing import (
     unpack_blob,
+    unpack_encryption,
     unpack_index,
     unpack_pieces,
     unpack_restoration,
 )
 from coffre.catalog.reader import SqliteReader
-from coffre.catalog.records import BlobName
+from coffre.catalog.records import BlobName, KmsEncryption
 from coffre.vault.records import Blob, Chunk, ChunkKind, ChunkState
 
 _BUCKETS = "SELECT id, name, objects, bytes FROM buckets ORDER BY id"
 _OBJECTS = "SELECT bucket_id, count(*), sum(size) FROM versions WHERE marker = 0 GROUP BY bucket_id"
 # An annotation is encrypted as its version; of one that is gone nobody knows how it was.
 _REFERENCES = (
-    "SELECT manifest_id, count(*), max(own) FROM ("
-    "SELECT manifest_id, encryption IS NOT NULL AS own FROM versions"
+    "SELECT manifest_id, count(*), max(own), max(encryption) FROM ("
+    "SELECT manifest_id, encryption IS NOT NULL AS own, encryption FROM versions"
     " WHERE manifest_id IS NOT NULL"
-    " UNION ALL SELECT restored_id, 0 FROM versions WHERE restored_id IS NOT NULL"
-    " UNION ALL SELECT a.manifest_id, v.bucket_id IS NULL OR v.encryption IS NOT NULL"
+    " UNION ALL SELECT restored_id, 0, NULL FROM versions WHERE restored_id IS NOT NULL"
+    " UNION ALL SELECT a.manifest_id, v.bucket_id IS NULL OR v.encryption IS NOT NULL, v.encryption"
     " FROM annotations a LEFT JOIN versions v USING (bucket_id, sort_key, ord, zone)"
     ") GROUP BY manifest_id ORDER BY manifest_id"
 )
@@ -47,12 +48,12 @@ _LOST_ANNOTATIONS = (
 )
 _MANIFESTS = "SELECT id, refs, parts_count, blob, parts FROM manifests ORDER BY id"
 _PIECES = (
-    "SELECT m.pieces, v.encryption IS NOT NULL FROM manifests m"
+    "SELECT m.pieces, v.encryption FROM manifests m"
     " LEFT JOIN versions v ON v.manifest_id = m.id WHERE m.pieces IS NOT NULL GROUP BY m.id"
 )
 _ORPHANS = "SELECT manifest_id FROM orphans WHERE manifest_id = ?"
 _PARTS = "SELECT manifest_id, number, size, blob FROM parts ORDER BY manifest_id, number"
-_UPLOADS = "SELECT manifest_id, encryption IS NOT NULL FROM uploads"
+_UPLOADS = "SELECT manifest_id, encryption FROM uploads"
 # Copies of archived versions that are on their way may have parts already.
 _RESTORING = "SELECT restore FROM versions WHERE restore IS NOT NULL AND restored_id IS NULL"
 _CLASSES = (
@@ -96,16 +97,27 @@ class Held:
 @dataclass
 class Audited:
     """Outcome of an audit, and what a look at the drives goes on with. `customer_keys` are the
-    manifests whose blobs' keys the catalog cannot open."""
+    manifests whose blobs' keys only a customer can open, `sealed_keys` what the key service sealed
+    of others."""
 
     findings: list[Finding] = field(default_factory=list)
     chunks: list[Chunk] = field(default_factory=list)
     held: dict[bytes, Held] = field(default_factory=lambda: defaultdict(Held))
     customer_keys: set[bytes] = field(default_factory=set)
+    sealed_keys: dict[bytes, KmsEncryption] = field(default_factory=dict)
     buckets: int = 0
     objects: int = 0
     blobs: int = 0
     _ks: dict[bytes, int] = field(default_factory=dict)
+
+    def note_keys(self, encryption: bytes | None, manifests: Iterable[bytes]) -> None:
+        """Who has the key of these manifests, by their version's packed encryption (None: nobody
+        can tell any more)."""
+        kept = unpack_encryption(encryption)
+        if kept is None or kept.kms is None:
+            self.customer_keys.update(manifests)
+        else:
+            self.sealed_keys.update(dict.fromkeys(manifests, kept.kms))
 
     def k_of(self, chunk_id: bytes) -> int:
         """Data segments of a chunk; 1 for one that does not exist."""
@@ -156,7 +168,7 @@ def _audit_buckets(db: apsw.Connection, found: Audited, report: _Report) -> None
 def _audit_manifests(db: apsw.Connection, found: Audited, report: _Report) -> None:
     """Reference counts, both ways; extents of objects that are one blob."""
     referring = iter(db.execute(_REFERENCES))
-    next_one: tuple[bytes, int, int] | None = next(referring, None)
+    next_one: tuple[bytes, int, int, bytes | None] | None = next(referring, None)
     in_pieces = _held_by_pieces(db, found)
     for manifest, refs, parts_count, packed, index in db.execute(_MANIFESTS):
         while next_one is not None and next_one[0] < manifest:
@@ -166,7 +178,7 @@ def _audit_manifests(db: apsw.Connection, found: Audited, report: _Report) -> No
         if next_one is not None and next_one[0] == manifest:
             count = next_one[1]
             if next_one[2]:
-                found.customer_keys.add(manifest)
+                found.note_keys(next_one[3], (manifest,))
             next_one = next(referring, None)
         count += in_pieces.pop(manifest, 0)
         if refs != count:
@@ -187,18 +199,21 @@ def _audit_manifests(db: apsw.Connection, found: Audited, report: _Report) -> No
 def _held_by_pieces(db: apsw.Connection, found: Audited) -> Counter[bytes]:
     """How many manifests have pieces of another; what a customer's key protects among these."""
     held: Counter[bytes] = Counter()
-    for packed, protected in db.execute(_PIECES):
+    for packed, encryption in db.execute(_PIECES):
         sources = {piece.manifest_id for piece in unpack_pieces(packed)}
         held.update(sources)
-        if protected:
-            found.customer_keys.update(sources)
+        if encryption is not None:
+            found.note_keys(encryption, sources)
     return held
 
 
 def _audit_parts(db: apsw.Connection, found: Audited, report: _Report) -> None:
     """Every part belongs to an object, an upload or an orphan; every object has its parts."""
-    uploads: dict[bytes, bool] = {manifest: bool(own) for manifest, own in db.execute(_UPLOADS)}
-    found.customer_keys.update(manifest for manifest, protected in uploads.items() if protected)
+    uploads: dict[bytes, bool] = {}
+    for manifest, encryption in db.execute(_UPLOADS):
+        uploads[manifest] = encryption is not None
+        if encryption is not None:
+            found.note_keys(encryption, (manifest,))
     for (packed,) in db.execute(_RESTORING):
         uploads[unpack_restoration(packed).manifest_id] = False
     wanted = iter(

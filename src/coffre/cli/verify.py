@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -42,7 +41,7 @@ def verify(invocation: Invocation, deep: bool, rate: int | None) -> None:
         limit = rate or (100 if online else None)
         try:
             verdict: Verdict = verify_folder(
-                Path(settings.data),
+                settings,
                 drives,
                 deep=deep,
                 online=online,

@@ -18,6 +18,7 @@ from msgspec import Struct, structs
 from coffre.catalog.audit import Audited, Finding, audit
 from coffre.catalog.interface import Reader
 from coffre.catalog.schema import open_reader
+from coffre.config import Settings
 from coffre.service.layout import DataFolder
 from coffre.service.verify_bytes import Deep, Progress
 from coffre.service.zone import World, catalog_reader, open_root_keys, real_world
@@ -56,6 +57,7 @@ async def verify(
     online: bool,
     pace: Callable[[int], Awaitable[object]],
     progress: Progress,
+    settings: Settings | None = None,
 ) -> Verdict:
     """Verify a zone whose catalog is up to date. Raises StartRefused, apsw.Error."""
     db = open_reader(str(folder.catalog))
@@ -78,15 +80,28 @@ async def verify(
     if deep:
         keys = open_root_keys(folder)
         reading = Deep(
-            looks.reader, drives, world, keys, audited, pace, progress, chunk=looks.chunk
+            looks.reader,
+            drives,
+            world,
+            keys,
+            audited,
+            pace,
+            progress,
+            chunk=looks.chunk,
+            settings=settings or Settings(data=str(folder.root)),
         )
         findings += await reading.all_bytes()
-        checked |= {"bytes_read": reading.bytes_read, "blobs_opened": reading.opened}
+        checked |= {
+            "bytes_read": reading.bytes_read,
+            "blobs_opened": reading.opened,
+            "blobs_of_customers_keys": reading.of_customers,
+            "blobs_without_their_key": reading.without_key,
+        }
     return _verdict(findings, checked, deep=deep)
 
 
 def verify_folder(
-    root: Path,
+    settings: Settings,
     drives: Sequence[Mapping[str, Any]],
     *,
     deep: bool,
@@ -94,7 +109,7 @@ def verify_folder(
     rate: float | None,
     progress: Progress,
 ) -> Verdict:
-    """Verify a data folder whose drives are as `drive.list` tells. Without `online` the caller
+    """Verify the data folder whose drives are as `drive.list` tells. Without `online` the caller
     holds the folder's lock. `rate`: bytes a second at most. Raises StartRefused."""
     world = real_world()
     found = DriveSet(
@@ -112,13 +127,14 @@ def verify_folder(
     )
     pace = _unhurried if rate is None else Pace(world.clock, rate).take
     work = verify(
-        DataFolder(root),
+        DataFolder(Path(settings.data)),
         found,
         world,
         deep=deep,
         online=online,
         pace=pace,
         progress=progress,
+        settings=settings,
     )
     return asyncio.run(work)
 
@@ -149,6 +165,15 @@ def _verdict(findings: list[Finding], checked: dict[str, int], *, deep: bool) ->
         )
     else:
         words = "every byte is as it was written" if deep else "all is as it must be"
+    by_checksum = (
+        checked.get("blobs_of_customers_keys", 0),
+        checked.get("blobs_without_their_key", 0),
+    )
+    if any(by_checksum):
+        words += (
+            f"; checked by their checksums alone are {by_checksum[0]} blobs under keys that only "
+            f"customers have (SSE-C), and {by_checksum[1]} whose key cannot be had now"
+        )
     ok = not counts["damage"] and not counts["reduced"]
     severities = {name: counts[name] for name in ("damage", "reduced", "leftover")}
     return Verdict(ok, deep, words, checked, severities, told)

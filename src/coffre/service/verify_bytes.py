@@ -3,18 +3,24 @@
 Checksums first, on every member by itself, so that what one drive holds wrong shows although the
 others make up for it: of sealed landing chunks all blocks, of mirrors all groups, of striped chunks
 the rows that blobs have in them (what nothing refers to may be torn). Then each blob is read as a
-client would have it, and every frame opened; but not where a customer holds the key.
+client would have it, and every frame opened, with the key service's help where it has the key; but
+not where only a customer has it, or the key service does not give it: these are counted.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterator
+from typing import cast
 
 from coffre.catalog.audit import Audited, Finding
-from coffre.catalog.interface import Reader
+from coffre.catalog.interface import Committer, Reader
 from coffre.catalog.records import BlobName
+from coffre.config import Settings
+from coffre.s3.key_service import KeyServiceAway
 from coffre.s3.keyring import Keyring
+from coffre.service.key_services import key_service
 from coffre.service.zone import World
 from coffre.vault.blocks import BadBlock, payload_bytes, relaid, segment_seed
 from coffre.vault.drives import DriveSet, mirror_path, segment_path
@@ -35,6 +41,9 @@ from coffre.vault.records import (
 )
 from coffre.vault.segments import read_header, read_payload
 from coffre.vault.store import DriveChunkStore
+from coffre.wire.errors import S3Error
+
+log = logging.getLogger("coffre.verify")
 
 Pace = Callable[[int], Awaitable[object]]
 # What is being done, how much of it is done, and how much there is.
@@ -62,10 +71,11 @@ class Deep:
         progress: Progress,
         *,
         chunk: Callable[[bytes], Chunk | None],
+        settings: Settings,
     ) -> None:
         """`chunk`: one as it is by now."""
         self.bytes_read = 0
-        self.opened = 0
+        self.opened = self.of_customers = self.without_key = 0
         self._reader = reader
         self._chunk = chunk
         self._drives = drives
@@ -73,6 +83,9 @@ class Deep:
         self._pace = pace
         self._progress = progress
         self._keyring = Keyring(root_keys)
+        # Nothing is sealed or made here: there is nothing to commit.
+        nobody = cast(Committer, None)
+        self._service = key_service(settings, reader, nobody, self._keyring, world.entropy)
         self._store = DriveChunkStore(drives, world.disk, reader, world.clock)
         self._findings: list[Finding] = []
 
@@ -177,10 +190,10 @@ class Deep:
             await self._member(chunk, index, check)
 
     async def _frames(self, name: BlobName, blob: Blob) -> None:
-        """Read the blob as a client would; open its frames unless a customer has the key."""
+        """Read the blob as a client would; open its frames if the key can be had."""
+        data_key = await self._data_key(name.manifest_id, blob)
         cipher = None
-        if name.manifest_id not in self._audited.customer_keys:
-            data_key = self._keyring.data_key(self._reader, blob.key_id)
+        if data_key is not None:
             key = unwrap_key(data_key, blob.wrapped_key)
             cipher = FrameCipher(blob.id, blob.key_id, key)
         frames = -(-blob.framed_bytes // FRAME_BYTES)
@@ -193,6 +206,25 @@ class Deep:
             await self._pace(high - low)
             self.bytes_read += high - low
         self.opened += cipher is not None
+        if cipher is None and name.manifest_id in self._audited.customer_keys:
+            self.of_customers += 1
+        elif cipher is None:
+            self.without_key += 1
+
+    async def _data_key(self, manifest_id: bytes, blob: Blob) -> bytes | None:
+        """What the blob's key is wrapped by; None where it cannot be had."""
+        if manifest_id in self._audited.customer_keys:
+            return None
+        kept = self._audited.sealed_keys.get(manifest_id)
+        if kept is None:
+            return self._keyring.data_key(self._reader, blob.key_id)
+        stores = self._reader.stores()
+        store = next((one for one in stores if self._reader.kms_key(one.id, kept.key_id)), None)
+        try:
+            return None if store is None else await self._service.open(store, kept)
+        except (KeyServiceAway, S3Error) as error:
+            log.warning("key %s cannot be had: %s", kept.key_id, error)
+            return None
 
     async def _ciphertext(self, blob: Blob, low: int, high: int) -> memoryview:
         parts, at = [], 0

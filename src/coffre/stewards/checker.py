@@ -41,7 +41,8 @@ class _Check(Struct):
 
 class Checker(Steward):
     """Checks one drive after the other; a chunk a round. `admit` says that a drive is trusted;
-    `epoch` is the committer's, `named` the log's chunks that superblocks name (`vault.leftovers`)."""
+    `epoch` is the committer's, `named` are the log's chunks that superblocks name
+    (`vault.leftovers`)."""
 
     name = "checker"
 
