@@ -20,10 +20,10 @@ from coffre.wire.configurations import (
     parse_acceleration,
     parse_configuration,
     parse_request_payment,
-    parse_restore,
     render_configuration,
 )
 from coffre.wire.errors import S3Error
+from coffre.wire.restore import parse_restore
 from tests.protocol.boto_client import boto, refused
 from tests.protocol.wire_client import WireClient
 

@@ -41,16 +41,23 @@ class LockedWorld(World):
         self.do(PutObjectLock(BUCKET, None))
         self.versioning = "enabled"
 
-    def put(self, key: bytes, size: int, tags: dict[str, str], locked_days: float) -> None:
+    def put(
+        self,
+        key: bytes,
+        size: int,
+        tags: dict[str, str],
+        locked_days: float,
+        kind: str = "STANDARD",
+    ) -> None:
         now_ms, versions = self.clock.now_ms(), self.keys.setdefault(key, [])
         until_ms = now_ms + round(locked_days * DAY_MS)
         lock = ObjectLock(Retention("GOVERNANCE", until_ms)) if locked_days else None
         blob = Blob(self.entropy.bytes(16), size, KEY, b"k")
-        facts = ObjectFacts("e", "u", tags=tags, lock=lock)
+        facts = ObjectFacts("e", "u", tags=tags, storage_class=kind, lock=lock)
         body = b"x" * (size + 16)
         done = self.do(PutVersion(BUCKET, key, self.entropy.bytes(16), blob, facts), body)
         assert isinstance(done, Written)
-        new = Model(done.version_id, False, False, size, tags, now_ms, 0, until_ms)
+        new = Model(done.version_id, False, False, size, tags, now_ms, 0, until_ms, kind)
         self._add(versions, new)
 
     def retain(self, key: bytes, at: int, days: float | None) -> None:
