@@ -40,19 +40,23 @@ def trust_policy(document: bytes) -> Policy:
 def identity_of(reader: Reader, entity_id: str, session: Session | None = None) -> Identity:
     """All policies that speak for a user or role, and bound it."""
     found = reader.iam_policies(entity_id)
-    policies = _numbered([document for _, document in found.documents])
-    policies |= {name: _policy(built_in.BY_ID[name].document) for name in found.built_in}
+    known = ((built_in.BY_ID[one].name, built_in.BY_ID[one].document) for one in found.built_in)
+    policies = _named([*found.documents, *known])
     boundary = None
     if found.boundary:
-        known = built_in.BY_ID.get(found.boundary)
-        document = found.boundary_document if known is None else known.document
+        own = built_in.BY_ID.get(found.boundary)
+        document = found.boundary_document if own is None else own.document
         boundary = {"permission boundary": _policy(document)}
     return Identity(policies, boundary, None if session is None else _bounds(reader, session))
 
 
-def _numbered(documents: Iterable[bytes]) -> dict[str, Policy]:
-    """Two policies of one name, inline and managed or of two groups, both count."""
-    return {f"policy {i}": _policy(document) for i, document in enumerate(documents, 1)}
+def _named(documents: Iterable[tuple[str, bytes]]) -> dict[str, Policy]:
+    """Compiled, by name. Two of one name, inline and managed or of two groups, both count."""
+    policies: dict[str, Policy] = {}
+    for name, document in documents:
+        free = name if name not in policies else f"{name} ({len(policies) + 1})"
+        policies[free] = _policy(document)
+    return policies
 
 
 def _bounds(reader: Reader, session: Session) -> dict[str, Policy] | None:

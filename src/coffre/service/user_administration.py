@@ -20,9 +20,11 @@ from coffre.catalog.access_mutations import (
 from coffre.catalog.mutations import CreateUser, RotateKey
 from coffre.catalog.records import Identity, Key, Secret, User, store_owner_id
 from coffre.iam.credentials import new_access_key, new_owner_id, new_secret
+from coffre.iam.parameters import RULES, check
 from coffre.service.invalid import Invalid
 from coffre.service.named import check_choice, check_label, check_whole, store_named, user_named
 from coffre.service.node import Node
+from coffre.wire.query_protocol import QueryError
 
 GRACE_LIMIT_S: Final = 30 * 24 * 3600
 THE_STORE: Final = "@store"
@@ -62,6 +64,8 @@ class UserAdministration:
         check_choice("kind", kind, ("object", "iam"))
         store_id = store_named(self._node.reader, store).id
         made: Literal["object", "iam"] = "iam" if kind == "iam" else "object"
+        if made == "iam":
+            _check_iam_name(label)
         return await self.make(store_id, label, made, create_buckets=create_buckets)
 
     async def list_all(self, store: str) -> list[Answer]:
@@ -83,6 +87,8 @@ class UserAdministration:
         """Another label, or whether the user may make buckets."""
         if label is not None:
             check_label(label)
+            if user_named(self._node.reader, user, store).kind == "iam":
+                _check_iam_name(label)
         return await self._change(user, store, label=label, create_buckets=create_buckets)
 
     async def lock(self, user: str, store: str | None = None) -> Answer:
@@ -297,3 +303,13 @@ def _check_goes_on(key: Key) -> None:
     """A key that was replaced gets no new secret."""
     if key.secrets[0].expires_ms is not None:
         raise Invalid("KeyIsEnding", "the access key was replaced and is ending", "access_key")
+
+
+def _check_iam_name(label: str) -> None:
+    """Of an IAM user, whose ARN its name is in."""
+    try:
+        check("UserName", label, RULES["UserName"])
+    except QueryError:
+        raise Invalid(
+            "InvalidLabel", "an IAM user's name is 1 to 64 of A–Z, a–z, 0–9 and _+=,.@-", "label"
+        ) from None
