@@ -69,6 +69,7 @@ class Keeping:
         )
 
         async def source(at_least: int) -> str:
+            self.at_least = at_least
             return zone.catalog
 
         self.steward = Snapshotter(
@@ -231,6 +232,23 @@ async def test_one_is_taken_when_it_is_time_and_the_log_moved(zone: RecordedZone
     await node.committer.commit(*put(b"a", b"x"))
     await keeping.steward.round()
     assert [one.sequence for one in keeping.named][-1] == node.writer.position.sequence
+
+
+async def test_none_is_taken_of_rows_that_are_older_than_the_newest(zone: RecordedZone) -> None:
+    """As a follower's are, which began anew and has not caught up."""
+    node = await zone.founded()
+    keeping = Keeping(zone, node)
+    await node.committer.commit(*put(b"a", b"x"))
+    newest = await keeping.steward.take_now()
+    await node.committer.commit(*put(b"b", b"x"))
+    zone.clock.advance(EVERY)
+    await keeping.steward.round()
+    assert keeping.at_least == newest.sequence + 1
+    # A newer schema is reason enough for one of the same record.
+    position = node.writer.position.sequence
+    await keeping.name([replace(keeping.named[-1], schema_version=0)])
+    await keeping.steward.round()
+    assert keeping.at_least == position
 
 
 async def test_only_so_many_are_kept_and_the_floor_is_the_oldest(zone: RecordedZone) -> None:

@@ -82,7 +82,10 @@ class Snapshotter(Steward):
             here = self._position()
             if not self._is_due(kept, here):
                 return Round(unit="snapshots", result=_says(kept), again=LOOK_EVERY_S)
-            return _done(await self._take(kept, here.sequence - _MAY_LAG), "taken")
+            newest = kept.snapshots[-1].sequence if kept.snapshots else 0
+            # Never an older one than there is: a follower may have begun anew.
+            at_least = max(here.sequence - _MAY_LAG, min(newest + 1, here.sequence))
+            return _done(await self._take(kept, at_least), "taken")
 
     async def take_now(self) -> SnapshotRef:
         """A snapshot of the catalog as it is now, also when nothing changed since the newest: an
