@@ -244,14 +244,6 @@ async def test_none_is_taken_of_rows_that_are_older_than_the_newest(zone: Record
     zone.clock.advance(EVERY)
     await keeping.steward.round()
     assert keeping.at_least == newest.sequence + 1
-<<<<<<< HEAD
-    # A newer schema is reason enough for one of the same record.
-    position = node.writer.position.sequence
-    await keeping.name([replace(keeping.named[-1], schema_version=0)])
-    await keeping.steward.round()
-    assert keeping.at_least == position
-=======
->>>>>>> cac4117 (wip5)
 
 
 async def test_only_so_many_are_kept_and_the_floor_is_the_oldest(zone: RecordedZone) -> None:
