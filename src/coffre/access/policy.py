@@ -77,9 +77,16 @@ class Statement:
             named = self.principals.name(asked.principal, denies=not self.allows)
             if named == self.not_principals:
                 return False
-        named = any(one(asked.resource, asked.facts) for one in self.resources)
-        if named == self.not_resources:
-            return False
+        # A loop, not `any`: this is asked of every statement of every request.
+        resource, facts = asked.resource, asked.facts
+        for one in self.resources:
+            if one(resource, facts):
+                if self.not_resources:
+                    return False
+                break
+        else:
+            if not self.not_resources:
+                return False
         return all(one.holds(asked.facts) for one in self.conditions)
 
     @property
