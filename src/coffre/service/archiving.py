@@ -9,9 +9,10 @@ from coffre.catalog.mutations import CountDead
 from coffre.config import Settings
 from coffre.s3.keyring import Keyring
 from coffre.service.board import hear_changes
-from coffre.service.collecting import cold_coding, striped_writer
+from coffre.service.collecting import cold_coding
 from coffre.service.layout import DataFolder
 from coffre.service.readers import AllRequests
+from coffre.service.striping import striped_writer
 from coffre.service.zone import World, ZoneFacts, open_root_keys
 from coffre.stewards.archivist import OWNER, RATE, WARM_OWNER, Archivist
 from coffre.stewards.pace import Pace

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from coffre.catalog.interface import Committer, Reader
 from coffre.catalog.log import RecordCipher
-from coffre.catalog.mutations import CloseChunk, ReserveChunk
 from coffre.config import Settings, coding_of
 from coffre.service.board import hear_changes
 from coffre.service.door import ask
 from coffre.service.layout import DataFolder
 from coffre.service.readers import AllRequests
-from coffre.service.zone import World, ZoneFacts, open_root_keys, origin
+from coffre.service.striping import striped_writer
+from coffre.service.zone import World, ZoneFacts, open_root_keys
 from coffre.stewards.collector import OWNER, RATE, Collecting, Collector
 from coffre.stewards.pace import Pace
 from coffre.stewards.shape import Steward
@@ -22,7 +22,6 @@ from coffre.vault.keys import RootKeys
 from coffre.vault.records import Chunk, Geometry, ciphertext_bytes
 from coffre.vault.segments import read_header
 from coffre.vault.store import DriveChunkStore
-from coffre.vault.striped import StripedWriter
 
 
 def collection(
@@ -99,37 +98,3 @@ def log_cipher(drives: DriveSet, root_keys: RootKeys, chunk: Chunk) -> RecordCip
                 continue
             return RecordCipher(root_keys.by_id(header.key_id), chunk.id)
     raise DataLost(f"chunk {chunk.id.hex()}: no file of it has a header that can be read")
-
-
-def striped_writer(
-    owner: str,
-    settings: Settings,
-    facts: ZoneFacts,
-    world: World,
-    committer: Committer,
-    drives: DriveSet,
-    root_keys: RootKeys,
-    wanted: Geometry,
-) -> StripedWriter:
-    """A steward's own striped chunk, which no other process is to close."""
-
-    async def reserve(chunk: Chunk) -> None:
-        await committer.commit(
-            ReserveChunk(chunk.id, chunk.owner, chunk.epoch, chunk.k, chunk.m, chunk.members)
-        )
-
-    async def close(chunk_id: bytes) -> None:
-        await committer.commit(CloseChunk(chunk_id))
-
-    return StripedWriter(
-        drives,
-        reserve,
-        close,
-        owner=owner,
-        epoch=facts.epoch,
-        origin=origin(facts, root_keys),
-        entropy=world.entropy,
-        clock=world.clock,
-        wanted=wanted,
-        sync_deadline=settings.sync_deadline,
-    )

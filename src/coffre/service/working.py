@@ -14,7 +14,7 @@ import msgspec
 
 from coffre.catalog.interface import Committer, CommitterBusy, CommitUnknown
 from coffre.catalog.link import CommitterClient
-from coffre.catalog.mutations import CloseChunk, CountDead, Refusal, ReserveChunk
+from coffre.catalog.mutations import CountDead, Refusal
 from coffre.config import Settings
 from coffre.s3.access_logs import AccessLogs
 from coffre.service.admission import Admission
@@ -28,6 +28,7 @@ from coffre.service.notices import Teller
 from coffre.service.readers import OwnRequests
 from coffre.service.s3service import s3_gateway
 from coffre.service.serving import serve_clients
+from coffre.service.striping import striped_writer
 from coffre.service.zone import (
     World,
     ZoneFacts,
@@ -35,16 +36,12 @@ from coffre.service.zone import (
     close_left_chunks,
     drive_set,
     open_root_keys,
-    origin,
     real_world,
 )
 from coffre.vault.blobs import FramedVault
-from coffre.vault.drives import DriveSet
 from coffre.vault.interface import ChunkStore
-from coffre.vault.keys import RootKeys
-from coffre.vault.records import Chunk, Extent
+from coffre.vault.records import Extent
 from coffre.vault.store import DriveChunkStore
-from coffre.vault.striped import StripedWriter
 
 log = logging.getLogger("coffre.worker")
 
@@ -67,7 +64,9 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
         most_bytes=settings.queued_bytes,
     )
     drives = drive_set(facts, world)
-    striped = _striped(boot.owner, settings, facts, root_keys, drives, committer, world)
+    striped = striped_writer(
+        boot.owner, settings, facts, world, committer, drives, root_keys, settings.coding
+    )
     notices = Teller(folder.notices.name, world.clock)
     chunks = DriveChunkStore(
         drives,
@@ -149,39 +148,6 @@ async def _unless_away(closing: Awaitable[None]) -> None:
         await closing
     except (CommitUnknown, CommitterBusy, Refusal) as error:
         log.warning("striped chunks stay open: %s", error)
-
-
-def _striped(
-    owner: str,
-    settings: Settings,
-    facts: ZoneFacts,
-    root_keys: RootKeys,
-    drives: DriveSet,
-    committer: Committer,
-    world: World,
-) -> StripedWriter:
-    """This worker's striped chunk, reserved and closed through the committer."""
-
-    async def reserve(chunk: Chunk) -> None:
-        await committer.commit(
-            ReserveChunk(chunk.id, chunk.owner, chunk.epoch, chunk.k, chunk.m, chunk.members)
-        )
-
-    async def close(chunk_id: bytes) -> None:
-        await committer.commit(CloseChunk(chunk_id))
-
-    return StripedWriter(
-        drives,
-        reserve,
-        close,
-        owner=owner,
-        epoch=facts.epoch,
-        origin=origin(facts, root_keys),
-        entropy=world.entropy,
-        clock=world.clock,
-        wanted=settings.coding,
-        sync_deadline=settings.sync_deadline,
-    )
 
 
 def _spare_the_collector() -> None:
