@@ -177,7 +177,7 @@ class Load:
                 thread.join()
         assert not troubles, "\n".join([*troubles[:10], self._node.tail()])
 
-    def goes_on(self, operations: int = 40, patience: float = 30.0) -> None:
+    def goes_on(self, operations: int = 40, patience: float = 120.0) -> None:
         """Wait until so many more operations were acknowledged."""
         aim = self._ledger.acknowledged + operations
         wait_until(lambda: self._ledger.acknowledged >= aim, "the service does not go on", patience)

@@ -43,8 +43,12 @@ class Refusal(Struct, frozen=True):
     said: str
 
 
+# What comes at all comes sooner, on a machine under any load.
+PATIENCE_S = 120.0
+
+
 def wait_until(
-    holds: Callable[[], object], what: str, patience: float = 30.0, every: float = 0.005
+    holds: Callable[[], object], what: str, patience: float = PATIENCE_S, every: float = 0.005
 ) -> None:
     """Look every so many seconds until something holds; AssertionError when it never does."""
     give_up = time.monotonic() + patience

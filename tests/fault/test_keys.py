@@ -181,7 +181,7 @@ def test_rotations_that_are_killed_at_any_moment_lose_nothing(
         )
         time.sleep(chance.uniform(0, took * 1.2))
         node.kill()
-        rotation.wait(30)
+        rotation.wait(120)
         if turn % 2:
             node.forget_catalog()
         node.start()
