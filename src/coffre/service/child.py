@@ -150,7 +150,11 @@ async def start_child(
     if process.stdin is not None:
         process.stdin.write(msgspec.json.encode(boot))
         process.stdin.close()
-    answer = await _read_all(read_fd)
+    try:
+        answer = await _read_all(read_fd)
+    except BaseException:
+        child.signal(signal.SIGKILL)  # Nobody waits for it any more.
+        raise
     if not answer:
         code = await child.ended()
         raise ChildDied(f"the {role} process ended with code {code} while starting")

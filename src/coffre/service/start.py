@@ -142,7 +142,8 @@ async def _serve(settings: Settings, announce: Announce, accept_less: bool) -> N
             )
             stop = _stop_on_signals(supervisor.reload)
             try:
-                await supervisor.start()
+                if not await _started(supervisor, stop):
+                    return
                 if not folder.marker.exists():
                     _mark(folder, LocalDisk())
                 known = first_owner(catalog_reader(folder)) if first is None else owner
@@ -165,6 +166,21 @@ def _stop_on_signals(reload: Callable[[], None]) -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return stop
+
+
+async def _started(supervisor: Supervisor, stop: asyncio.Event) -> bool:
+    """False if it was told to stop before everything ran: a catalog that is made again takes long.
+    Raises StartRefused."""
+    starting = asyncio.ensure_future(supervisor.start())
+    stopped = asyncio.ensure_future(stop.wait())
+    await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if starting.done():
+        starting.result()
+        return True
+    starting.cancel()
+    await asyncio.wait((starting,))
+    return False
 
 
 async def _until_stopped(supervisor: Supervisor, stop: asyncio.Event) -> None:
