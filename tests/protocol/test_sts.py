@@ -371,3 +371,23 @@ def _post(url: str, fields: dict[str, str]) -> int:
     except urllib.error.HTTPError as error:
         return error.code
     return status
+
+
+def test_a_browser_is_told_whose_bucket_a_sessions_url_is_about(
+    account: Account, bucket: str, timed: MemoryServer
+) -> None:
+    # Another store has a bucket of that name: only the key says which is meant.
+    Account(timed).s3.create_bucket(Bucket=bucket)
+    rule = {"AllowedMethods": ["GET"], "AllowedOrigins": ["https://page"]}
+    account.s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": [rule]})
+    role = account.create_role("r", {"AWS": "*"}, allow("s3:*"))
+    s3 = account.client("s3", account.assume(role, account.create_user("ann")))
+    url = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
+    target = url.removeprefix(timed.endpoint)
+    headers = {
+        "Host": f"127.0.0.1:{timed.port}",
+        "Origin": "https://page",
+        "Access-Control-Request-Method": "GET",
+    }
+    answer = WireClient(timed.port, account.user).raw("OPTIONS", target, b"", headers)
+    assert answer.headers["access-control-allow-origin"] == "https://page"

@@ -56,6 +56,19 @@ def find_signer(
     return Signer(signed.store, secrets, principal, key=access_key)
 
 
+def claimed_store(
+    reader: Reader, sessions: Sessions, access_key: str, token: str | None
+) -> bytes | None:
+    """The id of the store that a key is of, whether its signature holds or not."""
+    if access_key.startswith(TEMPORARY) and token:
+        try:
+            return sessions.open(access_key, token)[0].store_id
+        except BadToken:
+            return None
+    signed = reader.identity(access_key)
+    return None if signed is None else signed.store.id
+
+
 def _of_session(
     reader: Reader,
     keyring: OpensSecrets,

@@ -13,6 +13,7 @@ from typing import Final
 
 from coffre.catalog.mutations import DeleteBucketDocument, PutBucketDocument
 from coffre.catalog.records import Bucket, Store
+from coffre.iam.signers import claimed_store
 from coffre.s3 import unsigned
 from coffre.s3.context import Context
 from coffre.s3.response import Header, Response, xml
@@ -20,6 +21,7 @@ from coffre.s3.services import Services
 from coffre.s3.unbuilt import check_expected_owner
 from coffre.wire import cors
 from coffre.wire.auth import Claim
+from coffre.wire.claim import security_token
 from coffre.wire.cors import DOCUMENT_LIMIT, Rule
 from coffre.wire.errors import S3Error
 from coffre.wire.request import RequestHead
@@ -99,9 +101,11 @@ def _addressed(
 ) -> Bucket | None:
     reader, name = services.reader, target.bucket
     assert name is not None, "the caller looked"
-    identity = None if claim is None else reader.identity(claim.access_key)
-    if identity is not None and target.store is None:
-        return reader.bucket(identity.store.id, name)
+    if claim is not None and target.store is None:
+        token = security_token(head)
+        claimed = claimed_store(reader, services.iam.sessions, claim.access_key, token)
+        if claimed is not None:
+            return reader.bucket(claimed, name)
     store = unsigned.store_of(services, head, target)
     return None if store is None else reader.bucket(store.id, name)
 
