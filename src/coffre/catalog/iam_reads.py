@@ -16,9 +16,7 @@ _PAGE = (
     _ENTITY + " WHERE store_id = ?1 AND kind = ?2 AND folded > ?3"
     " AND substr(path, 1, length(?4)) = ?4 ORDER BY folded LIMIT ?5"
 )
-_ROOT = (
-    "SELECT u.id FROM iam_accounts a JOIN users u ON u.id = a.root_id WHERE a.store_id = ?"
-)
+_ROOT = "SELECT u.id FROM iam_accounts a JOIN users u ON u.id = a.root_id WHERE a.store_id = ?"
 _DOCUMENTS = (
     "SELECT name, document, created_ms FROM iam_documents WHERE entity_id = ? ORDER BY name"
 )
