@@ -207,6 +207,33 @@ def test_a_change_counts_on_n_minus_m_drives() -> None:
     assert list(caught.value.failed) == [DRIVES[4].id]
 
 
+@pytest.mark.parametrize("sizes", [(6, 6, 6, 6), (5, 4, 4, 4), (3, 3, 3)])
+def test_a_rack_may_go_however_many_drives_stand_in_it(sizes: tuple[int, ...]) -> None:
+    """Racks may hold more drives than coding segments: no chunk has more than m of these there."""
+    drives = [
+        Drive(b"r%dd%d" % (rack, drive) + bytes(12), f"/r{rack}d{drive}", f"n{rack}", f"r{rack}")
+        for rack, size in enumerate(sizes)
+        for drive in range(size)
+    ]
+    labels = tuple(DriveLabel(drive.id, drive.node, drive.rack) for drive in drives)
+    geometry = Geometry(12, 4) if len(drives) > 12 else Geometry(4, 2)
+    zone = structs.replace(ZONE, drives=labels, geometry=geometry, log=LogState())
+    paths = [drive.path for drive in drives]
+    disk = RecordingDisk(paths)
+    store_on(disk).write(zone, drives)
+    for path in paths[: sizes[0]]:
+        disk.lose(path)
+    store = store_on(disk)
+    best = store.load(paths).best
+    assert len(store.write(structs.replace(best, region="later"), drives)) == sizes[0]
+    # Whoever finds a rack's drives and one more knows of it; who finds fewer says so.
+    for path in paths[: sizes[0]]:
+        disk.heal(path)
+    assert store_on(disk).load(paths[: sizes[0] + 1]).best.region == "later"
+    with pytest.raises(TooFewSuperblocks):
+        store_on(disk).load(paths[: sizes[0]])
+
+
 def test_a_failed_attempt_uses_its_number_up() -> None:
     disk = written()
     store = store_on(disk)
@@ -372,7 +399,9 @@ def test_a_change_of_drives_counts_among_those_of_before_too() -> None:
 
 
 def test_a_promise_of_more_counts_as_the_old_one_did() -> None:
-    narrow = structs.replace(ZONE, geometry=Geometry(2, 1))
+    # Of two racks none may go, and of these drives one.
+    two = tuple(DriveLabel(one.id, one.node, f"r{at % 2}") for at, one in enumerate(DRIVES))
+    narrow = structs.replace(ZONE, geometry=Geometry(2, 1), drives=two)
     store = store_on(RecordingDisk(PATHS))
     with pytest.raises(SuperblockNotWritten):
         store.write(ZONE, DRIVES[:14], before=narrow)

@@ -187,10 +187,9 @@ async def recover(
 
 def _refuse_too_few(superblock: Superblock, drives: DriveSet) -> None:
     """Before anything is written: so few drives cannot hold what a start has to say."""
-    needed = max(1, len(superblock.counted) - superblock.geometry.m)
     present = len(superblock.counted & {drive.id for drive in drives.reachable()})
-    if present < needed:
-        raise SuperblockNotWritten(present, needed, {})
+    if present < superblock.quorum:
+        raise SuperblockNotWritten(present, superblock.quorum, {})
 
 
 class _Recovery:

@@ -1,8 +1,8 @@
 """Growth and shrinkage: drives are added, emptied, replaced and removed while the zone serves.
 
 Every change is a change of what superblocks say (`GroupCommitter.amend`): it counts when it is on
-every drive that can be reached and on n-m of the zone's, before and after. Where drives stand that
-the configuration does not name is remembered in the data folder (`service.drives.Places`).
+every drive that can be reached and on a quorum of the zone's, before and after. Where drives stand
+that the configuration does not name is remembered in the data folder (`service.drives.Places`).
 
 A new drive is nobody's to use before superblocks name it, its own among them. Each step may be cut:
 first its place is kept, which means nothing by itself; then superblocks name it, or some do, and

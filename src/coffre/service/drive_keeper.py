@@ -95,7 +95,7 @@ class DriveKeeper:
             return
         zone = self._committer.zone
         reached = zone.counted & {one.id for one in self._drives.reachable()}
-        if reason.startswith(LATE) and len(reached) <= len(zone.counted) - zone.geometry.m:
+        if reason.startswith(LATE) and len(reached) <= zone.quorum:
             log.warning("drive %s is %s, and kept: too few would be left", drive.path, reason)
         else:
             self._drives.fail(drive.id, reason)

@@ -193,7 +193,7 @@ def _missed_something(own: Superblock, best: Superblock, counted: int) -> bool:
 
 
 def _newest_that_counted(best: Superblock, per_path: dict[str, SlotRead]) -> int:
-    """No later generation reached n-m drives, so none was relied on."""
+    """No later generation reached a quorum, so none was relied on."""
     found = sorted(
         (
             read.superblock.generation
@@ -202,8 +202,7 @@ def _newest_that_counted(best: Superblock, per_path: dict[str, SlotRead]) -> int
         ),
         reverse=True,
     )
-    needed = max(1, len(best.counted) - best.geometry.m)
-    return found[needed - 1] if len(found) >= needed else 0
+    return found[best.quorum - 1] if len(found) >= best.quorum else 0
 
 
 def _trust_the_log(found: dict[bytes, DriveFacts], best: Superblock) -> None:

@@ -36,6 +36,7 @@ epoch, so that what an earlier run left on a drive that was away never wins.
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, wait
 from enum import StrEnum
@@ -138,9 +139,23 @@ class Superblock(Struct, frozen=True):
 
     @property
     def counted(self) -> frozenset[bytes]:
-        """The drives of which n-m must have a change: those that may come back."""
+        """The drives of which a quorum must have a change: those that may come back."""
         gone = {drive for drive, intent in self.intents if intent == REPLACED}
         return frozenset(label.id for label in self.drives if label.id not in gone)
+
+    @property
+    def quorum(self) -> int:
+        """A change counts when so many have it: all but m, or but the largest of three or more
+        racks, as far as that leaves more than half."""
+        here = self.counted
+        racks = Counter(label.rack for label in self.drives if label.id in here)
+        rack = max(racks.values()) if len(racks) >= 3 else 0
+        return max(1, len(here) - max(self.geometry.m, min(rack, (len(here) - 1) // 2)))
+
+    @property
+    def enough(self) -> int:
+        """Among so many is one that has every change that counted."""
+        return len(self.counted) - self.quorum + 1
 
 
 class SlotStatus(StrEnum):
@@ -271,11 +286,8 @@ class SuperblockStore:
         return found
 
     def load(self, paths: Iterable[str]) -> Loaded:
-        """Read all drive folders and take the newest superblock.
-
-        Raises TooFewSuperblocks unless m+1 of the drives that it names hold a valid one: then one
-        of them has every change that counted. Raises Starved.
-        """
+        """Read all drive folders and take the newest superblock. Raises TooFewSuperblocks unless
+        enough of the drives that it names hold a valid one, Starved."""
         tasks = {path: call_apart("superblock", partial(self.read, path)) for path in paths}
         wait(tasks.values(), timeout=self._deadline)
         per_path = {
@@ -289,8 +301,8 @@ class SuperblockStore:
             self._generation = max(self._generation, *(one.generation for one in valid))
         best = max(valid, key=lambda one: (one.epoch, one.generation))
         named = best.counted & {one.drive for one in valid}
-        if len(named) <= best.geometry.m:
-            raise TooFewSuperblocks(len(named), best.geometry.m + 1, per_path)
+        if len(named) < best.enough:
+            raise TooFewSuperblocks(len(named), best.enough, per_path)
         return Loaded(best, per_path)
 
     def write(
@@ -299,11 +311,9 @@ class SuperblockStore:
         """Write the next generation to all of `drives`, which are those that can be reached.
 
         Returns why, by id, for those that failed or were late: they cannot be counted on until a
-        later write reaches them. Raises SuperblockNotWritten when fewer than n-m of the zone's n
-        drives have it, SuperblockTooLarge (nothing is written), Starved (it may be on some, and no
-        drive is to blame that lacks it). Where drives or geometry change,
-        n-m drives of the zone as it was `before` must have it too: else a start that finds only
-        drives of then could miss it.
+        later write reaches them. Raises SuperblockNotWritten when less than a quorum has it, of the
+        zone's drives or of those of the zone as it was `before` (a start may find only these),
+        SuperblockTooLarge (nothing is written), Starved (it may be on some, none is to blame).
         """
         with self._lock:
             number = max(self._generation, superblock.generation) + 1
@@ -326,9 +336,8 @@ class SuperblockStore:
                 raise why
         written = {drive.id for drive in drives} - failed.keys()
         for zone in (superblock, before or superblock):
-            needed = max(1, len(zone.counted) - zone.geometry.m)
-            if len(written & zone.counted) < needed:
-                raise SuperblockNotWritten(len(written & zone.counted), needed, failed)
+            if len(written & zone.counted) < zone.quorum:
+                raise SuperblockNotWritten(len(written & zone.counted), zone.quorum, failed)
         return failed
 
     def _outcome(self, path: str, stuck: set[str]) -> BaseException | None:
