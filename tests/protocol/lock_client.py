@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+from botocore.exceptions import ClientError
+
 from coffre.testing.server import MemoryServer
 from tests.protocol.boto_client import boto
 from tests.protocol.ecs_client import MovedClock
-from tests.protocol.wire_client import WireClient
+from tests.protocol.wire_client import Answer, WireClient
 
+LOCKED = "Access Denied because object protected by object lock."
 _names = itertools.count()
 
 
@@ -75,3 +81,19 @@ class LockRoom:
         """Whether a version is there, byte for byte."""
         listed = self.s3.list_object_versions(Bucket=self.bucket, Prefix=key).get("Versions", [])
         return version in [one["VersionId"] for one in listed]
+
+
+def send(room: LockRoom, target: str, body: bytes, **headers: str) -> Answer:
+    """A PUT of a document with its MD5."""
+    digest = hashlib.md5(body, usedforsecurity=False).digest()
+    told = {name.replace("_", "-"): value for name, value in headers.items()}
+    md5 = {"Content-MD5": base64.b64encode(digest).decode()}
+    return room.wire.send("PUT", f"/{room.bucket}{target}", body, {**md5, **told})
+
+
+def message(call: Any, *positional: Any, **named: Any) -> str:
+    """With what words a call of boto3's is refused."""
+    with pytest.raises(ClientError) as error:
+        call(*positional, **named)
+    told: str = error.value.response["Error"]["Message"]
+    return told

@@ -7,8 +7,6 @@ import base64
 import hashlib
 import inspect
 import json
-from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -24,7 +22,6 @@ from coffre.service.lifecycle_administration import lifecycle_operations
 from coffre.service.node import Node
 from coffre.stewards.emptier import Emptier
 from coffre.stewards.expirer import Expirer
-from coffre.system.clock import SystemClock
 from coffre.testing.server import Dialect, MemoryServer
 from tests.protocol.ecs_client import MovedClock
 from tests.protocol.wire_client import Answer, WireClient
@@ -160,15 +157,6 @@ class Fortress:
             for _ in range(20):
                 if not self.server.call(steward.round()).did:
                     break
-
-
-@pytest.fixture(scope="module")
-def moved() -> Iterator[tuple[MemoryServer, MovedClock]]:
-    clock = MovedClock()
-    with MemoryServer(
-        clock=clock, change=lambda services: replace(services, clock=SystemClock())
-    ) as server:
-        yield server, clock
 
 
 @pytest.mark.parametrize("dialect", ["aws", "ecs"])
