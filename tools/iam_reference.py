@@ -9,7 +9,7 @@ from typing import Any
 
 import botocore.session
 
-from coffre.iam.built_in import BY_ID
+from coffre.iam.built_in import ALL
 from coffre.iam.table import TABLE
 from coffre.wire.query_protocol import ERRORS
 
@@ -51,7 +51,7 @@ def page() -> str:
     for service in TABLE:
         parts.append("\n".join(rows(service)).rstrip())
     parts.append("\n## Managed policies that every account has\n")
-    parts.append("\n".join(f"- `{one.arn}`: {one.description}" for one in BY_ID.values()))
+    parts.append("\n".join(f"- `{one.arn}`: {one.description}" for one in ALL.values()))
     parts.append("\n## Errors\n\n| code | status | |\n|------|--------|---|")
     parts.append("\n".join(f"| {c} | {status} | {text} |" for c, (status, text) in ERRORS.items()))
     return "\n".join(parts) + "\n"

@@ -6,7 +6,7 @@ from typing import Final
 
 from coffre.catalog.iam_records import IamEntity, IamKind
 from coffre.iam import policies, shapes
-from coffre.iam.call import Call, Result
+from coffre.iam.call import PAGE, Call, Result
 from coffre.iam.parameters import Rule
 from coffre.iam.shapes import Shape
 from coffre.wire.query_protocol import Table, Value
@@ -55,14 +55,14 @@ async def get_account_summary(call: Call) -> Result:
 
 
 async def get_account_authorization_details(call: Call) -> Result:
-    """GetAccountAuthorizationDetails."""
+    """GetAccountAuthorizationDetails, never more than a hundred entities at once."""
     chosen = call.parameters.texts("Filter", _FILTER)
     found: list[IamEntity] = []
     kinds: tuple[IamKind, ...] = ("user", "group", "role", "policy")
     for kind in kinds:
         if not chosen or _FILTERS[kind] in chosen:
             found += _entities(call, kind)
-    page, told = call.page(sorted(found, key=_place), _place)
+    page, told = call.page(sorted(found, key=_place), _place, most=PAGE)
     shown: dict[str, list[Value]] = {name: [] for name in _LISTS.values()}
     for one in page:
         shown[_LISTS[one.kind]].append(_detail(call, one))

@@ -42,5 +42,16 @@ _ALL: Final = (
     _made("IAMFullAccess", "Everything on users, groups, roles and policies.", "iam:*"),
     _made("IAMReadOnlyAccess", "Reads of users, groups, roles and policies.", *_OF_IAM),
 )
-BY_ID: Final = {one.id: one for one in _ALL}
+ALL: Final = {one.id: one for one in _ALL}
 BY_ARN: Final = {one.arn: one for one in _ALL}
+
+
+def id_in(one: BuiltIn, account: str) -> str:
+    """What entities of an account are tied to: nobody counts those of all others to know whose
+    they are."""
+    return f"{one.id}.{account}"
+
+
+def find(policy_id: str) -> BuiltIn | None:
+    """By its id, or by what entities are tied to; None for a policy that is no code."""
+    return ALL.get(policy_id.partition(".")[0])

@@ -17,6 +17,7 @@ from coffre.catalog.interface import Committer, Reader
 from coffre.catalog.mutations import Mutation, Refusal
 from coffre.catalog.records import Secret, Store
 from coffre.iam import built_in
+from coffre.iam.built_in import BuiltIn
 from coffre.iam.parameters import Parameters
 from coffre.iam.sessions import Session, Sessions
 from coffre.iam.signers import OpensSecrets
@@ -27,6 +28,7 @@ from coffre.wire.query_protocol import ERRORS, QueryError, Value
 _T = TypeVar("_T")
 Result = Mapping[str, Value] | None
 PAGE: Final = 100
+LONGEST_PAGE: Final = 1000
 IN_S3: Final = "arn:aws:s3:::"
 # A refusal of the catalog's -> what it is called here.
 _REFUSALS: Final = {
@@ -78,13 +80,18 @@ class Overlay(Mapping[str, tuple[str, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A managed policy as its ARN names it. `entity` None: it is built in."""
+    """A managed policy as its ARN names it; `id` is what entities are tied to."""
 
     id: str
     name: str
     path: str
     arn: str
-    entity: IamEntity | None
+    made_of: IamEntity | BuiltIn
+
+    @property
+    def entity(self) -> IamEntity | None:
+        """None for one that is built in."""
+        return self.made_of if isinstance(self.made_of, IamEntity) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +134,8 @@ class Call:
         """A managed policy. Raises NoSuchEntity, InvalidInput for an ARN of something else."""
         if arn in built_in.BY_ARN:
             one = built_in.BY_ARN[arn]
-            return Policy(one.id, one.name, one.path, arn, None)
+            policy_id = built_in.id_in(one, self.account)
+            return Policy(policy_id, one.name, one.path, arn, one)
         path, name = self._named("policy", arn)
         found = self.reader.iam_entity(self.store.id, "policy", name)
         if found is None or (found.path, found.name) != (path, name):
@@ -187,16 +195,19 @@ class Call:
             except Refusal as refusal:
                 raise_known(refusal)
 
-    def page(self, items: list[_T], name_of: Callable[[_T], str]) -> tuple[list[_T], Result]:
+    def page(
+        self, items: list[_T], name_of: Callable[[_T], str], *, most: int = LONGEST_PAGE
+    ) -> tuple[list[_T], Result]:
         """One page of what is sorted by name without case, and what an answer says of it."""
         after = self.after
         behind = [one for one in items if name_of(one).lower() > after] if after else items
-        most = self.parameters.number("MaxItems", PAGE)
-        return self.cut(behind[: most + 1], name_of)
+        return self.cut(behind, name_of, most=most)
 
-    def cut(self, items: list[_T], name_of: Callable[[_T], str]) -> tuple[list[_T], Result]:
-        """As `page`, of items that begin behind the marker and of which one may be too many."""
-        most = self.parameters.number("MaxItems", PAGE)
+    def cut(
+        self, items: list[_T], name_of: Callable[[_T], str], *, most: int = LONGEST_PAGE
+    ) -> tuple[list[_T], Result]:
+        """As `page`, of items that begin behind the marker."""
+        most = min(most, self.parameters.number("MaxItems", PAGE))
         page = items[:most]
         if len(items) <= most:
             return page, {"IsTruncated": False}

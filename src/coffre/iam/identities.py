@@ -40,11 +40,11 @@ def trust_policy(document: bytes) -> Policy:
 def identity_of(reader: Reader, entity_id: str, session: Session | None = None) -> Identity:
     """All policies that speak for a user or role, and bound it."""
     found = reader.iam_policies(entity_id)
-    known = ((built_in.BY_ID[one].name, built_in.BY_ID[one].document) for one in found.built_in)
-    policies = _named([*found.documents, *known])
+    known = (one for one in map(built_in.find, found.built_in) if one is not None)
+    policies = _named([*found.documents, *((one.name, one.document) for one in known)])
     boundary = None
     if found.boundary:
-        own = built_in.BY_ID.get(found.boundary)
+        own = built_in.find(found.boundary)
         document = found.boundary_document if own is None else own.document
         boundary = {"permission boundary": _policy(document)}
     return Identity(policies, boundary, None if session is None else _bounds(reader, session))
@@ -73,8 +73,9 @@ def _bounds(reader: Reader, session: Session) -> dict[str, Policy] | None:
 
 def managed_document(reader: Reader, policy_id: str) -> bytes | None:
     """The document of a managed policy that counts; None for a policy that is gone."""
-    if policy_id in built_in.BY_ID:
-        return built_in.BY_ID[policy_id].document
+    known = built_in.find(policy_id)
+    if known is not None:
+        return known.document
     policy = reader.iam_entity_by_id(policy_id)
     if policy is None:
         return None

@@ -79,6 +79,11 @@ class Parameters:
         """What is given, lists by their own name."""
         return frozenset(name.partition(".")[0] for name in self._given)
 
+    @property
+    def size(self) -> int:
+        """Characters of all values."""
+        return sum(map(len, self._given.values()))
+
     def optional(self, name: str) -> str | None:
         value = self._given.get(name)
         if value is not None:

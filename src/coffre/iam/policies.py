@@ -5,6 +5,7 @@ from __future__ import annotations
 from coffre.catalog.iam_mutations import ChangeIamEntity, CreateIamEntity, DeleteIamEntity
 from coffre.catalog.iam_records import IamDocument, IamEntity, IamFacts
 from coffre.iam import built_in, documents, shapes
+from coffre.iam.built_in import BuiltIn
 from coffre.iam.call import Call, Result, facts_with
 from coffre.iam.credentials import new_entity_id
 from coffre.iam.shapes import Shape
@@ -39,38 +40,36 @@ async def create_policy(call: Call) -> Result:
 async def get_policy(call: Call) -> Result:
     """GetPolicy."""
     found = call.policy(call.parameters.text("PolicyArn"))
-    if found.entity is None:
-        shown = shapes.built_in_policy(call, built_in.BY_ID[found.id], whole=True)
-    else:
-        shown = shapes.policy(call, found.entity, whole=True)
-    return {"Policy": shown}
+    return {"Policy": shapes.managed(call, found.made_of, whole=True)}
 
 
 async def list_policies(call: Call) -> Result:
     """ListPolicies: those of the account, and those that are built in."""
     given = call.parameters
     scope, path = given.optional("Scope") or "All", given.optional("PathPrefix") or "/"
-    found: list[Shape] = []
+    found: list[IamEntity | BuiltIn] = []
     if scope != "AWS":
-        own = call.reader.iam_entities(call.store.id, "policy", after="", path=path, limit=5000)
-        found += [shapes.policy(call, one) for one in own]
+        found += call.reader.iam_entities(call.store.id, "policy", after="", path=path, limit=5000)
     if scope != "Local":
-        fits = [one for one in built_in.BY_ID.values() if one.path.startswith(path)]
-        found += [shapes.built_in_policy(call, one) for one in fits]
+        found += [one for one in built_in.ALL.values() if one.path.startswith(path)]
     usage = given.optional("PolicyUsageFilter")
     if given.flag("OnlyAttached") or usage is not None:
-        counts = {
-            "PermissionsPolicy": ("AttachmentCount",),
-            "PermissionsBoundary": ("PermissionsBoundaryUsageCount",),
-        }.get(usage or "", ("AttachmentCount", "PermissionsBoundaryUsageCount"))
-        found = [one for one in found if any(one[count] for count in counts)]
+        found = [one for one in found if _is_used(call, one, usage)]
     page, told = call.page(sorted(found, key=_place), _place)
-    return {"Policies": page, **(told or {})}
+    return {"Policies": [shapes.managed(call, one) for one in page], **(told or {})}
 
 
-def _place(shape: Shape) -> str:
+def _is_used(call: Call, one: IamEntity | BuiltIn, usage: str | None) -> bool:
+    """Whether anybody has the policy, or is bounded by it; `usage` says which is asked."""
+    policy_id = one.id if isinstance(one, IamEntity) else built_in.id_in(one, call.account)
+    having, bounded = shapes.uses(call, policy_id)
+    wanted = {"PermissionsPolicy": having, "PermissionsBoundary": bounded}
+    return wanted.get(usage or "", having + bounded) > 0
+
+
+def _place(one: IamEntity | BuiltIn) -> str:
     """Ours and built-in ones may share a name."""
-    return f"{shape['PolicyName']} {shape['PolicyId']}".lower()
+    return f"{one.name} {one.id}".lower()
 
 
 async def delete_policy(call: Call) -> Result:
@@ -160,10 +159,10 @@ async def list_entities_for_policy(call: Call) -> Result:
 def _versions(call: Call) -> tuple[list[IamDocument], str]:
     """A managed policy's versions, and which one counts."""
     found = call.policy(call.parameters.text("PolicyArn"))
-    if found.entity is None:
-        document = built_in.BY_ID[found.id].document
-        return [IamDocument(_FIRST, document, call.store.created_ms)], _FIRST
-    return call.reader.iam_documents(found.id), found.entity.facts.default
+    made_of = found.made_of
+    if isinstance(made_of, BuiltIn):
+        return [IamDocument(_FIRST, made_of.document, call.store.created_ms)], _FIRST
+    return call.reader.iam_documents(found.id), made_of.facts.default
 
 
 def _require_version(call: Call, policy: IamEntity, wanted: str) -> None:

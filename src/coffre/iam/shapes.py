@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from coffre.catalog.iam_records import IamEntity, Relation
 from coffre.iam import built_in
+from coffre.iam.built_in import BuiltIn
 from coffre.iam.call import Call
 from coffre.wire.query_protocol import Value, iso
 
@@ -57,16 +58,18 @@ def tags(one: IamEntity) -> list[Value]:
 
 
 def policy_arn(call: Call, policy_id: str) -> str | None:
-    if policy_id in built_in.BY_ID:
-        return built_in.BY_ID[policy_id].arn
+    known = built_in.find(policy_id)
+    if known is not None:
+        return known.arn
     found = call.reader.iam_entity_by_id(policy_id)
     return None if found is None else call.arn_of(found)
 
 
 def attached(call: Call, policy_id: str) -> tuple[str, str]:
     """Name and ARN of a managed policy."""
-    if policy_id in built_in.BY_ID:
-        return built_in.BY_ID[policy_id].name, built_in.BY_ID[policy_id].arn
+    known = built_in.find(policy_id)
+    if known is not None:
+        return known.name, known.arn
     found = call.reader.iam_entity_by_id(policy_id)
     assert found is not None, "a policy goes after all that ties it"
     return found.name, call.arn_of(found)
@@ -105,8 +108,15 @@ def members(call: Call, target_id: str, relation: Relation) -> list[IamEntity]:
     return [one for one in found if one is not None and one.store_id == call.store.id]
 
 
-def built_in_policy(call: Call, one: built_in.BuiltIn, *, whole: bool = False) -> Shape:
-    used, bounds = uses(call, one.id)
+def managed(call: Call, one: IamEntity | BuiltIn, *, whole: bool = False) -> Shape:
+    """A managed policy, of the account or built in."""
+    if isinstance(one, BuiltIn):
+        return _built_in(call, one, whole=whole)
+    return policy(call, one, whole=whole)
+
+
+def _built_in(call: Call, one: BuiltIn, *, whole: bool) -> Shape:
+    used, bounds = uses(call, built_in.id_in(one, call.account))
     shape: Shape = {
         "PolicyName": one.name,
         "PolicyId": one.id,

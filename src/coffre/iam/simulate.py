@@ -22,6 +22,7 @@ _RESOURCE: Final = Rule("", 1, 2048)
 _DOCUMENT: Final = Rule("", 1, 131_072)
 _KEY: Final = Rule("", 5, 256)
 _MOST: Final = 1000
+_MOST_BYTES: Final = 4 << 20
 _DECISIONS: Final = {
     Decision.ALLOW: "allowed",
     Decision.DENY: "explicitDeny",
@@ -68,13 +69,13 @@ def _simulate(call: Call, identity: Identity, principal: Principal) -> Result:
     arns = call.parameters.texts("ResourceArns", _RESOURCE) or ["*"]
     if not asked:
         raise QueryError("InvalidInput", "ActionNames must not be empty.")
-    if len(asked) * len(arns) > _MOST:
-        raise QueryError("InvalidInput", f"At most {_MOST} actions on resources at once.")
+    _check_size(call.parameters, len(asked) * len(arns))
     facts = _facts(call.parameters, principal)
+    own = _resource_policy(call, arns)
     results: list[Value] = []
     for action in asked:
         for arn in arns:
-            resource = replace(resource_of(action, arn), policy=_resource_policy(call, arn))
+            resource = replace(resource_of(action, arn), policy=own)
             found = explain(principal, action, resource, facts, identity)
             policies = [*identity.policies.values(), *(identity.boundary or {}).values()]
             missing = _missing(policies, action, facts)
@@ -132,11 +133,23 @@ def _facts(parameters: Parameters, principal: Principal) -> Facts:
     return facts
 
 
-def _resource_policy(call: Call, arn: str) -> Policy | None:
+def _check_size(parameters: Parameters, questions: int) -> None:
+    """InvalidInput for more than is answered in the time of a few requests."""
+    if questions > _MOST or questions * parameters.size > _MOST_BYTES:
+        raise QueryError(
+            "InvalidInput",
+            f"At most {_MOST} actions on resources at once, and {_MOST_BYTES} bytes of policies"
+            " to look through for all of them.",
+        )
+
+
+def _resource_policy(call: Call, arns: list[str]) -> Policy | None:
     document = call.parameters.optional("ResourcePolicy")
     if document is None:
         return None
-    bucket = arn.removeprefix(IN_S3).partition("/")[0]
+    bucket, *others = {arn.removeprefix(IN_S3).partition("/")[0] for arn in arns}
+    if others:
+        raise QueryError("InvalidInput", "A ResourcePolicy is one bucket's.")
     try:
         return read_policy(document.encode(), bucket=bucket, ecs=True)
     except BadPolicy as error:
