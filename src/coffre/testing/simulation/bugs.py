@@ -5,17 +5,25 @@ Each replaces a piece of the engine, or lets it leave out a call, for the rest o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from coffre.catalog import recovery
-from coffre.catalog.transaction import Call, Group, Transaction
+from coffre.catalog import rebuilding, recovery
+from coffre.catalog.chain import FoundRecord
+from coffre.catalog.following import Follower
+from coffre.catalog.group import GroupCommitter
+from coffre.catalog.schema import LogPosition, open_writer
+from coffre.catalog.snapshots import copy_rows
+from coffre.catalog.transaction import Answers, Call, Group, Transaction
+from coffre.catalog.zone_writer import Change
+from coffre.service import drive_changes
 from coffre.stewards.collector import Collector
 from coffre.stewards.sealer import Sealer
 from coffre.system.buffer import Buffer
 from coffre.testing.disk import RecordingDisk, RecordingFile
 from coffre.vault import rebuild
 from coffre.vault.blocks import STORED_BLOCK_BYTES, BadBlock, verified
+from coffre.vault.drives import Drive
 from coffre.vault.moving import remove_chunk
 from coffre.vault.records import BLOCK_BYTES, Chunk, ChunkState
 from coffre.vault.seal import remove_mirrors
@@ -99,6 +107,56 @@ def _repair_without_verifying() -> None:
     rebuild.verified = trusting  # type: ignore[attr-defined]
 
 
+def _wait_for_who_left() -> None:
+    def insisting(self: Call, answers: Answers) -> None:
+        self.future.set_result(answers[0] if self.single else answers)
+
+    Call.settle = insisting  # type: ignore[method-assign]
+
+
+def _forget_where_added_drives_stand() -> None:
+    drive_changes.write_places = lambda folder, places, disk: None  # type: ignore[attr-defined]
+
+
+def _let_superblocks_name_removed_drives() -> None:
+    amend = GroupCommitter.amend
+
+    async def hasty(
+        self: GroupCommitter, change: Change, joining: Sequence[Drive] = ()
+    ) -> dict[bytes, str]:
+        if len(change(self.zone).drives) < len(self.zone.drives):
+            return {}
+        return await amend(self, change, joining)
+
+    GroupCommitter.amend = hasty  # type: ignore[method-assign]
+
+
+def _lose_a_row(path: str) -> None:
+    db = open_writer(path)
+    db.execute("DELETE FROM versions WHERE key = (SELECT max(key) FROM versions)")
+    db.close()
+
+
+def _follow_badly() -> None:
+    roll = Follower._roll
+
+    async def careless(self: Follower, missing: Sequence[FoundRecord]) -> None:
+        await roll(self, missing)
+        if missing:
+            _lose_a_row(self._path)
+
+    Follower._roll = careless  # type: ignore[method-assign]
+
+
+def _fail_over_badly() -> None:
+    def careless(source: str, target: str) -> tuple[LogPosition, int]:
+        copied = copy_rows(source, target)
+        _lose_a_row(target)
+        return copied
+
+    rebuilding.copy_rows = careless  # type: ignore[attr-defined]
+
+
 BUGS: dict[str, Callable[[], None]] = {
     "mirrors are not synced": _skip_syncs_of(".mirror"),
     "segments are not synced": _skip_syncs_of(".segment"),
@@ -109,4 +167,9 @@ BUGS: dict[str, Callable[[], None]] = {
     "a chunk is collected that lives": _remove_a_chunk_that_lives,
     "mirrors go before the seal is logged": _remove_mirrors_before_the_seal_is_logged,
     "what is repaired is not verified": _repair_without_verifying,
+    "a client that left takes the committer with it": _wait_for_who_left,
+    "where added drives stand is forgotten": _forget_where_added_drives_stand,
+    "superblocks go on naming removed drives": _let_superblocks_name_removed_drives,
+    "the follower leaves out a row": _follow_badly,
+    "a fail-over leaves out a row": _fail_over_badly,
 }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
 
 from coffre.catalog import mutations as m
+from coffre.catalog.interface import CommitUnknown
 from coffre.catalog.records import Bucket as BucketRow
 from coffre.catalog.records import PartIndex, Version
 from coffre.testing.simulation.model import (
@@ -20,7 +23,7 @@ from coffre.testing.simulation.model import (
     Versions,
 )
 from coffre.testing.simulation.node import Node
-from coffre.vault.interface import Staged
+from coffre.vault.interface import BlobWriter, Staged
 from coffre.vault.records import FRAME_BYTES, STRIPE_UNIT, Blob
 
 STORE = b"store".ljust(16, b".")
@@ -39,17 +42,21 @@ class Wrong(AssertionError):
 @dataclass(eq=False)
 class Operation:
     """One call of a client, or (`background`) an operator. `acked`: it was answered, well or with
-    the refusal that is right."""
+    the refusal that is right. `leaves_after`: so many seconds after it began, the client is gone;
+    `left`: that was before its answer."""
 
     what: str
     run: Callable[[Node], Awaitable[None]]
     change: Change | None = None
     background: bool = False
+    leaves_after: float | None = None
+    left: bool = False
     acked: bool = False
     refused: bool = False
 
     def __str__(self) -> str:
-        outcome = "refused" if self.refused else "" if self.acked else "unanswered"
+        waited = "left" if self.left else "unanswered"
+        outcome = "refused" if self.refused else "" if self.acked else waited
         return f"{self.what} {outcome}".rstrip()
 
 
@@ -120,23 +127,22 @@ class Clients:
         pieces = self._pieces(body)
 
         async def run(node: Node) -> None:
-            writer = node.vault.writer(KEY_ID, DATA_KEY, size_hint=size_hint)
-            for piece in pieces:
-                await writer.write(piece)
-            staged = await writer.finish()
-            put = m.PutVersion(
-                bucket.id,
-                key,
-                manifest,
-                staged.blob,
-                m.ObjectFacts(etag, OWNER),
-                m.WriteCondition(if_none_match=new),
-            )
             try:
-                await node.committer.commit(put, staged.body)
+                async with _new_blob(node, size_hint) as writer:
+                    for piece in pieces:
+                        await writer.write(piece)
+                    staged = await writer.finish()
+                    put = m.PutVersion(
+                        bucket.id,
+                        key,
+                        manifest,
+                        staged.blob,
+                        m.ObjectFacts(etag, OWNER),
+                        m.WriteCondition(if_none_match=new),
+                    )
+                    await node.committer.commit(put, staged.body)
             except m.Refusal as refusal:
                 if refused and refusal.code == "PreconditionFailed":
-                    await writer.abandon()
                     return
                 raise
             if refused:
@@ -257,11 +263,12 @@ class Clients:
         pieces = self._pieces(body)
 
         async def run(node: Node) -> None:
-            writer = node.vault.writer(KEY_ID, DATA_KEY, size_hint=len(body))
-            for piece in pieces:
-                await writer.write(piece)
-            staged: Staged = await writer.finish()
-            await node.committer.commit(m.PutPart(upload, number, etag, staged.blob), staged.body)
+            async with _new_blob(node, len(body)) as writer:
+                for piece in pieces:
+                    await writer.write(piece)
+                staged: Staged = await writer.finish()
+                put = m.PutPart(upload, number, etag, staged.blob)
+                await node.committer.commit(put, staged.body)
 
         change = Change(bucket, parts.key, upload=upload, parts=parts.with_part(number, etag))
         return Operation(f"part {number} of {name} {etag} of {len(body)}", run, change)
@@ -313,6 +320,20 @@ class Clients:
             at += blob.size
         if at != version.size:
             raise Wrong(f"{version.key!r} {version.etag}: {at} of {version.size} bytes are there")
+
+
+@asynccontextmanager
+async def _new_blob(node: Node, size_hint: int | None) -> AsyncIterator[BlobWriter]:
+    """As `s3.content.new_blob` does it: what is not committed, for sure, is given up."""
+    writer = node.vault.writer(KEY_ID, DATA_KEY, size_hint=size_hint)
+    try:
+        yield writer
+    except CommitUnknown:
+        raise
+    except BaseException as error:
+        if not (isinstance(error, asyncio.CancelledError) and writer.finished):
+            await writer.abandon()
+        raise
 
 
 async def _read(node: Node, blob: Blob, start: int, end: int) -> bytes:

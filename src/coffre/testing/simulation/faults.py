@@ -84,16 +84,17 @@ class Faults:
         """Drives come back, some of them as they were earlier on."""
         if self._random.random() < 0.5:
             self.heal()
-        first, last = self._machine.founded, len(self._machine.disk.journal)
         if self._random.random() < 0.25 and (targets := self._targets(most=1)):
             (place,) = targets
-            moment = self._random.randint(first, last)
-            self._say(f"{place.label.id.decode()} comes back as it was at event {moment}")
+            first = max(self._machine.founded, place.since)
+            moment = self._random.randint(first, len(self._machine.disk.journal))
+            self._say(f"{_names(targets)} comes back as it was at event {moment}")
             self._machine.turn_back(place, moment)
 
     def heal(self) -> None:
         """Some drives are well again."""
-        paths = [*self._machine.troubles, *self._machine.full]
+        machine = self._machine
+        paths = [*(path for path in machine.troubles if path not in machine.rotten), *machine.full]
         if paths:
             chosen = self._random.sample(paths, self._random.randint(1, len(paths)))
             self._say(f"well again: {', '.join(path.rsplit('/', 1)[1] for path in chosen)}")
@@ -138,19 +139,19 @@ class Faults:
             size = machine.size(path)
             if not size:
                 continue
+            offset, mask = self._random.randrange(size), 1 << self._random.randrange(8)
             if path.endswith("/superblock"):
-                if not machine.allows([place], self._chunks):
-                    continue
-                machine.troubles[place.path] = "rotten superblock"
+                if machine.allows([place], self._chunks):
+                    self._say(f"byte {offset} of {path} rots")
+                    machine.rot_superblock(place, offset, mask)
             else:
                 form = form_in(path)
                 chunk = next((chunk for chunk in self._chunks if chunk.id == form[0]), None)
                 if chunk is None or not machine.allows_loss(chunk, form, place.label.id):
                     continue
                 machine.lost[form].add(place.label.id)
-            offset = self._random.randrange(size)
-            self._say(f"byte {offset} of {path} rots")
-            machine.disk.corrupt(path, offset, 1 << self._random.randrange(8))
+                self._say(f"byte {offset} of {path} rots")
+                machine.disk.corrupt(path, offset, mask)
 
     def _say(self, what: str) -> None:
         self._process.trace(f"  fault: {what}")

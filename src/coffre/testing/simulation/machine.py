@@ -1,4 +1,5 @@
-"""A machine with drives: what is on them, how they fail, and how much may fail at a time.
+"""A machine with drives: what is on them, how they fail, and how much may fail at a time. The data
+folder is on the same disk, as far as the engine writes to it as to a disk.
 
 The promise is any two drives or one rack while data is not sealed, any m drives or one rack after.
 There is always something unsealed, so drives as a whole are impaired two or a rack at a time; what
@@ -21,7 +22,7 @@ from coffre.testing.simulation.loop import VirtualLoop
 from coffre.vault.blocks import relaid
 from coffre.vault.drives import DriveSet, DriveState
 from coffre.vault.records import Chunk
-from coffre.vault.superblock import DriveLabel, Superblock
+from coffre.vault.superblock import REPLACED, SLOT_BYTES, DriveLabel, Superblock
 
 # A chunk in one of its two forms: its id, and is it meant in segments, or in mirrors?
 Form = tuple[bytes, bool]
@@ -31,10 +32,12 @@ Trouble = Literal["dead", "failing", "slow", "lying", "rotten superblock", "back
 
 @dataclass(eq=False)
 class Place:
-    """A drive's place: its folder, and the labels of the drive that stands there now."""
+    """A drive's place: its folder, which is there since an event, and the labels of the drive that
+    stands there now."""
 
     path: str
     label: DriveLabel
+    since: int = 0
 
 
 def places(racks: int) -> list[Place]:
@@ -62,10 +65,12 @@ def form_of(chunk: Chunk) -> Form:
 
 @dataclass
 class Machine:
-    """Drives, a clock and randomness, which outlive every process on them."""
+    """Drives, a clock and randomness, which outlive every process on them. `places` are those of
+    the zone's drives; `data` is the data folder."""
 
     random: Random
     places: list[Place]
+    data: str = "/data"
     clock: ManualClock = field(default_factory=ManualClock)
     entropy: SeededEntropy = field(default_factory=lambda: SeededEntropy(0))
     # What is the matter with a drive as a whole.
@@ -76,6 +81,11 @@ class Machine:
     # Drives that were full or slow at any time: whoever sets one aside, late, has a reason.
     excused: set[str] = field(default_factory=set)
     slow: dict[str, float] = field(default_factory=dict)
+    # Slots of superblocks that rotted, as they were found then: where, and what they hold.
+    rotten: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    # Empty folders that were or are to be made drives of, and places of drives that may be removed.
+    spare: list[Place] = field(default_factory=list)
+    leaving: set[str] = field(default_factory=set)
     starts_cut: int = 0
     # The first event after which a drive can have been what it is.
     founded: int = 0
@@ -83,7 +93,8 @@ class Machine:
     loop: VirtualLoop | None = None
 
     def __post_init__(self) -> None:
-        self.disk = RecordingDisk((place.path for place in self.places), wait=self._linger)
+        folders = (self.data, *(place.path for place in self.places))
+        self.disk = RecordingDisk(folders, wait=self._linger)
 
     # How much may fail
 
@@ -120,10 +131,15 @@ class Machine:
     def noticed(self, drives: DriveSet, zone: Superblock) -> None:
         """How the running process sees its drives: what is well and in use again, as superblocks
         say too, is over; what is not in use without a reason is a fault of the engine's."""
+        for path in [path for path in self.rotten if self._is_written_anew(path)]:
+            del self.rotten[path]
+            self.troubles[path] = "back"
         for drive in drives.all():
             trouble = self.troubles.get(drive.path)
             if not drive.path:
-                continue  # It was replaced.
+                if (drive.id, REPLACED) not in zone.intents:
+                    raise AssertionError(f"nobody knows the place of drive {drive.id!r}")
+                continue
             if drive.state is DriveState.PRESENT:
                 if trouble == "back" and drive.id not in zone.unchecked:
                     del self.troubles[drive.path]
@@ -136,11 +152,36 @@ class Machine:
                 raise AssertionError(f"{drive.path} is {drive.state}: {drive.reason}, but is well")
 
     def renamed(self, drives: DriveSet) -> None:
-        """Take note of drives that took the place of others."""
-        for drive in drives.all():
-            for place in self.places:
-                if drive.path == place.path:
-                    place.label = DriveLabel(drive.id, place.label.node, place.label.rack)
+        """Take note of drives that took the place of others, are new, or are no more."""
+        ids = {drive.path: drive.id for drive in drives.all() if drive.path}
+        for place in [place for place in self.spare if place.path in ids]:
+            self.spare.remove(place)
+            self.places.append(place)
+            self.troubles[place.path] = "back"  # Until superblocks trust it.
+        for place in [place for place in self.places if place.path in self.leaving - ids.keys()]:
+            self.leaving.remove(place.path)
+            self.rotten.pop(place.path, None)
+            self.heal([place.path])
+            self.troubles.pop(place.path, None)
+            self.places.remove(place)
+        for place in self.places:
+            if place.path in ids:
+                label = place.label
+                place.label = DriveLabel(ids[place.path], label.node, label.rack)
+
+    # Growth
+
+    def empty_folder(self, rack: str) -> Place:
+        """A folder for one drive more; one that did not become a drive yet if there is any."""
+        if not self.spare:
+            path = f"/drives/{rack}n1x{len(self.places)}"
+            while self.disk.exists(path) or path in self.leaving:
+                path += "x"
+            self.disk.mkdir(path)
+            self.disk.sync_dir("/drives")
+            label = DriveLabel(b"", f"{rack}n1", rack)
+            self.spare.append(Place(path, label, len(self.disk.journal)))
+        return self.spare[0]
 
     # What goes wrong
 
@@ -154,6 +195,26 @@ class Machine:
         elif trouble == "lying":
             self.disk.lie(place.path)
 
+    def rot_superblock(self, place: Place, offset: int, mask: int) -> None:
+        """It is well again once it is written anew: bits do not flip back."""
+        path = f"{place.path}/superblock"
+        self.disk.corrupt(path, offset, mask)
+        at = offset // SLOT_BYTES * SLOT_BYTES
+        self.troubles[place.path] = "rotten superblock"
+        self.rotten[place.path] = at, self._bytes(path, at)
+
+    def _is_written_anew(self, path: str) -> bool:
+        at, rotten = self.rotten[path]
+        superblock = f"{path}/superblock"
+        return self.disk.exists(superblock) and self._bytes(superblock, at) != rotten
+
+    def _bytes(self, path: str, at: int) -> bytes:
+        file = self.disk.open(path, "read")
+        try:
+            return file.pread(SLOT_BYTES, at)
+        finally:
+            file.close()
+
     def fill(self, place: Place, bytes_left: int) -> None:
         """Not an impaired drive: what it holds, it holds."""
         self.full.add(place.path)
@@ -162,6 +223,7 @@ class Machine:
 
     def wipe(self, place: Place) -> None:
         """A new disk in the place of one that is gone: an empty folder."""
+        self.rotten.pop(place.path, None)
         self.heal([place.path])
         for path in self.disk.paths(place.path):
             self.disk.unlink(path)
@@ -170,7 +232,7 @@ class Machine:
 
     def heal(self, paths: Iterable[str]) -> None:
         """End what is the matter with drives; what they missed meanwhile, they lack."""
-        for path in list(paths):
+        for path in [path for path in paths if path not in self.rotten]:
             for prefix in (path, f"{path}/chunks"):
                 self.disk.heal(prefix)
             if self.troubles.get(path) == "lying":
@@ -185,7 +247,8 @@ class Machine:
         """From now on the disk is what is left of it, and another boot begins. What a liar should
         hold is anybody's guess."""
         self.clock.reboot()
-        fates: dict[str, Fate] = {p.path: self.random.choice(FATES) for p in self.places}
+        folders = [self.data, *(place.path for place in (*self.places, *self.spare))]
+        fates: dict[str, Fate] = {path: self.random.choice(FATES) for path in folders}
         for place in self.places:
             if self.troubles.get(place.path) == "lying":
                 for form in self.forms_on(place):
@@ -202,6 +265,7 @@ class Machine:
             self.lost[form].add(place.label.id)
         now.put_back(place.path, older)
         self._take_over(now)
+        self.rotten.pop(place.path, None)
         self.troubles[place.path] = "back"
 
     def size(self, path: str) -> int:
@@ -220,6 +284,8 @@ class Machine:
 
     def _take_over(self, image: RecordingDisk) -> None:
         self.disk, self.founded = image, 0
+        for place in (*self.places, *self.spare):
+            place.since = 0
         for place in self.places:
             trouble = self.troubles.get(place.path)
             if trouble == "dead":

@@ -17,21 +17,25 @@ from typing import cast
 import apsw
 
 from coffre.catalog import mutations as m
+from coffre.catalog.following import Follower
 from coffre.catalog.group import GroupCommitter
 from coffre.catalog.link import CommitterClient
 from coffre.catalog.reader import SqliteReader
 from coffre.catalog.schema import open_reader
+from coffre.catalog.snapshots import discard_rows
 from coffre.config import DriveFolder, Settings
-from coffre.service import working
+from coffre.service import following
 from coffre.service.board import hear_changes
 from coffre.service.delivery import inline_deposits
 from coffre.service.delivery_routes import Destinations
 from coffre.service.engine import DrivesNode, open_engine
+from coffre.service.follower_place import FILE, differs_mark
 from coffre.service.layout import DataFolder
 from coffre.service.local import LocalStore
 from coffre.service.repairing import Repairing
 from coffre.service.snapshots import snapshotter
 from coffre.service.stewarding import Means, stewards
+from coffre.service.striping import striped_writer
 from coffre.service.verify import Verdict, verify
 from coffre.service.zone import World, close_left_chunks
 from coffre.stewards.runner import Runner
@@ -61,6 +65,7 @@ class Choices:
     snapshot_every: float
     scrub_every: float
     collect_at: float
+    follower: bool
 
     def settings(self, machine: Machine, folder: Path) -> Settings:
         return Settings(
@@ -75,7 +80,8 @@ class Choices:
             snapshot_every=self.snapshot_every,
             scrub_days=self.scrub_every / (24 * 3600),
             collect_at=self.collect_at,
-            follower=False,
+            follower=self.follower,
+            follower_path=str(folder / "follower"),
         )
 
 
@@ -154,6 +160,44 @@ class Background:
 
 
 @dataclass(eq=False)
+class Following:
+    """What the follower's process has."""
+
+    follower: Follower
+    office: following._Office
+    stop: asyncio.Event
+    task: asyncio.Task[None]
+
+    @classmethod
+    def start(
+        cls, settings: Settings, folder: DataFolder, world: World, engine: DrivesNode
+    ) -> Following:
+        place = Path(settings.follower_path)
+        place.mkdir(exist_ok=True)
+        path, mark = str(place / FILE), differs_mark(str(place))
+        if mark.exists():
+            discard_rows(path)
+            mark.unlink()
+        superblocks = SuperblockStore(world.disk, engine.root_keys, world.entropy)
+        follower = Follower(
+            path,
+            str(folder.catalog),
+            engine.drives,
+            engine.root_keys,
+            world.clock,
+            lambda: following._snapshots(superblocks, engine.drives),
+        )
+        office = following._Office(follower, path, mark, lambda: True, lambda: True)
+        stop = asyncio.Event()
+        task = asyncio.get_running_loop().create_task(office.follow(stop))
+        return cls(follower, office, stop, task)
+
+    async def end(self) -> None:
+        self.stop.set()
+        await self.task
+
+
+@dataclass(eq=False)
 class Node:
     """A process between its start and its end."""
 
@@ -171,6 +215,7 @@ class Node:
     world: World
     committing: asyncio.Task[None]
     keeping: asyncio.Task[None]
+    following: Following | None
     stop_engine: Callable[[], None]
 
     @classmethod
@@ -189,14 +234,15 @@ class Node:
         keeping = loop.create_task(engine.keep_drives())
         await engine.keys.resume(beside_others=False)
         await close_left_chunks(engine.reader, committer, lambda other: other != owner)
-        striped = working._striped(
+        striped = striped_writer(
             owner,
             settings,
             engine.facts,
-            engine.root_keys,
-            engine.drives,
-            cast(CommitterClient, committer),
             world,
+            committer,
+            engine.drives,
+            engine.root_keys,
+            settings.coding,
         )
         hear_changes(engine.drives, striped.heed)
         background = await Background.start(settings, folder, world, engine)
@@ -220,6 +266,10 @@ class Node:
             count_dead=count_dead,
             inline_limit=settings.inline_limit,
         )
+        followed = None
+        if settings.follower:
+            followed = Following.start(settings, folder, world, engine)
+            switchboard.follower = followed.office.call
         rows = open_reader(str(folder.catalog))
         return cls(
             engine=engine,
@@ -236,11 +286,14 @@ class Node:
             world=world,
             committing=committing,
             keeping=keeping,
+            following=followed,
             stop_engine=opened.stop,
         )
 
     async def stop(self) -> None:
         """As SIGTERM stops a node: what is queued is done, and the stop is marked clean."""
+        if self.following is not None:
+            await self.following.end()
         await self.background.runner.stop()
         await self.striped.drain()
         self.keeping.cancel()
@@ -249,6 +302,8 @@ class Node:
 
     def close(self) -> None:
         """Let go of SQLite's files."""
+        if self.following is not None:
+            self.following.follower.close()
         self.chunks.close()
         self.rows.close()
         self.background.repairing.close()

@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 
 import apsw
 
+from coffre.catalog.snapshots import discard_rows
 from coffre.config import Settings
+from coffre.service.follower_place import FILE
 from coffre.testing.disk import PowerLost
 from coffre.testing.simulation.loop import Stuck, VirtualLoop
 from coffre.testing.simulation.machine import Machine
@@ -33,7 +35,7 @@ class Process:
     def __init__(self, machine: Machine, random: Random, settings: Settings, trace: Trace) -> None:
         self.machine = machine
         self.settings = settings
-        self.switchboard = Switchboard()
+        self.switchboard = Switchboard(machine)
         self.trace = trace
         self.lives = 0
         self.complaints: list[str] = []
@@ -47,6 +49,8 @@ class Process:
         # Committed states for a crash to bring back: the catalog's file, its WAL, and how many
         # bytes of that are synced for sure.
         self._kept: list[tuple[bytes, bytes, int]] = []
+        # The follower's files of earlier crashes.
+        self._followed: list[bytes] = []
 
     @property
     def node(self) -> Node:
@@ -89,7 +93,9 @@ class Process:
         owner = f"worker-{self.lives}"
         self._node = self.do(Node.start(machine, self.settings, self.switchboard, owner=owner))
         recovery = self._node.engine.facts.recovery
-        self.trace(f"  started: {recovery['way']}, {recovery['records']} records")
+        source = f" from the {recovery['source']}" if recovery["way"] == "rebuilt" else ""
+        self.trace(f"  started: {recovery['way']}{source}, {recovery['records']} records")
+        machine.renamed(self._node.drives)
         machine.noticed(self._node.drives, self._node.committer.zone)
 
     def stop(self) -> None:
@@ -116,6 +122,8 @@ class Process:
             self.trace(f"  killed at event {at}")
         if started or self._random.random() < 0.4:
             self._leave_catalog(power)
+        if power and self.settings.follower:
+            self._leave_follower()
 
     def keep_catalog(self) -> None:
         """Note the catalog's file as it is."""
@@ -129,6 +137,20 @@ class Process:
     def lose_catalog(self) -> None:
         for name in ("", "-wal", "-shm", ".set-aside", "-wal.set-aside"):
             Path(f"{self._catalog}{name}").unlink(missing_ok=True)
+
+    def _leave_follower(self) -> None:
+        """What a follower's file is after power went: itself, an earlier one, or nothing."""
+        file = Path(self.settings.follower_path) / FILE
+        way = self._random.random()
+        if file.exists():
+            self._followed = [*self._followed[-3:], file.read_bytes()]
+        if way < 0.1:
+            self.trace("  the follower's file is lost")
+            discard_rows(str(file))
+        elif way < 0.3 and self._followed:
+            self.trace("  the follower's file is an earlier one")
+            discard_rows(str(file))
+            file.write_bytes(self._random.choice(self._followed))
 
     def _leave_catalog(self, power: bool) -> None:
         if self._random.random() < 0.2:

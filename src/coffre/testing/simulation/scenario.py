@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -30,14 +31,17 @@ from coffre.testing.simulation.machine import Machine, places
 from coffre.testing.simulation.model import Bucket
 from coffre.testing.simulation.node import Choices, Node, found_zone
 from coffre.testing.simulation.process import Process, Trace
-from coffre.vault.drives import DriveState
+from coffre.vault.drives import DriveState, broken_promise
 from coffre.vault.interface import StorageFull
+from coffre.vault.records import GEOMETRIES
 from coffre.vault.superblock import SuperblockNotWritten
 
 STEPS = 24
 # Twenty seconds each, at the end: until all drives are in use and all chunks are whole.
 _MOST_ROUNDS = 20
 _UNANSWERED = (CommitUnknown, CommitterBusy)
+_MOST_DRIVES = 22
+_BY_HAND = ("seal", "snapshot", "rotate", "drain", "add", "remove")
 
 
 def _stream(seed: float) -> Random:
@@ -58,10 +62,12 @@ class Scenario:
             snapshot_every=draw.choice((10.0, 60.0, 3600.0)),
             scrub_every=draw.choice((30.0, 300.0)),
             collect_at=draw.choice((0.1, 0.3, 0.6)),
+            follower=draw.random() < 0.5,
         )
         self.machine = Machine(
             _stream(draw.random()),
             places(racks=draw.choice((4, 4, 5))),
+            str(folder),
             ManualClock(),
             SeededEntropy(draw.getrandbits(64)),
         )
@@ -144,14 +150,23 @@ class Scenario:
             return [self.clients.set_versioning(bucket, state)]  # type: ignore[arg-type]
         taken: set[tuple[str, bytes]] = set()
         drawn = [self.clients.draw(taken) for _ in range(self.random.randint(1, 9))]
-        return [operation for operation in drawn if operation is not None]
+        found = [operation for operation in drawn if operation is not None]
+        for operation in found:
+            if self.random.random() < 0.08:
+                operation.leaves_after = self.random.choice((0.0, 0.001, 0.01, 1.0))
+        return found
 
     def _operators_work(self) -> Operation:
         """What an operator asks for, or a steward that is woken."""
         background = self.process.node.background
         names = [standing.name for standing in background.runner.standings()]
-        wanted = self.random.choice(("seal", "snapshot", "rotate", "drain", "drain", *names))
-        path = self.random.choice(self.machine.places).path
+        wanted = self.random.choice((*_BY_HAND, "drain", *names))
+        place = self.random.choice(self.machine.places)
+        if wanted == "add" and len(self.machine.places) < _MOST_DRIVES:
+            return self._growth(place.label.rack)
+        if wanted == "remove":
+            return self._shrinkage()
+        path = place.path
 
         async def work(node: Node) -> None:
             if wanted == "seal":
@@ -160,25 +175,66 @@ class Scenario:
                 await node.background.snapshotter.take_now()
             elif wanted == "rotate":
                 await node.engine.keys.rotate()
-            elif wanted == "drain":
+            elif wanted in ("drain", "add"):
                 await _drain_or_cancel(node, path)
             else:
                 await node.background.runner.run_now(wanted)
 
         return Operation(f"{wanted} now", work, background=True)
 
+    def _growth(self, rack: str) -> Operation:
+        """An empty folder becomes a drive; what was cut at it is done again."""
+        place = self.machine.empty_folder(rack)
+        label = place.label
+
+        async def work(node: Node) -> None:
+            if all(drive.path != place.path for drive in node.drives.all()):
+                await node.engine.changes.add(place.path, label.node, label.rack)
+                self.machine.renamed(node.drives)
+
+        return Operation(f"add {place.path}", work, background=True)
+
+    def _shrinkage(self) -> Operation:
+        """Drives that were emptied go, where what stays can keep the promise."""
+
+        async def work(node: Node) -> None:
+            for drive in [drive for drive in node.drives.all() if drive.intent and drive.path]:
+                others = [one for one in node.drives.all() if one is not drive and one.path]
+                if broken_promise([(one.node, one.rack) for one in others], GEOMETRIES[0]):
+                    continue
+                self.machine.leaving.add(drive.path)
+                try:
+                    await node.engine.changes.remove(drive.path)
+                except Invalid as invalid:
+                    self.machine.leaving.discard(drive.path)
+                    if invalid.code != "DriveInUse":
+                        raise
+                self.machine.renamed(node.drives)
+
+        return Operation("remove what was emptied", work, background=True)
+
     async def _all(self, node: Node, work: list[Operation]) -> None:
         spread = self._checking.choice((0.0, 0.0, 0.1, 3.0))
         pauses = [self._checking.random() * spread for _ in work]
         ones = (self._one(node, one, pause) for one, pause in zip(work, pauses, strict=True))
         await asyncio.gather(*ones)
+        if any(operation.left for operation in work):
+            # What they asked for is done or not once what is asked for now is.
+            with suppress(m.Refusal, *_UNANSWERED):
+                await node.committer.commit(m.CountDead(()))
 
     async def _one(self, node: Node, operation: Operation, pause: float) -> None:
         await asyncio.sleep(pause)
         try:
             with node.requests.open(self.machine.clock.monotonic(), operation.background):
-                await operation.run(node)
+                async with asyncio.timeout(operation.leaves_after) as patience:
+                    await operation.run(node)
         except _UNANSWERED:
+            return
+        except TimeoutError:
+            operation.left = patience.expired()
+            if not operation.left:
+                raise
             return
         except m.Refusal as refusal:
             self._excuse(operation, refusal, refusal.code in UNAVAILABLE)
@@ -238,8 +294,10 @@ class Scenario:
             self.faults.make_room()
             self.process.crash(power=False)
             self._come_back(waiting)
-        elif unanswered := [one.what for one in waiting if not one.acked]:
+        elif unanswered := [one.what for one in waiting if not one.acked and not one.left]:
             raise Wrong(f"never answered: {unanswered}")
+        elif any(one.left for one in waiting):
+            self._find_out(waiting)
 
     def _come_back(self, operations: list[Operation]) -> None:
         """Start, perhaps in several attempts; what was not answered is there or not."""
@@ -255,6 +313,11 @@ class Scenario:
                 self.machine.starts_cut += 1
                 attempts += 1
         self.machine.disk.calm()
+        self._find_out(operations)
+        self._look(whole=True)
+
+    def _find_out(self, operations: list[Operation]) -> None:
+        """What nobody was told of was done, or not."""
         for operation in operations:
             change = operation.change
             if operation.acked or change is None:
@@ -265,7 +328,6 @@ class Scenario:
         # Versioning was set alone, so that what is found decides.
         for bucket in self.clients.buckets:
             bucket.versioning = bucket_row(self.process.node, bucket).versioning
-        self._look(whole=True)
 
     def _restart(self) -> None:
         self.say("  a clean stop")
@@ -296,7 +358,10 @@ class Scenario:
     def _look(self, *, whole: bool) -> None:
         """Compare listings and counters, and with `whole` every byte."""
         node = self.process.node
+        self.machine.renamed(node.drives)
         self.machine.noticed(node.drives, node.committer.zone)
+        if (followed := node.following) is not None and followed.follower.difference is not None:
+            raise Wrong(f"the follower differs: {followed.follower.difference}")
         if complaints := self.process.complaints_so_far():
             raise Wrong(f"nobody awaited: {complaints}")
         self.faults.look(node.reader.chunks(), node.committer.zone.log.sealed)
@@ -359,6 +424,10 @@ class Scenario:
         verdict = self.process.do(self.process.node.verify())
         if not verdict.ok:
             raise Wrong(f"{verdict.verdict}: {verdict.findings}")
+        if (followed := self.process.node.following) is not None:
+            difference = self.process.do(followed.follower.compare_all())
+            if difference is not None:
+                raise Wrong(f"the follower differs: {difference}")
         self.process.stop()
         self.process.lose_catalog()
         self.say("  the catalog's file is lost")

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from coffre.service import collecting, monitor, repairing, snapshots
+from msgspec.json import decode
+
+from coffre.service import collecting, drive_changes, drives, monitor, repairing, snapshots
+from coffre.service.drives import Places
 from coffre.service.engine import DrivesNode
+from coffre.service.layout import DataFolder
 from coffre.stewards.read_repair import Notice
 from coffre.testing.simulation.loop import done_at_once, without_threads
+from coffre.testing.simulation.machine import Machine
+
+Answers = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
 @dataclass
@@ -45,13 +52,16 @@ class Requests:
 class Switchboard:
     """Who answers at the doors of the node that runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
         self._node: DrivesNode | None = None
         self._take: Callable[[Notice], None] | None = None
+        self.follower: Answers | None = None
         self.open_requests = Requests()
 
     def connect(self, node: DrivesNode) -> None:
-        self._node, self._take, self.open_requests = node, None, Requests()
+        self._node, self._take, self.follower = node, None, None
+        self.open_requests = Requests()
 
     def requests(self, path: str, monotonic: object) -> Requests:
         """In place of `service.readers.AllRequests`."""
@@ -60,9 +70,22 @@ class Switchboard:
     async def ask(self, door: str, operation: str, arguments: dict[str, Any]) -> Any:
         """In place of `service.door.ask`."""
         await asyncio.sleep(0)
+        if door == "follower.sock" and self.follower is not None:
+            return await self.follower(operation, arguments)
         if self._node is None or door != "coffre.sock":
             raise ConnectionRefusedError(door)
         return await self._node.operations[operation](**arguments)
+
+    def read_places(self, folder: DataFolder) -> Places:
+        """In place of `service.drives.read_places`: they are written to the simulated disk."""
+        disk, path = self._machine.disk, str(folder.places)
+        if not disk.exists(path):
+            return Places()
+        file = disk.open(path, "read")
+        try:
+            return decode(file.pread(file.size(), 0), type=Places)
+        finally:
+            file.close()
 
     async def receive_notices(self, path: str, take: Callable[[Notice], None]) -> _Transport:
         """In place of `service.notices.receive_notices`."""
@@ -91,6 +114,8 @@ def in_one_process(switchboard: Switchboard) -> Iterator[None]:
         (repairing, "receive_notices", switchboard.receive_notices),
         (snapshots, "ask", switchboard.ask),
         (monitor, "call_apart", done_at_once),
+        (drives, "read_places", switchboard.read_places),
+        (drive_changes, "read_places", switchboard.read_places),
     ]
     before = [getattr(module, name) for module, name, _ in places]
     for module, name, short in places:
