@@ -21,8 +21,8 @@ from coffre.catalog import lifecycle_mutations as lifecycle
 from coffre.catalog.clock_mutations import ClockMutation
 from coffre.catalog.ecs_mutations import Composition, EcsMutation
 from coffre.catalog.event_mutations import Caused, ForgetEvents
-from coffre.catalog.kms_mutations import KmsMutation
 from coffre.catalog.iam_mutations import IamMutation
+from coffre.catalog.kms_mutations import KmsMutation
 from coffre.catalog.lock_mutations import LockMutation
 from coffre.catalog.records import (
     Checksum,
@@ -407,8 +407,8 @@ Mutation = (
     | CreateUser
     | RotateKey
     | KmsMutation
-    | CreateBucket
     | IamMutation
+    | CreateBucket
     | DeleteBucket
     | SetVersioning
     | lifecycle.LifecycleMutation
