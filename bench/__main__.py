@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import machine
+from bench.deciding import decision_costs
 from bench.disk import sync_costs
 from bench.listing import page_costs
 from bench.measure import COFFRE, summarise
@@ -76,6 +77,9 @@ def _run(
     if "overhead" in extras:
         print("overhead", flush=True)
         outcome.overheads = overheads(folder, *scale.stored)
+    if "decision" in extras:
+        print("decision", flush=True)
+        outcome.decisions = decision_costs(scale.decided)
     if not scenarios:
         return
     require_wrk()

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.deciding import DecisionCost
 from bench.disk import SyncCost
 from bench.listing import PageCost
 from bench.measure import Rounds, Summary, summarise
@@ -36,6 +37,7 @@ class Outcome:
     rebuilds: list[RebuildTime] = field(default_factory=list)
     repairs: list[RepairRun] = field(default_factory=list)
     overheads: list[Overhead] = field(default_factory=list)
+    decisions: list[DecisionCost] = field(default_factory=list)
 
     def faults(self) -> dict[str, Mapping[str, int]]:
         """Scenarios in which a request failed, and how."""
@@ -58,6 +60,7 @@ class Outcome:
             "rebuilds": [asdict(rebuild) for rebuild in self.rebuilds],
             "repairs": [asdict(run) for run in self.repairs],
             "overheads": [asdict(overhead) for overhead in self.overheads],
+            "decisions": [asdict(cost) for cost in self.decisions],
         }
         return json.dumps(kept, indent=1)
 
@@ -84,6 +87,9 @@ def tables(outcome: Outcome) -> str:
         parts.append(f"### What clients notice of repair\n\n{noticed}")
     if outcome.overheads:
         parts.append(f"### What is stored for a byte\n\n{_overheads(outcome.overheads)}")
+    if outcome.decisions:
+        title = "What it costs to know who asks and whether he may"
+        parts.append(f"### {title}\n\n{_decisions(outcome.decisions)}")
     if outcome.syncs:
         parts.append(f"### What a sync costs\n\n{_syncs(outcome.syncs)}")
     return "\n\n".join(parts)
@@ -244,6 +250,16 @@ def _noticed(found: Sequence[RepairRun]) -> str:
 
 def _cap(run: RepairRun) -> str:
     return "none" if run.cap is None else _number(run.cap / 2**20)
+
+
+def _decisions(found: Sequence[DecisionCost]) -> str:
+    return table(
+        ("request", "statements of the policy", "signature and decision µs", "decision alone µs"),
+        [
+            (one.operation, str(one.statements), f"{one.whole_us:.1f}", f"{one.decision_us:.1f}")
+            for one in found
+        ],
+    )
 
 
 def _overheads(found: Sequence[Overhead]) -> str:

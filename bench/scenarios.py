@@ -51,7 +51,8 @@ class Scale:
     """How long to look. `transfers`: large bodies that each client moves in a round;
     `listed`: objects in the small and in the large bucket whose listing is counted;
     `restarted`: objects of the node whose restart, and rebuild, is timed; `stored`: objects of
-    4 KiB and of 1 MiB whose bytes on drives are counted; `repaired`: MiB put before a rack goes,
+    4 KiB and of 1 MiB whose bytes on drives are counted; `decided`: requests of which each round
+    takes the cost of deciding; `repaired`: MiB put before a rack goes,
     and seconds of load beside its repair."""
 
     seconds: float
@@ -61,6 +62,7 @@ class Scale:
     syncs: int
     restarted: int
     stored: tuple[int, int]
+    decided: int
     repaired: tuple[int, float]
 
 
@@ -72,6 +74,7 @@ FULL = Scale(
     syncs=400,
     restarted=1_000_000,
     stored=(100_000, 1000),
+    decided=20_000,
     repaired=(3072, 8),
 )
 QUICK = Scale(
@@ -82,6 +85,7 @@ QUICK = Scale(
     syncs=100,
     restarted=50_000,
     stored=(5000, 100),
+    decided=2000,
     repaired=(512, 3),
 )
 
@@ -109,7 +113,7 @@ def _lists() -> Iterable[Scenario]:
 SCENARIOS: tuple[Scenario, ...] = (*_small(), *_large(), *_lists())
 
 # Parts of a run that are not load on a server.
-EXTRAS = ("sync-cost", "list-steps", "restart", "rebuild", "repair", "overhead")
+EXTRAS = ("sync-cost", "list-steps", "restart", "rebuild", "repair", "overhead", "decision")
 
 
 def chosen(pattern: str) -> tuple[list[Scenario], list[str]]:

@@ -176,7 +176,7 @@ def _by_policies(asked: Asked, resource: Resource, identity: Identity) -> Explan
 
 def _first(policy: Policy, asked: Asked) -> Statement | None:
     """The first statement that applies; those that deny come first."""
-    for statement in policy.about(asked.action):
+    for statement in policy.about(asked.action, asked.principal):
         if statement.applies(asked):
             return statement
     return None

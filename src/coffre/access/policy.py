@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -24,6 +24,8 @@ from coffre.access.principals import (
 )
 
 POLICY_BYTES: Final = 20 * 1024
+_KEPT: Final = 512
+"""Pairs of action and principal whose statements a policy remembers."""
 _ARNS: Final = ("arn:", "urn:")
 _SERVICE: Final = re.compile(r"(?!s3$)[a-z0-9-]+")
 _EVERYTHING: Final = compile_pattern("*")
@@ -71,12 +73,15 @@ class Statement:
     not_resources: bool
     conditions: tuple[Condition, ...]
 
+    def names(self, principal: Principal) -> bool:
+        """Whether it is about this principal."""
+        if self.principals is None:
+            return True
+        named = self.principals.name(principal, denies=not self.allows)
+        return named != self.not_principals
+
     def applies(self, asked: Asked) -> bool:
-        """Whether it is about this question (its action apart, which `Policy` looked at)."""
-        if self.principals is not None:
-            named = self.principals.name(asked.principal, denies=not self.allows)
-            if named == self.not_principals:
-                return False
+        """Whether it is about this question, of whose action and principal it is."""
         # A loop, not `any`: this is asked of every statement of every request.
         resource, facts = asked.resource, asked.facts
         for one in self.resources:
@@ -97,19 +102,25 @@ class Statement:
 
 @dataclass(slots=True)
 class Policy:
-    """A compiled policy: its statements, and those of each action that was ever asked for."""
+    """A compiled policy: its statements, and which are about whom: most are about others."""
 
     statements: tuple[Statement, ...]
-    _by_action: dict[str, tuple[Statement, ...]] = field(default_factory=dict)
+    _about: dict[tuple[str, Principal], tuple[Statement, ...]] = field(default_factory=dict)
 
-    def about(self, action: str) -> tuple[Statement, ...]:
-        """The statements about an action, those that deny first."""
-        found = self._by_action.get(action)
+    def covering(self, action: str) -> Iterator[Statement]:
+        """The statements about an action, whoever's."""
+        return (one for one in self.statements if one.covers(action))
+
+    def about(self, action: str, principal: Principal) -> tuple[Statement, ...]:
+        """The statements about an action of a principal's, those that deny first."""
+        asked = (action, principal)
+        found = self._about.get(asked)
         if found is None:
-            covering = [one for one in self.statements if one.covers(action)]
-            found = tuple(sorted(covering, key=lambda one: one.allows))
-            if len(self._by_action) < len(actions.TARGETS):
-                self._by_action[action] = found
+            naming = [one for one in self.covering(action) if one.names(principal)]
+            found = tuple(sorted(naming, key=lambda one: one.allows))
+            if len(self._about) >= _KEPT:
+                self._about.clear()
+            self._about[asked] = found
         return found
 
 

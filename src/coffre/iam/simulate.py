@@ -161,7 +161,7 @@ def _missing(policies: Iterable[Policy], action: str, facts: Facts) -> list[str]
     asked = (
         condition.key
         for policy in policies
-        for statement in policy.about(action)
+        for statement in policy.covering(action)
         for condition in statement.conditions
     )
     return sorted({key for key in asked if key not in facts})

@@ -166,7 +166,7 @@ async def start_emptying(context: Context) -> Response:
     denials = (
         []
         if rules is None
-        else [one for action in _DELETES for one in rules[0].about(action) if not one.allows]
+        else [one for action in _DELETES for one in rules[0].covering(action) if not one.allows]
     )
     if denials or context.principal.user_id != bucket.owner_id:
         raise S3Error("AccessDenied")

@@ -285,7 +285,7 @@ class Gateway:
         seen: Seen = {}
         facts = RequestFacts(head, principal, claim, now_ms)
         asked = SERVICE if bucket is not None or target.bucket is None else Resource(target.bucket)
-        _authorize(operation, services.reader, facts, bucket, target.key, seen, asked)
+        authorize(operation, services.reader, facts, bucket, target.key, seen, asked)
         charged = bucket is not None and is_charged(services.reader, principal, head, bucket)
         body = exchange.body
         if body is None:
@@ -423,7 +423,7 @@ def _addressed(target: Target) -> On:
     return On.SERVICE if target.bucket is None else On.BUCKET
 
 
-def _authorize(
+def authorize(
     operation: Operation,
     reader: Reader,
     facts: RequestFacts,
