@@ -109,13 +109,6 @@ def test_one_request_at_a_time_never_waits() -> None:
         shares.end(B)
 
 
-def test_a_store_alone_is_not_bounded_unless_it_is_wished() -> None:
-    free: Shares[object] = Shares(2)
-    assert all(free.ask(A, 1) for _ in range(100))
-    bound: Shares[object] = Shares(2, alone_too=True)
-    assert [bound.ask(A, 1) for _ in range(3)] == [True, True, False]
-
-
 def test_who_was_idle_has_saved_nothing_up() -> None:
     shares: Shares[str] = Shares(1)
     assert shares.ask(A, 1)

@@ -1,10 +1,10 @@
 """Stores share a worker fairly: while several want more than there is, each has its share of the
 places at work, and of what waits for the committer.
 
-A request has a place while it is worked on; it gives it back while it waits for its client or for
-the committer, and takes its turn again after each piece of a body. So one store's many connections
-and large bodies count for what they are. A place that is held for long (a slow drive, a long query)
-is given to another meanwhile: it bounds work, not patience.
+A request has one of few places while it is worked on; it gives it back while it waits for its
+client or for the committer, and takes its turn again after each piece of a body. So one store's
+many connections and large bodies count for what they are. A place that is held for long (a slow
+drive, a long query) is given to another meanwhile: places bound work, not waiting.
 """
 
 from __future__ import annotations
@@ -23,11 +23,14 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-# At work at once in a process, while stores compete: enough to keep drives busy.
-PLACES: Final = 16
-HELD_S: Final = 0.05
+# At work at once in a process: enough to keep drives busy, few enough that who comes is soon next.
+PLACES: Final = 8
+HELD_S: Final = 0.01
+# 64 small mutations: with as many of other workers, a group's worth while one is synced.
+WINDOW_BYTES: Final = 4 * 1024 * 1024
 # What a request costs beside the bytes of its bodies, and a mutation beside its own, in bytes.
 REQUEST_BYTES: Final = 64 * 1024
+_ONE_OF_MANY_BYTES: Final = 8 * 1024
 # Of those who say nothing of it.
 QUEUED_BYTES: Final = 64 * 1024 * 1024
 
@@ -37,19 +40,20 @@ class Fairness:
 
     def __init__(self, queued_bytes: int) -> None:
         self._places: Shares[_Waiter] = Shares(PLACES)
-        # Half of what the committer takes of us: the rest waits here, where it can be overtaken.
-        self._window: Shares[_Waiter] = Shares(queued_bytes // 2, alone_too=True)
+        # The rest waits here, where it can be overtaken, and not in the committer's queue.
+        self._window: Shares[_Waiter] = Shares(WINDOW_BYTES)
         self._queued_limit = queued_bytes
         self._queued: dict[bytes, int] = {}
         self._total = 0
         self._held: dict[Turn, float] = {}
+        self._given: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
 
     async def enter(self, store: Store) -> Turn:
         """A request of a store begins, when it is its turn."""
         turn, places = Turn(self, store), self._places
         if places.ask(store.id, store.settings.limits.rate):
-            self._held[turn] = asyncio.get_running_loop().time()
+            self._hold(turn)
         else:
             await self.take(turn)
         places.charge(store.id, REQUEST_BYTES)
@@ -75,14 +79,31 @@ class Fairness:
         if not places.ask(store.id, store.settings.limits.rate):
             await self._wait(places, store.id, 1)
         if turn in self._held:
-            _begin(places.end(store.id))  # Two that work for one request came back at once.
+            self._give_back(store.id)  # Two that work for one request came back at once.
         else:
-            self._held[turn] = asyncio.get_running_loop().time()
+            self._hold(turn)
+
+    def _hold(self, turn: Turn) -> None:
+        self._held[turn] = asyncio.get_running_loop().time()
+        self._watch()
 
     def leave(self, turn: Turn) -> None:
         """Give a place back, unless it was given away already."""
         if self._held.pop(turn, None) is not None:
-            _begin(self._places.end(turn.store.id))
+            self._give_back(turn.store.id)
+
+    def _give_back(self, store_id: bytes) -> None:
+        """Two turns of the loop later. Most work is done within one, so who competes for it comes
+        in meanwhile: in the next turn they ask, and then it is decided whose turn it is."""
+        if not self._given:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(loop.call_soon, self._take_back)
+        self._given.append(store_id)
+
+    def _take_back(self) -> None:
+        given, self._given = self._given, []
+        for store_id in given:
+            _begin(self._places.end(store_id))
 
     def charge(self, turn: Turn, size: int) -> None:
         self._places.charge(turn.store.id, size)
@@ -124,15 +145,17 @@ class Fairness:
         store_id, window = turn.store.id, self._window
         self._queued[store_id] = self._queued.get(store_id, 0) + size
         self._total += size
+        # A large body is less of a group than its bytes are.
+        room = (3 * REQUEST_BYTES + size) // 4
         turn.leave()
         try:
-            if not window.ask(store_id, turn.store.settings.limits.rate, size):
-                await self._wait(window, store_id, size)
+            if not window.ask(store_id, turn.store.settings.limits.rate, room):
+                await self._wait(window, store_id, room)
             window.charge(store_id, size)
             try:
                 return await work()
             finally:
-                _begin(window.end(store_id, size))
+                _begin(window.end(store_id, room))
         finally:
             self._total -= size
             self._queued[store_id] -= size
@@ -209,7 +232,7 @@ class _FairCommitter:
         """See `Committer`."""
         done: list[Result | Refused] = await self._fairness.commit_in_turn(
             self._turn,
-            REQUEST_BYTES * max(1, len(mutations)),
+            REQUEST_BYTES + _ONE_OF_MANY_BYTES * len(mutations),
             lambda: self._committer.commit_all(mutations),
         )
         await self._turn.back()

@@ -32,12 +32,10 @@ class _Store(Generic[Waiter]):
 
 
 class Shares(Generic[Waiter]):
-    """`capacity` in the unit of the sizes that are asked for. `alone_too`: it also bounds a store
-    that nobody competes with."""
+    """`capacity` in the unit of the sizes that are asked for."""
 
-    def __init__(self, capacity: int, *, alone_too: bool = False) -> None:
+    def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._alone_too = alone_too
         self._stores: dict[bytes, _Store[Waiter]] = {}
         # Stores that wait, by a virtual time that may be out of date: it only ever grows.
         self._heap: list[tuple[float, bytes]] = []
@@ -101,7 +99,7 @@ class Shares(Generic[Waiter]):
         return self._active
 
     def _has_room(self) -> bool:
-        return self.used < self._capacity or (self._active == 1 and not self._alone_too)
+        return self.used < self._capacity
 
     def _begin(self, store: _Store[Waiter], size: int) -> None:
         store.running += 1

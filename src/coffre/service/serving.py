@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import signal
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -38,8 +39,16 @@ Application = Callable[..., Awaitable[None]]
 
 # How often the certificate's files are looked at; SIGHUP has them looked at now.
 LOOK_S: Final = 1.0
+_LEAST_CONNECTIONS: Final = 128
+_MOST_CONNECTIONS: Final = 16_384
 _LAST_ANSWER: Final = (b"connection", b"close")
 _VERSIONS: Final = {"1.2": SSLProtocols.tls12, "1.3": SSLProtocols.tls13}
+
+
+def most_connections() -> int:
+    """Connections that a process takes at once: half of the descriptors that it may have."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(_LEAST_CONNECTIONS, min(_MOST_CONNECTIONS, descriptors // 2))
 
 
 class _OnSocket(Server):
@@ -61,6 +70,9 @@ class _OnSocket(Server):
             ),
             websockets=False,
             log_enabled=False,
+            # Granian takes no connection beyond this while those that it has stay open: far more
+            # than one client's idle ones, so that nobody is shut out by them.
+            backpressure=most_connections(),
         )
         self._listener = listener
         self._memory: list[int] = []
