@@ -85,7 +85,9 @@ def main() -> int:
     faults += stale(
         Path("docs/compatibility.md"), compatibility_page(), "python -m tools.compatibility"
     )
-    faults += stale(IAM_PAGE, iam_page(), "python -m tools.iam_reference")
+    # Half of it is written by hand: the command writes the page itself.
+    if iam_page() != IAM_PAGE.read_text():
+        faults.append(f"{IAM_PAGE} is not current: python -m tools.iam_reference")
     faults += unread_settings()
     faults += unlisted_decisions()
     print("\n".join(faults) or f"documents: {len(pages)} pages are whole and current")
