@@ -59,8 +59,12 @@ def unread_settings() -> Iterator[str]:
     source = "\n".join(
         path.read_text() for path in Path("src").rglob("*.py") if path.name != "config.py"
     )
-    # These two have properties of their own in config.py.
-    through = {"geometry": "coding", "workers": "worker_count"}
+    # These have properties of their own in config.py.
+    through = {
+        "geometry": "coding",
+        "plain_http": "serves_plain",
+        "workers": "worker_count",
+    }
     for key in KEYS:
         if not re.search(rf"\.({key}|{through.get(key, key)})\b|[\"']{key}[\"']", source):
             yield f"config: nothing reads the setting {key!r}"

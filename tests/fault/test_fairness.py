@@ -136,6 +136,6 @@ def test_caps_answer_slow_down_with_the_time_to_wait_and_hold_no_other_store_bac
     node.command("store", "set", "capped", "--cap-requests", "0")
     assert [capped.status("GET", f"/{BUCKET}") for _ in range(30)] == [200] * 30
     node.command("store", "set", "capped", "--cap-bandwidth", "1MiB")
-    assert capped.status("PUT", f"/{BUCKET}/large", bytes(40 << 20)) == 200
+    assert capped.status("PUT", f"/{BUCKET}/large", bytes(8 << 20)) == 200
     status, after = capped.answer("GET", f"/{BUCKET}")
-    assert (status, after is not None and int(after) > 10) == (503, True)
+    assert (status, after is not None and int(after) > 1) == (503, True)
