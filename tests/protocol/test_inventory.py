@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow.parquet
@@ -151,6 +152,29 @@ def test_a_report_lists_what_is_current(
     )
     assert (first["EncryptionStatus"], first["IsMultipartUploaded"]) == ("SSE-S3", "false")
     assert (first["ObjectOwner"], first["ChecksumAlgorithm"]) == (server.user.id, "CRC32")
+
+
+def test_a_report_tells_of_locks(server: MemoryServer, s3: Any, bucket: str, target: str) -> None:
+    locked = f"{bucket}-locked"
+    s3.create_bucket(Bucket=locked, ObjectLockEnabledForBucket=True)
+    until = datetime(2099, 1, 2, 3, 4, 5, tzinfo=UTC)
+    kept = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
+    s3.put_object(Bucket=locked, Key="free", Body=b"")
+    s3.put_object(Bucket=locked, Key="held", Body=b"", ObjectLockLegalHoldStatus="ON")
+    s3.put_object(Bucket=locked, Key="kept", Body=b"", **kept)
+    s3.delete_object(Bucket=locked, Key="marked")
+    fields = ["ObjectLockRetainUntilDate", "ObjectLockMode", "ObjectLockLegalHoldStatus"]
+    told = configuration(target, IncludedObjectVersions="All", OptionalFields=fields)
+    put(s3, locked, told)
+    server.call(steward(server).round())
+    manifest, files = report(s3, target)
+    assert manifest["fileSchema"].split(", ")[-3:] == fields
+    assert {row[1]: row[-3:] for row in rows(files)} == {
+        "free": ["", "", "OFF"],
+        "held": ["", "", "ON"],
+        "kept": ["2099-01-02T03:04:05.000Z", "COMPLIANCE", "OFF"],
+        "marked": ["", "", ""],
+    }
 
 
 def test_all_versions_over_several_files(

@@ -10,6 +10,7 @@ import duckdb
 _TYPES: Final = {
     "Size": "BIGINT",
     "LastModifiedDate": "TIMESTAMP",
+    "ObjectLockRetainUntilDate": "TIMESTAMP",
     "IsLatest": "BOOLEAN",
     "IsDeleteMarker": "BOOLEAN",
     "IsMultipartUploaded": "BOOLEAN",

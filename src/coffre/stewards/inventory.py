@@ -21,7 +21,7 @@ from urllib.parse import quote_plus
 from coffre.catalog.deposit import Deposit
 from coffre.catalog.interface import Reader
 from coffre.catalog.mutations import Refusal
-from coffre.catalog.records import Bucket, ListedVersion
+from coffre.catalog.records import Bucket, ListedVersion, ObjectLock, Version
 from coffre.stewards.shape import Round, Steward
 from coffre.system.clock import Clock
 from coffre.system.entropy import Entropy
@@ -170,8 +170,11 @@ class Inventory(Steward):
         """Rows as CSV, so many at a time as a file has."""
         text = io.StringIO()
         writer = csv.writer(text, quoting=csv.QUOTE_ALL, lineterminator="\n")
-        for version in self._versions(bucket, plan):
-            writer.writerow(self._cell(bucket, version, name) for name in columns)
+        for one in self._versions(bucket, plan):
+            stored = None
+            if not one.marker and not _STORED.keys().isdisjoint(columns):
+                stored = self._reader.version(bucket, one.key, one.version_id)
+            writer.writerow(_cell(bucket, one, stored, name) for name in columns)
             # Names are ASCII by now: a character is a byte.
             if text.tell() >= self._file_bytes:
                 yield text.getvalue().encode()
@@ -197,20 +200,6 @@ class Inventory(Steward):
             if not page.truncated:
                 return
             after_key, after_version = page.next_key, page.next_version
-
-    def _cell(self, bucket: Bucket, one: ListedVersion, column: str) -> str:
-        if column in ("EncryptionStatus", "BucketKeyStatus"):
-            return self._encryption(bucket, one, column)
-        return _CELLS[column](bucket, one)
-
-    def _encryption(self, bucket: Bucket, one: ListedVersion, column: str) -> str:
-        if one.marker:
-            return ""
-        found = self._reader.version(bucket, one.key, one.version_id)
-        kept = None if found is None else found.encryption
-        if column == "BucketKeyStatus":
-            return "ENABLED" if kept and kept.kms and kept.kms.bucket_key else "DISABLED"
-        return "SSE-S3" if kept is None else "SSE-C" if kept.kms is None else "SSE-KMS"
 
 
 def _columns(plan: Plan) -> list[str]:
@@ -243,6 +232,40 @@ _CELLS: dict[str, Callable[[Bucket, ListedVersion], str]] = {
     "ChecksumAlgorithm": lambda _, one: one.checksum.algorithm if one.checksum else "",
     "ObjectOwner": lambda _, one: one.owner_id,
 }
+
+
+def _encryption(version: Version) -> str:
+    kept = version.encryption
+    return "SSE-S3" if kept is None else "SSE-C" if kept.kms is None else "SSE-KMS"
+
+
+def _has_bucket_key(version: Version) -> bool:
+    kept = version.encryption
+    return bool(kept and kept.kms and kept.kms.bucket_key)
+
+
+def _lock(version: Version) -> ObjectLock:
+    return version.lock or ObjectLock()
+
+
+def _until(lock: ObjectLock) -> str:
+    return "" if lock.retention is None else _time(lock.retention.until_ms)
+
+
+# What listings do not tell. A version that is gone by now has no cell here, as a marker has none.
+_STORED: dict[str, Callable[[Version], str]] = {
+    "EncryptionStatus": _encryption,
+    "ObjectLockRetainUntilDate": lambda one: _until(_lock(one)),
+    "ObjectLockMode": lambda one: kept.mode if (kept := _lock(one).retention) else "",
+    "ObjectLockLegalHoldStatus": lambda one: "ON" if _lock(one).held else "OFF",
+    "BucketKeyStatus": lambda one: "ENABLED" if _has_bucket_key(one) else "DISABLED",
+}
+
+
+def _cell(bucket: Bucket, one: ListedVersion, stored: Version | None, column: str) -> str:
+    if column in _STORED:
+        return "" if stored is None else _STORED[column](stored)
+    return _CELLS[column](bucket, one)
 
 
 def _unique(entropy: Entropy) -> str:

@@ -15,16 +15,12 @@ from coffre.wire.errors import S3Error
 
 FIELDS: Final = (
     *("Size", "LastModifiedDate", "ETag", "StorageClass", "IsMultipartUploaded"),
-    *("ReplicationStatus", "EncryptionStatus", "IntelligentTieringAccessTier"),
-    *("BucketKeyStatus", "ChecksumAlgorithm", "ObjectOwner"),
+    *("ReplicationStatus", "EncryptionStatus", "ObjectLockRetainUntilDate", "ObjectLockMode"),
+    *("ObjectLockLegalHoldStatus", "IntelligentTieringAccessTier", "BucketKeyStatus"),
+    *("ChecksumAlgorithm", "ObjectOwner"),
 )
 # Of AWS's, but nothing here keeps them where a report could find them.
-_REFUSED: Final = frozenset(
-    {
-        *("ObjectLockRetainUntilDate", "ObjectLockMode", "ObjectLockLegalHoldStatus"),
-        *("ObjectAccessControlList", "LifecycleExpirationDate"),
-    }
-)
+_REFUSED: Final = frozenset({"ObjectAccessControlList", "LifecycleExpirationDate"})
 ARN: Final = "arn:aws:s3:::"
 _FORMATS: Final = frozenset({"CSV", "Parquet"})
 _DESTINATION: Final = Node(
