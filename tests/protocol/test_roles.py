@@ -179,6 +179,19 @@ def test_listed_buckets_are_those_of_ones_own_and_with_a_role_page_by_page(
     assert found == ["aaa", "bbb", "ccc", "ddd", "eee"]
 
 
+def test_a_bucket_of_the_stores_own_has_object_lock_where_that_is_asked_for(
+    operator: Operator, server: MemoryServer, store: str, ann: Credentials
+) -> None:
+    about = {"name": "vault", "store": store}
+    made = operator.call("bucket.create", **about, type="archiving", object_lock=True)
+    assert (made["type"], made["object_lock"]) == ("archiving", True)
+    operator.call("bucket.role.grant", bucket="vault", user="ann", role="maintainer", store=store)
+    s3 = boto(server, ann)
+    told = s3.get_object_lock_configuration(Bucket="vault")["ObjectLockConfiguration"]
+    assert told == {"ObjectLockEnabled": "Enabled"}
+    assert s3.get_bucket_versioning(Bucket="vault")["Status"] == "Enabled"
+
+
 def test_a_role_goes_with_its_bucket(
     operator: Operator, server: MemoryServer, store: str, ann: Credentials
 ) -> None:
@@ -324,6 +337,7 @@ def test_a_difference_is_told_before_a_policy_is_put_and_public_ones_are_warned_
     assert ("everybody", f"{scans}/public/example") in gained
     assert ("any other user", f"{scans}/public/example") in gained
     assert [(one["who"], one["on"]) for one in told["lost"]] == [("ann", f"{scans}/2026/example")]
+    assert operator.call("policy.show", **about)["public"]
     near = {"Condition": {"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}}
     told = operator.call("policy.diff", **about, policy=allow(scans, "*", "GetObject", **near))
     assert all(one["conditional"] for one in told["gained"])
@@ -333,3 +347,19 @@ def test_a_difference_is_told_before_a_policy_is_put_and_public_ones_are_warned_
         "policy": None,
         "public": False,
     }
+
+
+def test_a_bucket_that_blocks_public_policies_takes_none_of_an_operator_either(
+    operator: Operator, store: str
+) -> None:
+    operator.call("store.set", name=store, block_public=True)
+    operator.call("bucket.create", name="shut", store=store)
+    about = {"bucket": "shut", "store": store}
+    everybody = allow("shut", "*", "GetObject")
+    refusal = operator.refused("policy.set", **about, policy=everybody)
+    assert refusal == ("PublicPolicyBlocked", "policy")
+    assert operator.call("policy.show", **about)["policy"] is None
+    one = operator.new_user(store, "one").access_key
+    assert not operator.call("policy.set", **about, policy=allow("shut", one, "GetObject"))[
+        "public"
+    ]

@@ -283,6 +283,11 @@ def test_a_start_that_is_refused_is_one_line_and_code_two(
             {"name": "b", "store": "docs", "network": "private", "type": "archiving"},
         ),
         (
+            "bucket create b --store docs --object-lock",
+            "bucket.create",
+            {"name": "b", "store": "docs", "network": "private", "object_lock": True},
+        ),
+        (
             "bucket role grant b ann write-only",
             "bucket.role.grant",
             {"bucket": "b", "user": "ann", "role": "write-only"},

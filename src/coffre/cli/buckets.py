@@ -58,6 +58,7 @@ def bucket_show(invocation: Invocation, name: str, store: str | None) -> None:
     type=click.Choice(["performance", "archiving"]),
     help="Archiving: objects of which nothing else is said are archived.  [default: performance]",
 )
+@click.option("--object-lock", is_flag=True, help="With Object Lock and versioning, for ever.")
 @ADDRESSES
 @shared
 def bucket_create(
@@ -66,10 +67,12 @@ def bucket_create(
     store: str,
     network: str,
     kind: str | None,
+    object_lock: bool,
     addresses: tuple[str, ...],
 ) -> None:
     """Make a bucket of the store itself: users reach it by a role or a policy."""
-    rule = {"network": network, **given(type=kind, addresses=addresses)}
+    asked = given(type=kind, object_lock=object_lock or None, addresses=addresses)
+    rule = {"network": network, **asked}
     _answer(invocation, "bucket.create", name=name, store=store, **rule)
 
 

@@ -79,14 +79,19 @@ class BucketAdministration:
         network: str = "private",
         addresses: Sequence[str] = (),
         type: str = "performance",
+        object_lock: bool = False,
     ) -> Answer:
         """A bucket of the store itself, reached from the operator's networks unless said
-        otherwise; `archiving`: objects of which nothing else is said are archived."""
+        otherwise; `archiving`: objects of which nothing else is said are archived; `object_lock`:
+        with Object Lock and so with versioning, for ever."""
         node = self._node
         check_choice("type", type, ("performance", "archiving"))
         holder = store_named(node.reader, store)
         if not is_bucket_name(name, holder.dialect):
             raise Invalid("InvalidBucketName", f"no bucket may be called {name!r}", "name")
+        traits = Trait.ECS if holder.dialect == "ecs" else Trait(0)
+        traits |= Trait.ARCHIVING if type == "archiving" else Trait(0)
+        traits |= Trait.OBJECT_LOCK if object_lock else Trait(0)
         documents = {
             OWNERSHIP: _ENFORCED,
             **holder.settings.defaults,
@@ -100,8 +105,7 @@ class BucketAdministration:
                 store_owner_id(holder.id),
                 node.region,
                 documents,
-                (Trait.ECS if holder.dialect == "ecs" else 0)
-                | (Trait.ARCHIVING if type == "archiving" else 0),
+                int(traits),
             )
         )
         return self._shown(bucket_named(node.reader, name, store))
@@ -187,6 +191,7 @@ class BucketAdministration:
             "owner": bucket.owner_id,
             "owner_label": owner,
             "type": "archiving" if bucket.traits & Trait.ARCHIVING else "performance",
+            "object_lock": bool(bucket.traits & Trait.OBJECT_LOCK),
             "objects": bucket.objects,
             "bytes": bucket.bytes,
             "created_ms": bucket.created_ms,
