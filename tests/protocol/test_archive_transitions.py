@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 
 from coffre.catalog.ecs_mutations import SetStore
+from coffre.catalog.event_mutations import EventPlace
 from coffre.catalog.mutations import PutBucketDocument
+from coffre.service.delivery_routes import routing
 from coffre.service.lifecycle_administration import LifecycleAdministration
 from coffre.stewards.expirer import Expirer
 from coffre.system.clock import SystemClock
@@ -17,10 +20,16 @@ from coffre.testing.server import MemoryServer
 from tests.protocol.archive_world import Archive
 from tests.protocol.boto_client import boto, refused
 from tests.protocol.ecs_client import MovedClock
+from tests.protocol.wire_client import WireClient
 
 KIB = 1024
 LARGE = b"x" * 128 * KIB
 SMALL = LARGE[1:]
+EVERYTHING = (
+    b"<NotificationConfiguration><QueueConfiguration><Id>i</Id>"
+    b"<Queue>arn:coffre:sqs::ci:webhook</Queue><Event>s3:ObjectRestore:*</Event>"
+    b"</QueueConfiguration></NotificationConfiguration>"
+)
 MINIMUM = "TransitionDefaultMinimumObjectSize"
 
 
@@ -55,6 +64,19 @@ class Moving(Archive):
 
     def warm(self, key: str, body: bytes = LARGE, **more: Any) -> Any:
         return self.put(key, body, "STANDARD", **more)
+
+    def messages(self, name: str) -> list[dict[str, Any]]:
+        """What destinations get of the events of a name that wait."""
+        catalog = self.server.engine.catalog
+        found = catalog.only_bucket_named(self.bucket)
+        assert found is not None
+        route = routing("us-east-1")
+        return [
+            json.loads(delivery.body)["Records"][0]
+            for place, event in catalog.events(after=EventPlace(b"", 0, 0), limit=1000)
+            if place.bucket_id == found.id and event.name == name
+            for delivery in route(EVERYTHING, found, place, event)
+        ]
 
     def versioned(self) -> None:
         self.s3.put_bucket_versioning(
@@ -214,7 +236,7 @@ def test_a_locked_version_moves_and_stays_as_it_is(moving: Moving) -> None:
 def test_a_bucket_that_notifies_hears_of_it(moving: Moving) -> None:
     found = moving.server.engine.catalog.only_bucket_named(moving.bucket)
     assert found is not None
-    moving.server.commit(PutBucketDocument(found.id, "notification", b"<x/>"))
+    moving.server.commit(PutBucketDocument(found.id, "notification", EVERYTHING))
     for key in ("a", "b"):
         moving.warm(key)
     moving.rules(
@@ -228,6 +250,11 @@ def test_a_bucket_that_notifies_hears_of_it(moving: Moving) -> None:
     assert moving.events()[5:] == [
         f"ObjectRestore:{how}" for how in ("Post", "Completed", "Delete")
     ]
+    (message,) = moving.messages("ObjectRestore:Completed")
+    told = message["glacierEventData"]["restoreEventData"]
+    assert told["lifecycleRestoreStorageClass"] == "GLACIER"
+    assert told["lifecycleRestorationExpiryTime"].endswith("T00:00:00.000Z")
+    assert message["s3"]["object"]["key"] == "a"
     moving.pass_days(9)
     assert moving.events()[8:] == ["LifecycleExpiration:Delete"] * 2
     moving.versioned()
@@ -240,7 +267,8 @@ def test_the_published_service_archives_nothing(
     served: tuple[MemoryServer, MovedClock],
 ) -> None:
     server, _ = served
-    s3 = boto(server, server.create_store("as-published"))
+    user = server.create_store("as-published")
+    s3 = boto(server, user)
     store = server.engine.catalog.store_named("as-published")
     assert store is not None
     server.commit(SetStore(store.id, "spec"))
@@ -250,6 +278,10 @@ def test_the_published_service_archives_nothing(
     s3.put_object(**about, Body=b"x")
     restored = refused(s3.restore_object, **about, RestoreRequest={"Days": 1})
     assert restored == "NotImplemented"
+    header = {"x-coffre-bucket-type": "archiving"}
+    assert WireClient(server.port, user).send("PUT", "/archiving", b"", header).status == 200
+    s3.put_object(Bucket="archiving", Key="key", Body=b"x")
+    assert s3.get_object(Bucket="archiving", Key="key")["StorageClass"] == "GLACIER_IR"
     for name in ("Transitions", "NoncurrentVersionTransitions"):
         days = "Days" if name == "Transitions" else "NoncurrentDays"
         rule = {

@@ -168,7 +168,7 @@ def _complete(
     expires_ms = end_of(stamp.trusted_ms, wanted.days)
     _set(db, place, replace(wanted, expires_ms=expires_ms), wanted.manifest_id, expires_ms)
     tally.add_to_class(place[0], archive_rows.RESTORED, 1, version.size)
-    note_event(db, place, version, "ObjectRestore:Completed", stamp)
+    _tell(db, place, version, "ObjectRestore:Completed", expires_ms, stamp)
 
 
 def drop_restored(db: apsw.Connection, mutation: DropRestored, stamp: Stamp, tally: Tally) -> Done:
@@ -182,7 +182,7 @@ def drop_restored(db: apsw.Connection, mutation: DropRestored, stamp: Stamp, tal
     _set(db, place, None, None, stamp.trusted_ms)
     tally.add_to_class(place[0], archive_rows.RESTORED, -1, -version.size)
     release(db, tally, version.restored_id)
-    note_event(db, place, version, "ObjectRestore:Delete", stamp)
+    _tell(db, place, version, "ObjectRestore:Delete", 0, stamp)
     return Done()
 
 
@@ -215,15 +215,21 @@ def settle_archived(
     return Done()
 
 
-def note_event(
-    db: apsw.Connection, place: Place, version: _Version, name: str, stamp: Stamp
+def _tell(
+    db: apsw.Connection, place: Place, version: _Version, name: str, expires_ms: int, stamp: Stamp
 ) -> None:
     """An event of the service's own, where the bucket notifies: one a mutation."""
     traits, versioning, key_order = db.execute(_BUCKET, (place[0],)).get
     if traits & Trait.NOTIFYING:
-        version_id = None if versioning == "never" else version.version_id
-        key = decode_key(key_order, place[1])
-        event = BucketEvent(name, stamp.now_ms, key, version_id, version.size, version.etag)
+        event = BucketEvent(
+            name,
+            stamp.now_ms,
+            decode_key(key_order, place[1]),
+            None if versioning == "never" else version.version_id,
+            version.size,
+            version.etag,
+            restored=(version.storage_class, expires_ms),
+        )
         insert_event(db, place[0], stamp, event)
 
 

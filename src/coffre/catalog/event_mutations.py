@@ -40,7 +40,8 @@ class EventPlace(NamedTuple):
 
 class BucketEvent(Struct, frozen=True, array_like=True):
     """A change. `name` is S3's (`ObjectCreated:Put`). `version_id` None: the bucket never had
-    versions; `etag` and `size` empty and 0 where there is nothing to tell."""
+    versions; `etag` and `size` empty and 0 where there is nothing to tell; `restored`: the class of
+    an archived version, and until when its copy can be read (0: not any more)."""
 
     name: str
     at_ms: int
@@ -49,6 +50,7 @@ class BucketEvent(Struct, frozen=True, array_like=True):
     size: int = 0
     etag: str = ""
     cause: Cause | None = None
+    restored: tuple[str, int] | None = None
 
 
 class ForgetEvents(Struct, frozen=True, tag=True):

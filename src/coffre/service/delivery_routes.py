@@ -95,6 +95,7 @@ def route(
         return [Delivery(name, body) for name in names]
     key = event.key.decode("utf-8", "replace")
     cause = event.cause
+    kind, until_ms = event.restored or ("", 0)
     happened = Happened(
         event=event.name,
         time=iso(event.at_ms),
@@ -109,6 +110,7 @@ def route(
         user_id=cause.user_id if cause else "",
         client=cause.client if cause else "",
         request_id=cause.request_id if cause else "",
+        restored=(kind, iso(until_ms)) if until_ms else None,
     )
     return [
         Delivery(one.destination.name, message(happened, one.id))

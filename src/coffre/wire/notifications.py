@@ -236,7 +236,8 @@ def _invalid(name: str, value: str, message: str) -> S3Error:
 @dataclass(frozen=True, slots=True)
 class Happened:
     """An event as its message tells it. `sequencer` rises with the changes of a key; `version_id`
-    None: the bucket never had versions."""
+    None: the bucket never had versions; `restored`: an archived object's class, and until when its
+    copy can be read."""
 
     event: str
     time: str
@@ -251,6 +252,7 @@ class Happened:
     user_id: str
     client: str
     request_id: str
+    restored: tuple[str, str] | None = None
 
 
 def message(one: Happened, configuration: str) -> bytes:
@@ -261,7 +263,7 @@ def message(one: Happened, configuration: str) -> bytes:
     if one.version_id is not None:
         about["versionId"] = one.version_id
     about["sequencer"] = one.sequencer
-    record = {
+    record: dict[str, Any] = {
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
         "awsRegion": one.region,
@@ -281,6 +283,10 @@ def message(one: Happened, configuration: str) -> bytes:
             "object": about,
         },
     }
+    if one.restored is not None:
+        kind, until = one.restored
+        told = {"lifecycleRestorationExpiryTime": until, "lifecycleRestoreStorageClass": kind}
+        record["glacierEventData"] = {"restoreEventData": told}
     return json.dumps({"Records": [record]}, separators=(",", ":")).encode()
 
 
