@@ -213,6 +213,19 @@ def test_rights_on_iam_keep_to_the_path_that_a_policy_names(account: Account) ->
     assert refused(iam.attach_user_policy, **grow) == "AccessDenied"
 
 
+def test_another_name_or_path_takes_the_right_on_what_it_will_be(account: Account) -> None:
+    team = [account.arn("user/team/*"), account.arn("group/team/*")]
+    iam = account.client("iam", account.create_user("deputy", allow("iam:*", team)))
+    iam.create_user(UserName="mover", Path="/team/")
+    iam.create_group(GroupName="movers", Path="/team/")
+    for move in ({"NewPath": "/admin/"}, {"NewPath": "/", "NewUserName": "root-like"}):
+        assert refused(iam.update_user, UserName="mover", **move) == "AccessDenied"
+    assert refused(iam.update_group, GroupName="movers", NewPath="/admin/") == "AccessDenied"
+    iam.update_user(UserName="mover", NewUserName="moved", NewPath="/team/inner/")
+    iam.update_group(GroupName="movers", NewGroupName="moved-on")
+    assert iam.get_user(UserName="moved")["User"]["Arn"] == account.arn("user/team/inner/moved")
+
+
 def test_what_names_buckets_gives_nothing_of_iam(account: Account) -> None:
     keys = account.create_user("stars", allow("*", ["arn:aws:s3:::*", "*/*", "**a"]))
     assert refused(account.client("iam", keys).list_users) == "AccessDenied"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from hashlib import md5
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -192,6 +194,21 @@ def test_s3_is_asked_as_before(account: Account) -> None:
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     answer = client.send("POST", f"/{account.bucket()}?delete", b"Action=ListUsers", headers)
     assert b"ErrorResponse" not in answer.body
+
+
+def test_a_bucket_that_the_host_names_is_posted_to_whatever_type_a_client_gives_the_body(
+    account: Account,
+) -> None:
+    client = WireClient(account.server.port, account.user)
+    host = f"{account.bucket()}.{account.name}.localhost:{account.server.port}"
+    body = b"<Delete><Object><Key>k</Key></Object></Delete>"
+    digest = b64encode(md5(body, usedforsecurity=False).digest()).decode()
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Content-MD5": digest}
+    answer = client.send("POST", "/?delete", body, headers, host=host)
+    assert b"<Deleted><Key>k</Key></Deleted>" in answer.body
+    # Nor is a list of what begins with strange names.
+    answer = client.send("GET", "/?prefix=Action=&marker=Version=", host=host)
+    assert b"<ListBucketResult" in answer.body
 
 
 def test_the_ledger_knows_calls_by_their_actions(account: Account) -> None:

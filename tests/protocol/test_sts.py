@@ -185,6 +185,22 @@ def test_tags_of_a_session_need_permission_and_decide(account: Account, bucket: 
     assert get(account, account.assume(role, keys, Tags=red), bucket) == b"text"
 
 
+@pytest.mark.parametrize(("size", "code"), [(128, None), (256, "PackedPolicyTooLarge")])
+def test_a_session_whose_token_would_not_be_taken_is_refused(
+    account: Account, bucket: str, size: int, code: str | None
+) -> None:
+    role = account.create_role("r", {"AWS": "*"}, allow("s3:*"))
+    both = ["sts:AssumeRole", "sts:TagSession"]
+    trust = policy({"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": both})
+    account.iam.update_assume_role_policy(RoleName="r", PolicyDocument=trust)
+    tags = [{"Key": f"{n:0{size // 2}}", "Value": "v" * size} for n in range(50)]
+    keys = account.create_user("ann")
+    if code is None:
+        assert get(account, account.assume(role, keys, Tags=tags), bucket) == b"text"
+    else:
+        assert refused(account.assume, role, keys, Tags=tags) == code
+
+
 def test_what_a_role_makes_is_the_root_users(account: Account, bucket: str) -> None:
     role = account.create_role("maker", {"AWS": "*"}, allow("s3:*"))
     session = account.assume(role, account.create_user("ann"))

@@ -26,6 +26,7 @@ from coffre.testing.server import MemoryServer
 from tests.protocol.boto_client import refused
 from tests.protocol.iam_client import Account, Keys, allow, policy
 from tests.protocol.oidc_issuer import Issuer, new_rsa
+from tests.protocol.operator_client import Operator
 
 
 class SteppedClock(SystemClock):
@@ -244,6 +245,17 @@ def test_a_stranger_is_not_told_which_roles_and_accounts_there_are(
         assert refused(assume, issuer.token(), arn) == "AccessDenied"
     assert refused(assume, "text", account.arn("role/none")) == "InvalidIdentityToken"
     assume(issuer.token(), f"arn:aws:iam::{account.name}:role/ci")
+
+
+def test_a_store_lets_in_no_stranger_from_elsewhere(
+    account: Account, issuer: Issuer, assume: Callable[..., Any]
+) -> None:
+    operator = Operator(account.server)
+    elsewhere = {"network": "custom", "addresses": ["192.0.2.0/24"]}
+    operator.call("store.set", name=account.name, **elsewhere)
+    assert refused(assume, issuer.token()) == "AccessDenied"
+    operator.call("store.set", name=account.name, network="private")
+    assume(issuer.token())
 
 
 def test_without_issuers_no_token_is_taken(server: MemoryServer, issuer: Issuer) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from coffre.catalog.access_mutations import AddKey
-from coffre.catalog.mutations import Refusal
+from coffre.catalog.access_mutations import AddKey, ReplaceKey
+from coffre.catalog.mutations import Refusal, RotateKey
+from coffre.catalog.records import Secret
 from coffre.testing.server import Credentials, MemoryServer
 from tests.protocol.boto_client import boto, refused
 from tests.protocol.ecs_client import MovedClock
@@ -125,6 +126,22 @@ def test_of_keys_that_are_ending_a_user_has_one_at_most(
     as_user(ann.store, operator.call("user.reset", access_key=second.access_key, **reset))
     assert code(timed, ann) == "InvalidAccessKeyId"
     assert works(timed, second)
+    assert len(_keys(operator, ann)) == 2
+
+
+def test_a_key_that_is_replaced_twice_at_once_is_replaced_once(
+    timed: MemoryServer, operator: Operator, ann: Credentials
+) -> None:
+    secret = Secret(wrapped=b"w", root_key_id=b"r" * 8)
+    ends_ms = timed.engine.clock.now_ms() + GRACE_S * 1000
+    timed.commit(ReplaceKey(ann.access_key, "CFFIRST0000000000000", secret, ends_ms))
+    for late in (
+        ReplaceKey(ann.access_key, "CFSECOND000000000000", secret, ends_ms),
+        RotateKey(ann.access_key, secret, None),
+    ):
+        with pytest.raises(Refusal, match="KeyIsEnding"):
+            timed.commit(late)
+    assert {one["state"] for one in _keys(operator, ann)} == {"active", "ending"}
     assert len(_keys(operator, ann)) == 2
 
 

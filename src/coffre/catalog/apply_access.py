@@ -176,6 +176,7 @@ def add_key(db: apsw.Connection, mutation: AddKey, stamp: Stamp) -> Done:
 
 def replace_key(db: apsw.Connection, mutation: ReplaceKey, stamp: Stamp) -> Done:
     user_id, secrets = _key(db, mutation.old)
+    check_goes_on(secrets)
     check_new_key(db, mutation.access_key)
     for access_key, others in _forget_ended(db, user_id, stamp.now_ms).items():
         if access_key != mutation.old and _ends(others):
@@ -275,6 +276,13 @@ def _key(db: apsw.Connection, access_key: str) -> tuple[str, tuple[Secret, ...]]
 def _ends(secrets: tuple[Secret, ...]) -> bool:
     """Whether a key is only left to go on for a while."""
     return secrets[0].expires_ms is not None
+
+
+def check_goes_on(secrets: tuple[Secret, ...]) -> None:
+    """Refused: KeyIsEnding. A key that was replaced is not replaced again and gets no new secret:
+    two that do so at once would leave a user more keys than it may have."""
+    if _ends(secrets):
+        raise Refusal("KeyIsEnding", "the access key was replaced and is ending")
 
 
 def _forget_ended(db: apsw.Connection, user_id: str, now_ms: int) -> dict[str, tuple[Secret, ...]]:

@@ -7,7 +7,7 @@ import msgspec
 
 from coffre.catalog import iam_rows, judging, lock_guard
 from coffre.catalog.access_mutations import RewrapKeys
-from coffre.catalog.apply_access import check_label, check_new_key
+from coffre.catalog.apply_access import check_goes_on, check_label, check_new_key
 from coffre.catalog.apply_events import TEST_EVENT, insert_event
 from coffre.catalog.apply_objects import bucket_rules, require_bucket
 from coffre.catalog.ecs_mutations import SetStore, SetTraits
@@ -155,9 +155,11 @@ def rotate_key(db: apsw.Connection, mutation: RotateKey, stamp: Stamp) -> Done:
     ).get
     if packed is None:
         raise Refusal("InvalidAccessKeyId")
+    kept = unpack_secrets(packed)
+    check_goes_on(kept)
     secrets = [mutation.secret]
     if mutation.old_expires_ms is not None:
-        old = unpack_secrets(packed)[0]
+        old = kept[0]
         secrets.append(msgspec.structs.replace(old, expires_ms=mutation.old_expires_ms))
     db.execute(
         "UPDATE access_keys SET secrets = ? WHERE access_key = ?",

@@ -20,6 +20,7 @@ from coffre.wire.query_protocol import SERVICES, QueryError
 _COMMON: Final = frozenset({"Action", "Version"})
 # What carries a signature in a query, in whatever case.
 _SIGNATURE: Final = "x-amz-"
+_RENAMES: Final = frozenset({"NewGroupName", "NewPath", "NewUserName"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,9 @@ def _check_caller(service: str, action: Action, caller: Caller) -> None:
 def _authorize(call: Call, service: str, action: Action) -> None:
     """AccessDenied unless the caller may, before anything is told of what is asked for."""
     arn, entity = _target(call, action)
-    call.require(f"{service}:{action.name}", arn, _said(call, entity))
+    said = _said(call, entity)
+    for asked in (arn, *_renamed(call, entity)):
+        call.require(f"{service}:{action.name}", asked, said)
 
 
 def _target(call: Call, action: Action) -> tuple[str, IamEntity | None]:
@@ -134,6 +137,16 @@ def _entity_asked(call: Call, kind: IamKind) -> tuple[str, IamEntity | None]:
     name = call.parameters.text(NAMES[kind])
     entity = call.reader.iam_entity(call.store.id, kind, name)
     return call.arn(kind, "/", name) if entity is None else call.arn_of(entity), entity
+
+
+def _renamed(call: Call, entity: IamEntity | None) -> list[str]:
+    """What an entity would be called from then on, where it gets another name or path: AWS asks
+    for the permission on both."""
+    given = call.parameters
+    if entity is None or given.names.isdisjoint(_RENAMES):
+        return []
+    name = given.optional(f"New{NAMES[entity.kind]}") or entity.name
+    return [call.arn(entity.kind, given.optional("NewPath") or entity.path, name)]
 
 
 def _said(call: Call, entity: IamEntity | None) -> dict[str, tuple[str, ...]]:

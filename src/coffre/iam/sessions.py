@@ -26,7 +26,7 @@ from coffre.vault.keys import KEY_ID_BYTES, RootKey, RootKeys, UnknownRootKey
 _VERSION: Final = b"\x01"
 _NONCE_BYTES: Final = 12
 _HEAD: Final = 1 + KEY_ID_BYTES + _NONCE_BYTES
-_LONGEST: Final = 16 * 1024
+LONGEST_TOKEN: Final = 16 * 1024
 _KEPT: Final = 4096
 
 
@@ -70,7 +70,7 @@ class Sessions:
         self._opened: OrderedDict[tuple[str, str], tuple[Session, str]] = OrderedDict()
 
     def start(self, session: Session) -> Credentials:
-        """Keys and token of a new session."""
+        """Keys and token of a new session; one longer than `LONGEST_TOKEN` does not open."""
         access_key = new_temporary_key(self._entropy)
         root = self._root_keys.current
         nonce = self._entropy.bytes(_NONCE_BYTES)
@@ -90,7 +90,7 @@ class Sessions:
         return known
 
     def _open(self, access_key: str, token: str) -> tuple[Session, str]:
-        if len(token) > _LONGEST:
+        if len(token) > LONGEST_TOKEN:
             raise BadToken("it is too long")
         try:
             raw = b64decode(token, validate=True)

@@ -18,7 +18,7 @@ from coffre.catalog.iam_records import IamEntity
 from coffre.iam import documents
 from coffre.iam.call import Call, Overlay, Result, caller_arn
 from coffre.iam.identities import trust_policy
-from coffre.iam.sessions import Session
+from coffre.iam.sessions import LONGEST_TOKEN, Session
 from coffre.wire.query_protocol import QueryError, Value, iso
 
 _SESSION_S: Final = 3600
@@ -175,6 +175,8 @@ def _session_policies(call: Call) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
 
 def _credentials(call: Call, session: Session) -> Mapping[str, Value]:
     made = call.iam.sessions.start(session)
+    if len(made.token) > LONGEST_TOKEN:
+        raise QueryError("PackedPolicyTooLarge")
     return {
         "AccessKeyId": made.access_key,
         "SecretAccessKey": made.secret,

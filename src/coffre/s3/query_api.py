@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from coffre.access.principals import ANONYMOUS, Principal
+from coffre.catalog.records import Store
 from coffre.iam import service as iam_service
 from coffre.iam.service import Caller
 from coffre.iam.table import Action
@@ -61,7 +62,7 @@ async def answer_query(
         given = await _parameters(services, exchange, receive, deadlines)
         service, action = iam_service.find_action(given)
         exchange.called = f"{service}:{action.name}"
-        caller = _caller(services, exchange, service, action, target)
+        caller = _caller(services, exchange, service, action, target, given)
         principal = ANONYMOUS if caller is None else caller.principal
         facts = RequestFacts(exchange.head, principal, exchange.claim, exchange.now_ms)
         asked = (service, action, given, caller, facts, exchange.now_ms)
@@ -93,15 +94,21 @@ async def _parameters(
 
 
 def _caller(
-    services: Services, exchange: Exchange, service: str, action: Action, target: Target
+    services: Services,
+    exchange: Exchange,
+    service: str,
+    action: Action,
+    target: Target,
+    given: Mapping[str, str],
 ) -> Caller | None:
     """Who signed; None for a stranger, where an action is for such. Raises
     MissingAuthenticationToken, and as `authenticate`."""
     claim, head, now_ms = exchange.claim, exchange.head, exchange.now_ms
     if claim is None:
-        if action.unsigned:
-            return None
-        raise QueryError("MissingAuthenticationToken")
+        if not action.unsigned:
+            raise QueryError("MissingAuthenticationToken")
+        _let_in(services, exchange, iam_service.store_of_role(services.iam, given))
+        return None
     settings = services.settings
     signer = signer_of(services, claim, security_token(head), now_ms)
     verify(
@@ -114,7 +121,13 @@ def _caller(
         service=service,
     )
     principal = exchange.principal = admitted(services, signer, target, now_ms)
-    exchange.store = signer.store.name
-    services.zone(exchange.called, head.client, None)
-    check_entry(services.reader, settings, head.client, signer.store, None)
+    _let_in(services, exchange, signer.store)
     return Caller(principal, signer.store, signer.key, signer.session)
+
+
+def _let_in(services: Services, exchange: Exchange, store: Store) -> None:
+    """AccessDenied where the store's network rule, or its lock, lets nobody in."""
+    client = exchange.head.client
+    exchange.store = store.name
+    services.zone(exchange.called, client, None)
+    check_entry(services.reader, services.settings, client, store, None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -40,22 +40,33 @@ def rights(
     people: Mapping[str, Principal],
     roles: Mapping[str, str],
     keys: Sequence[bytes],
+    asked_for: Collection[str],
 ) -> set[Right]:
-    """Every right of each of `people`, by name, on the bucket and on `keys`."""
+    """Which of the actions `asked_for` each of `people`, by name, may use on the bucket and on
+    `keys`."""
     possible = None if policy is None else Policy(tuple(_possible(policy.statements)))
     certain = None if policy is None else Policy(tuple(_certain(policy.statements)))
     found: set[Right] = set()
     for who, one in people.items():
         role = roles.get(one.user_id or "")
         about = Resource(bucket.name, bucket.owner_id, role=None if role is None else Role(role))
-        for action, target in actions.TARGETS.items():
-            for key in _keys(target, keys):
+        for action in asked_for:
+            for key in _keys(actions.TARGETS[action], keys):
                 asked = replace(about, key=key, policy=possible)
                 if not decide(one, action, asked).allowed:
                     continue
                 sure = decide(one, action, replace(asked, policy=certain)).allowed
                 found.add(Right(who, asked.path, action, not sure))
     return found
+
+
+def actions_of(*policies: Policy | None) -> frozenset[str]:
+    """The actions that any of the policies speaks of: one takes the place of the other and changes
+    nothing of the rest."""
+    statements = [one for policy in policies if policy for one in policy.statements]
+    return frozenset(
+        action for action in actions.TARGETS if any(one.covers(action) for one in statements)
+    )
 
 
 def example_keys(documents: Iterable[bytes]) -> list[bytes]:

@@ -5,6 +5,7 @@ All operations raise Invalid. What is asked here is decided by the same code as 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -18,11 +19,11 @@ from coffre.access.public import is_public, public_statements
 from coffre.catalog.mutations import DeleteBucketDocument, PutBucketDocument
 from coffre.catalog.records import Bucket, Store, User
 from coffre.iam.identities import of_user
-from coffre.s3.control import POLICY, bucket_tags, resource, tags_of
+from coffre.s3.control import POLICY, bucket_tags, public_access_block, resource, tags_of
 from coffre.s3.facts import RequestFacts
 from coffre.s3.network import check_entry
 from coffre.s3.settings import Settings
-from coffre.service.effective_rights import Right, example_keys, rights
+from coffre.service.effective_rights import Right, actions_of, example_keys, rights
 from coffre.service.invalid import Invalid
 from coffre.service.named import bucket_named, user_named
 from coffre.service.node import Node
@@ -62,9 +63,16 @@ class PolicyAdministration:
         return {"bucket": bucket, "policy": text, "public": public}
 
     async def set(self, bucket: str, policy: str, store: str | None = None) -> Answer:
-        """Put a policy; the answer tells as `diff` what it changed."""
+        """Put a policy; the answer tells as `diff` what it changed. A public one is refused where
+        the bucket blocks such, as it is of everybody."""
         changes = await self.diff(bucket, policy, store)
         found = bucket_named(self._node.reader, bucket, store)
+        if changes["public"] and public_access_block(self._node.reader, found).block_policy:
+            raise Invalid(
+                "PublicPolicyBlocked",
+                "the policy is public, and the bucket blocks such (BlockPublicPolicy)",
+                "policy",
+            )
         await self._node.committer.commit(PutBucketDocument(found.id, POLICY, policy.encode()))
         return changes
 
@@ -123,7 +131,12 @@ class PolicyAdministration:
         texts = [one for one in (before, after) if one is not None]
         people, keys = self._people(found, b"\n".join(texts).decode()), example_keys(texts)
         roles = reader.bucket_roles(found.id)
-        had, has = (rights(found, one, people, roles, keys) for one in (old, new))
+        touched = actions_of(old, new)
+        # In a thread: of many people it takes seconds, and the loop is the committer's.
+        had, has = [
+            await asyncio.to_thread(rights, found, one, people, roles, keys, touched)
+            for one in (old, new)
+        ]
         public = new is not None and is_public(new)
         was_public = old is not None and is_public(old)
         answer: Answer = {
