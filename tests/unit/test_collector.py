@@ -59,7 +59,7 @@ class Scene:
         self.requests = Requests()
         self.bodies: dict[bytes, bytes] = {}
         self.collectors = 0
-        self.worker, self.worker_store = self._appending("worker-1")
+        self.worker, self.worker_store = self.appending("worker-1")
         self.sealer = Sealer(node.reader, node.committer, node.drives, WANTED)
         self.collector = self.another_collector()
 
@@ -67,7 +67,7 @@ class Scene:
         """As the next process would have it."""
         self.collectors += 1
         owner = f"{OWNER}{self.collectors}"
-        writer, store = self._appending(owner)
+        writer, store = self.appending(owner)
         return Collector(
             self.node.reader,
             self.node.committer,
@@ -154,7 +154,9 @@ class Scene:
         for key, body in self.bodies.items():
             assert await stored_body(self.node, key) == body
 
-    def _appending(self, owner: str) -> tuple[StripedWriter, DriveChunkStore]:
+    def appending(
+        self, owner: str, wanted: Geometry = WANTED
+    ) -> tuple[StripedWriter, DriveChunkStore]:
         node, zone = self.node, self.zone
 
         async def reserve(chunk: Chunk) -> None:
@@ -174,7 +176,7 @@ class Scene:
             origin=ORIGIN,
             entropy=zone.entropy,
             clock=zone.clock,
-            wanted=WANTED,
+            wanted=wanted,
         )
         store = DriveChunkStore(node.drives, zone.disk, node.reader, zone.clock, striped=writer)
         return writer, store
