@@ -7,88 +7,159 @@ or is served; whoever may not is told that alone. What an owner does comes last:
 from __future__ import annotations
 
 import itertools
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from functools import partial
+from hashlib import md5
 from typing import Any
 
 import pytest
+from msgspec import Struct
 from msgspec.structs import replace
 
 from coffre.access.roles import Role, allows
 from coffre.s3.operation import Entry, On, Operation
 from coffre.s3.operations import TABLE
 from coffre.testing.server import Credentials, MemoryServer
-from tests.protocol.boto_client import boto
+from tests.protocol.iam_client import Account, Keys, allow, policy
 from tests.protocol.operator_client import Operator
 from tests.protocol.wire_client import Answer, WireClient
 
-BUCKET, KEY = "matrix", "k"
-ROWS = [
-    row
-    for row in TABLE
-    if row.entry is Entry.SIGNED
-    and not row.dialect
-    and row.target is not On.SERVICE
-    # Its permissions are asked for each key in its body.
-    and row.name not in ("DeleteObjects", "CreateBucket")
-]
-_numbers = itertools.count()
+BUCKET, KEY, OPEN = "matrix", "k", "matrix-open"
+# Nobody asks for it: who may delete buckets finds none that is empty.
+KEPT = "kept"
+SIGNED = [row for row in TABLE if row.entry is Entry.SIGNED]
+BY_NAME = {row.name: row for row in SIGNED}
+# Its permissions are asked for each key in its body.
+DELETE_MANY = BY_NAME["DeleteObjects"]
+OF_THE_STORE = [row for row in SIGNED if row.target is On.SERVICE or row.creates_bucket]
+ROWS = [row for row in SIGNED if row not in OF_THE_STORE and row is not DELETE_MANY]
 DENIED = (403, "AccessDenied")
-NO_BODY = {"Content-MD5": "1B2M2Y8AsgTpgAmY7PhCfg=="}
+READS = ["s3:Get*", "s3:List*"]
+Signer = Credentials | Keys
+_numbers = itertools.count()
+
+
+class Bounded(Struct, frozen=True):
+    """Somebody who may some of it, and what."""
+
+    signer: Signer
+    may: Callable[[str], bool]
+
+
+def reads(permission: str) -> bool:
+    """Whether `READS` allow it."""
+    return permission.startswith(("s3:Get", "s3:List"))
 
 
 class Cast:
-    """A store with one bucket of the user `owner`, and everybody else."""
+    """A store with one bucket of its root user, and everybody else."""
 
-    def __init__(self, server: MemoryServer) -> None:
+    def __init__(self, server: MemoryServer, dialect: Any) -> None:
         self._server = server
-        operator = Operator(server)
-        store = f"matrix-{next(_numbers)}"
-        self.host = f"{store}.localhost:{server.port}"
-        self.owner = operator.new_store(store)
-        s3 = boto(server, self.owner)
-        s3.create_bucket(Bucket=BUCKET)
-        s3.put_object(Bucket=BUCKET, Key=KEY, Body=b"bytes")
-        about = {"bucket": BUCKET, "store": store}
-        self.roles: dict[Role, Credentials] = {}
-        for role in Role:
-            self.roles[role] = operator.new_user(store, role.value)
-            operator.call("bucket.role.grant", **about, user=role.value, role=role.value)
-        self.nobody = operator.new_user(store, "nobody")
-        self.iam = operator.new_user(store, "iam", kind="iam")
-        locked = operator.new_user(store, "locked")
-        operator.call("bucket.role.grant", **about, user="locked", role="maintainer")
-        operator.call("user.lock", user="locked", store=store)
-        ended = operator.new_user(store, "ended")
-        operator.call("bucket.role.grant", **about, user="ended", role="maintainer")
-        operator.call("user.rotate", access_key=ended.access_key)
-        gone = operator.new_user(store, "gone")
-        operator.call("user.key.delete", access_key=gone.access_key)
-        elsewhere = operator.new_store(f"{store}-other")
-        self.refused = {
+        self._operator = Operator(server)
+        self._account = account = Account(server, dialect)
+        self.host = f"{account.name}.localhost:{server.port}"
+        self.owner = account.user
+        for bucket in (BUCKET, OPEN):
+            account.s3.create_bucket(Bucket=bucket)
+            for key in (KEY, KEPT):
+                account.s3.put_object(Bucket=bucket, Key=key, Body=b"bytes")
+        everything = [f"arn:aws:s3:::{OPEN}", f"arn:aws:s3:::{OPEN}/*"]
+        public = policy({**allow(READS, everything), "Principal": "*"})
+        account.s3.put_bucket_policy(Bucket=OPEN, Policy=public)
+        self.users = {role.value: self._new_user(role.value, role.value) for role in Role}
+        self.users["nobody"] = self._new_user("nobody")
+        self.bounded = self._bounded()
+        self.makes_none = self._new_user("makes none", create_buckets=False)
+        self.iam = self._new_user("iam", kind="iam")
+        self.refused = self._refused()
+        maintainer = self.users["maintainer"]
+        graced = self._operator.call(
+            "user.rotate", access_key=maintainer.access_key, grace_seconds=3600
+        )
+        self.in_grace = maintainer
+        self.users["maintainer"] = replace(maintainer, secret_key=graced["secret_key"])
+
+    def _new_user(self, label: str, role: str | None = None, **settings: Any) -> Credentials:
+        made = self._operator.new_user(self._account.name, label, **settings)
+        if role is not None:
+            about = {"bucket": BUCKET, "store": self._account.name}
+            self._operator.call("bucket.role.grant", **about, user=label, role=role)
+        return made
+
+    def _bounded(self) -> dict[str, Bounded]:
+        """Roles on the bucket, and identities of IAM in all their forms."""
+        account = self._account
+        reader = account.create_user("reads", allow(READS))
+        role = account.create_role("reads", {"AWS": "*"}, allow(READS))
+        wide = account.create_role("all", {"AWS": "*"}, allow("s3:*"))
+        token = account.client("sts", reader).get_session_token()["Credentials"]
+        less = policy(allow(READS))
+        return {
+            **{
+                f"a {role}": Bounded(self.users[role.value], partial(allows, role)) for role in Role
+            },
+            "of IAM": Bounded(reader, reads),
+            "of IAM, for a while": Bounded(Keys.of_session(token), reads),
+            "of IAM, all of S3": Bounded(
+                account.create_user("all", allow("s3:*")), lambda permission: True
+            ),
+            "in a role": Bounded(account.assume(role, reader), reads),
+            "in a role that may more": Bounded(account.assume(wide, reader, Policy=less), reads),
+        }
+
+    def _refused(self) -> dict[str, tuple[Signer, tuple[int, str]]]:
+        call, store = self._operator.call, self._account.name
+        locked = self._new_user("locked", "maintainer")
+        call("user.lock", user="locked", store=store)
+        ended = self._new_user("ended", "maintainer")
+        call("user.rotate", access_key=ended.access_key)
+        gone = self._new_user("gone")
+        call("user.key.delete", access_key=gone.access_key)
+        elsewhere = self._operator.new_store(f"matrix-other-{next(_numbers)}")
+        return {
             "another store's": (elsewhere, DENIED),
             "locked": (locked, DENIED),
-            "without a right": (self.nobody, DENIED),
             "of IAM without a policy": (self.iam, DENIED),
             "with a secret that ended": (ended, (403, "SignatureDoesNotMatch")),
             "with a key that is gone": (gone, (403, "InvalidAccessKeyId")),
         }
-        graced = operator.call(
-            "user.rotate", access_key=self.roles[Role.MAINTAINER].access_key, grace_seconds=3600
-        )
-        self.in_grace = self.roles[Role.MAINTAINER]
-        self.roles[Role.MAINTAINER] = replace(self.in_grace, secret_key=graced["secret_key"])
 
-    def ask(self, row: Operation, user: Credentials | None) -> tuple[int, str]:
-        target = f"/{BUCKET}" if row.target is On.BUCKET else f"/{BUCKET}/{KEY}"
+    def ask(self, row: Operation, user: Signer | None, bucket: str = BUCKET) -> tuple[int, str]:
+        answer = self.send(row, user, b"", bucket)
+        return answer.status, _code(row, answer)
+
+    def send(self, row: Operation, user: Signer | None, body: bytes, bucket: str) -> Answer:
+        path = {On.SERVICE: "/", On.BUCKET: f"/{bucket}", On.OBJECT: f"/{bucket}/{KEY}"}
+        target = path[row.target]
         if row.selector.sub_resource:
             target += f"?{row.selector.sub_resource}"
-        headers = {"x-amz-copy-source": f"{BUCKET}/{KEY}"} if row.selector.copy else NO_BODY
-        wire = WireClient(self._server.port, user or self.owner)
+        digest = b64encode(md5(body, usedforsecurity=False).digest()).decode()
+        headers = {} if row.target is On.SERVICE else {"Content-MD5": digest}
+        if row.selector.copy:
+            headers = {"x-amz-copy-source": f"{bucket}/{KEY}"}
         if user is None:
-            length = {"Content-Length": "0"} if row.method in ("PUT", "POST") else {}
-            answer = wire.raw(row.method, target, b"", {"Host": self.host, **headers, **length})
-        else:
-            answer = wire.send(row.method, target, b"", headers, host=self.host)
-        return answer.status, _code(row, answer)
+            length = {"Content-Length": str(len(body))} if row.method in ("PUT", "POST") else {}
+            sent = {"Host": self.host, **headers, **length}
+            return WireClient(self._server.port, self.owner).raw(row.method, target, body, sent)
+        if isinstance(user, Keys):
+            if user.token:
+                headers = {**headers, "X-Amz-Security-Token": user.token}
+            user = replace(self.owner, access_key=user.access_key, secret_key=user.secret_key)
+        wire = WireClient(self._server.port, user)
+        return wire.send(row.method, target, body, headers, host=self.host)
+
+    def delete_many(self, user: Signer | None) -> tuple[int, str]:
+        """What becomes of one key of many: a code of its own, or the whole request's."""
+        body = b"<Delete><Object><Key>not there</Key></Object></Delete>"
+        answer = self.send(DELETE_MANY, user, body, BUCKET)
+        if answer.status != 200:
+            return answer.status, answer.code
+        if b"<Deleted><Key>not there</Key></Deleted>" in answer.body:
+            return 200, ""
+        assert b"<Code>AccessDenied</Code>" in answer.body, answer.body
+        return 200, "AccessDenied"
 
 
 def _code(row: Operation, answer: Answer) -> str:
@@ -99,8 +170,14 @@ def _code(row: Operation, answer: Answer) -> str:
 
 
 @pytest.fixture(scope="module")
-def cast(server: MemoryServer) -> Cast:
-    return Cast(server)
+def casts(server: MemoryServer) -> Mapping[str, Cast]:
+    """By the dialect of their store."""
+    return {dialect: Cast(server, dialect) for dialect in ("aws", "ecs")}
+
+
+@pytest.fixture
+def cast(casts: Mapping[str, Cast], row: Operation) -> Cast:
+    return casts[row.dialect or "aws"]
 
 
 def permissions(row: Operation) -> list[str]:
@@ -112,8 +189,9 @@ def permissions(row: Operation) -> list[str]:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_who_has_no_right_is_refused_and_told_no_more(cast: Cast, row: Operation) -> None:
-    found = {who: cast.ask(row, user) for who, (user, _) in cast.refused.items()}
-    expected: dict[str, Any] = {who: answer for who, (_, answer) in cast.refused.items()}
+    everybody = {**cast.refused, "without a right": (cast.users["nobody"], DENIED)}
+    found = {who: cast.ask(row, user) for who, (user, _) in everybody.items()}
+    expected: dict[str, Any] = {who: answer for who, (_, answer) in everybody.items()}
     if row.method == "HEAD":
         found = {who: (status, "") for who, (status, _) in found.items()}
         expected = dict.fromkeys(expected, (403, ""))
@@ -122,15 +200,55 @@ def test_who_has_no_right_is_refused_and_told_no_more(cast: Cast, row: Operation
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_a_role_opens_what_it_says_and_nothing_else(cast: Cast, row: Operation) -> None:
-    served = {role: cast.ask(row, user) != DENIED for role, user in cast.roles.items()}
-    assert served == {
-        role: all(allows(role, permission) for permission in permissions(row)) for role in Role
-    }
-    assert (cast.ask(row, cast.in_grace) != DENIED) == served[Role.MAINTAINER]
+def test_a_role_or_a_policy_opens_what_it_says_and_nothing_else(cast: Cast, row: Operation) -> None:
+    served = {who: cast.ask(row, one.signer) != DENIED for who, one in cast.bounded.items()}
+    assert served == {who: all(map(one.may, permissions(row))) for who, one in cast.bounded.items()}
+    assert (cast.ask(row, cast.in_grace) != DENIED) == served["a maintainer"]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_public_policy_opens_to_everybody_what_it_says_and_nothing_else(
+    cast: Cast, row: Operation
+) -> None:
+    expected = all(map(reads, permissions(row)))
+    for user in (None, cast.users["nobody"], cast.iam):
+        assert (cast.ask(row, user, OPEN) != DENIED) == expected
+    assert cast.ask(row, cast.refused["another store's"][0], OPEN) == DENIED
+    assert cast.ask(row, cast.refused["locked"][0], OPEN) == DENIED
+
+
+@pytest.mark.parametrize("row", OF_THE_STORE, ids=lambda row: row.name)
+def test_buckets_are_listed_and_made_by_users_of_the_store_alone(
+    cast: Cast, row: Operation
+) -> None:
+    for who, (user, answer) in cast.refused.items():
+        assert cast.ask(row, user) == answer, who
+    assert cast.ask(row, None) == DENIED
+    for user in (*cast.users.values(), cast.in_grace, cast.owner):
+        assert cast.ask(row, user) != DENIED
+    for who, one in cast.bounded.items():
+        if isinstance(one.signer, Keys):
+            assert (cast.ask(row, one.signer) != DENIED) == all(map(one.may, permissions(row))), who
+    assert (cast.ask(row, cast.makes_none) == DENIED) == row.creates_bucket
+
+
+def test_of_many_keys_each_asks_for_its_own(casts: Mapping[str, Cast]) -> None:
+    cast = casts["aws"]
+    # The store knows them; what they may is another matter.
+    known = {"locked", "of IAM without a policy"}
+    for who, (user, answer) in cast.refused.items():
+        assert cast.delete_many(user) == ((200, "AccessDenied") if who in known else answer), who
+    for stranger in (None, cast.users["nobody"]):
+        assert cast.delete_many(stranger) == (200, "AccessDenied")
+    found = {who: cast.delete_many(one.signer) for who, one in cast.bounded.items()}
+    assert found == {
+        who: (200, "" if one.may("s3:DeleteObject") else "AccessDenied")
+        for who, one in cast.bounded.items()
+    }
+    assert cast.delete_many(cast.in_grace) == cast.delete_many(cast.owner) == (200, "")
+
+
+@pytest.mark.parametrize("row", [*ROWS, *OF_THE_STORE], ids=lambda row: row.name)
 def test_the_owner_may_all_of_it(cast: Cast, row: Operation) -> None:
     status, code = cast.ask(row, cast.owner)
     assert (status, code) != DENIED
