@@ -10,7 +10,7 @@ import pytest
 
 from coffre.catalog.interface import CommitterBusy
 from coffre.catalog.records import Store, StoreLimits, StoreSettings
-from coffre.s3.fairness import HELD_S, PLACES, REQUEST_BYTES, Fairness, Turn
+from coffre.s3.fairness import ALONE_S, HELD_S, PLACES, REQUEST_BYTES, Fairness, Turn
 
 MIB = 1 << 20
 
@@ -49,11 +49,37 @@ async def test_a_flood_of_one_store_leaves_another_its_share(flood: int) -> None
     assert served["a"] < 1.25 * served["b"] + flood
 
 
+async def test_who_was_alone_for_a_while_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    fairness, loop = Fairness(64 * MIB), asyncio.get_running_loop()
+    (await fairness.enter(A)).leave()
+    later = loop.time() + ALONE_S + 0.001
+    monkeypatch.setattr(loop, "time", lambda: later)
+    turns = [entered_at_once(fairness, A) for _ in range(10 * PLACES)]
+    # Who comes then is not kept out by those, and now there is somebody to be fair to.
+    other = entered_at_once(fairness, B)
+    wanted = asyncio.ensure_future(fairness.enter(A))
+    await asyncio.sleep(0)
+    assert not wanted.done()
+    for turn in (*turns, other):
+        turn.leave()
+    (await wanted).leave()
+    await all_is_free(fairness)
+
+
+def entered_at_once(fairness: Fairness, who: Store) -> Turn:
+    entering = fairness.enter(who)
+    with pytest.raises(StopIteration) as ended:
+        entering.send(None)
+    turn: Turn = ended.value.value
+    return turn
+
+
 async def test_long_work_of_one_store_does_not_keep_its_other_requests_out() -> None:
     fairness = Fairness(64 * MIB)
+    other = await fairness.enter(B)
     async with asyncio.timeout(60):
         turns = [await fairness.enter(A) for _ in range(3 * PLACES)]
-    for turn in turns:
+    for turn in (*turns, other):
         turn.leave()
 
 

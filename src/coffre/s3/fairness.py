@@ -4,7 +4,8 @@ places at work, and of what waits for the committer.
 A request has one of few places while it is worked on; it gives it back while it waits for its
 client or for the committer, and takes its turn again after each piece of a body. So one store's
 many connections and large bodies count for what they are. A place that is held for long (a slow
-drive, a long query) is given to another meanwhile: places bound work, not waiting.
+drive, a long query) is given to another meanwhile: places bound work, not waiting. A store that is
+alone is not bounded at all.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ Send = Callable[[Message], Awaitable[None]]
 # At work at once in a process: enough to keep drives busy, few enough that who comes is soon next.
 PLACES: Final = 8
 HELD_S: Final = 0.01
+# Without another store for so long, one has it all.
+ALONE_S: Final = 1.0
 # 64 small mutations: with as many of other workers, a group's worth while one is synced.
 WINDOW_BYTES: Final = 4 * 1024 * 1024
 # What a request costs beside the bytes of its bodies, and a mutation beside its own, in bytes.
@@ -47,17 +50,29 @@ class Fairness:
         self._total = 0
         self._held: dict[Turn, float] = {}
         self._given: list[bytes] = []
+        # Who asked last, and when it last was another than before.
+        self._last = b""
+        self._shared = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     async def enter(self, store: Store) -> Turn:
         """A request of a store begins, when it is its turn."""
         turn, places = Turn(self, store), self._places
+        self._look_for_others(store.id)
         if places.ask(store.id, store.settings.limits.rate):
             self._hold(turn)
         else:
             await self.take(turn)
         places.charge(store.id, REQUEST_BYTES)
         return turn
+
+    def _look_for_others(self, store_id: bytes) -> None:
+        """Who has had the process to himself for a while is not bounded: there is nobody to be fair
+        to, and turns cost a little."""
+        now = asyncio.get_running_loop().time()
+        if store_id != self._last:
+            self._last, self._shared = store_id, now
+        self._places.bounded = self._window.bounded = now < self._shared + ALONE_S
 
     def committer(self, committer: Committer, turn: Turn) -> Committer:
         """The committer as a request uses it: in its turn."""
@@ -89,8 +104,12 @@ class Fairness:
 
     def leave(self, turn: Turn) -> None:
         """Give a place back, unless it was given away already."""
-        if self._held.pop(turn, None) is not None:
+        if self._held.pop(turn, None) is None:
+            return
+        if self._places.bounded:
             self._give_back(turn.store.id)
+        else:
+            _begin(self._places.end(turn.store.id))
 
     def _give_back(self, store_id: bytes) -> None:
         """Two turns of the loop later. Most work is done within one, so who competes for it comes

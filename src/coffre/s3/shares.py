@@ -32,10 +32,11 @@ class _Store(Generic[Waiter]):
 
 
 class Shares(Generic[Waiter]):
-    """`capacity` in the unit of the sizes that are asked for."""
+    """`capacity` in the unit of the sizes that are asked for; endless while not `bounded`."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
+        self.bounded = True
         self._stores: dict[bytes, _Store[Waiter]] = {}
         # Stores that wait, by a virtual time that may be out of date: it only ever grows.
         self._heap: list[tuple[float, bytes]] = []
@@ -99,7 +100,7 @@ class Shares(Generic[Waiter]):
         return self._active
 
     def _has_room(self) -> bool:
-        return self.used < self._capacity
+        return self.used < self._capacity or not self.bounded
 
     def _begin(self, store: _Store[Waiter], size: int) -> None:
         store.running += 1
