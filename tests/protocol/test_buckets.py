@@ -8,6 +8,7 @@ import pytest
 
 from coffre.testing.server import Credentials, MemoryServer
 from tests.protocol.boto_client import boto, refused
+from tests.protocol.iam_client import Account
 from tests.protocol.wire_client import WireClient
 
 
@@ -125,5 +126,7 @@ def test_a_bucket_is_not_made_with_less_than_was_asked_for(
 
 def test_an_unexpected_owner_stops_the_request(s3: Any, bucket: str, server: MemoryServer) -> None:
     s3.list_objects_v2(Bucket=bucket, ExpectedBucketOwner=server.user.id)
+    account = Account(server)
+    account.s3.head_bucket(Bucket=account.bucket(), ExpectedBucketOwner=account.number)
     code = refused(s3.put_object, Bucket=bucket, Key="k", Body=b"", ExpectedBucketOwner="1" * 12)
     assert code == "AccessDenied"

@@ -133,6 +133,51 @@ def test_conditions_look_at_headers_queries_and_tags(
     assert refused(other.put_object, Bucket=bucket, Key="new2", Body=b"g") == "AccessDenied"
 
 
+@pytest.mark.parametrize(
+    ("key", "fits", "other_value"),
+    [
+        ("aws:ViaAWSService", "false", "true"),
+        ("aws:PrincipalIsAWSService", "false", "true"),
+        ("aws:RequestedRegion", "us-east-1", "eu-west-3"),
+        ("s3:ResourceAccount", "main", "000000000000"),
+    ],
+)
+def test_a_denial_by_what_every_signed_request_has_denies(
+    s3: Any, bucket: str, key: str, fits: str, other_value: str
+) -> None:
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    # No address is elsewhere, as policies that keep to a network are told on AWS.
+    elsewhere = {"NotIpAddress": {"aws:SourceIp": "192.0.2.0/24"}}
+    for value, code in ((fits, "AccessDenied"), (other_value, None)):
+        condition = {**elsewhere, "StringEquals": {key: value}}
+        barred = {"Effect": "Deny", "Principal": "*", "Condition": condition}
+        s3.put_bucket_policy(Bucket=bucket, Policy=document(bucket, barred))
+        if code is None:
+            assert s3.get_object(Bucket=bucket, Key="k")
+        else:
+            assert refused(s3.get_object, Bucket=bucket, Key="k") == code
+
+
+def test_only_writes_with_a_condition_make_objects_where_a_policy_says_so(
+    s3: Any, bucket: str
+) -> None:
+    unless = {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}}
+    barred = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Condition": unless}
+    s3.put_bucket_policy(Bucket=bucket, Policy=document(bucket, barred))
+    asked = {"Bucket": bucket, "Key": "k"}
+    assert refused(s3.put_object, **asked, Body=b"x") == "AccessDenied"
+    source = {"CopySource": f"{bucket}/k"}
+    s3.put_object(**asked, Body=b"x", IfNoneMatch="*")
+    assert refused(s3.copy_object, **asked, **source) == "AccessDenied"
+    upload = {"Bucket": bucket, "Key": "parts"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
+    part = s3.upload_part(**upload, PartNumber=1, Body=b"x")
+    s3.upload_part_copy(**upload, **source, PartNumber=2)
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    assert refused(s3.complete_multipart_upload, **upload, MultipartUpload=parts) == "AccessDenied"
+    s3.complete_multipart_upload(**upload, MultipartUpload=parts, IfNoneMatch="*")
+
+
 def test_tags_that_an_object_is_given_later_are_those_that_a_denial_is_about(
     s3: Any, wire: WireClient, stranger: Credentials, bucket: str
 ) -> None:

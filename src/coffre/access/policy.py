@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from coffre.access import actions
@@ -24,7 +24,7 @@ from coffre.access.principals import (
 )
 
 POLICY_BYTES: Final = 20 * 1024
-_KEPT: Final = 512
+_KEPT: Final = 128
 """Pairs of action and principal whose statements a policy remembers."""
 _ARNS: Final = ("arn:", "urn:")
 _SERVICE: Final = re.compile(r"(?!s3$)[a-z0-9-]+")
@@ -113,14 +113,14 @@ class Policy:
 
     def about(self, action: str, principal: Principal) -> tuple[Statement, ...]:
         """The statements about an action of a principal's, those that deny first."""
-        asked = (action, principal)
-        found = self._about.get(asked)
+        found = self._about.get((action, principal))
         if found is None:
             naming = [one for one in self.covering(action) if one.names(principal)]
             found = tuple(sorted(naming, key=lambda one: one.allows))
             if len(self._about) >= _KEPT:
                 self._about.clear()
-            self._about[asked] = found
+            # Without its own policies: a thousand buckets' policies would keep those of everybody.
+            self._about[action, replace(principal, identity=None)] = found
         return found
 
 

@@ -68,7 +68,7 @@ class AddKey(Struct, frozen=True, tag=True):
 class ReplaceKey(Struct, frozen=True, tag=True):
     """A new access key in the place of another, which ends at `old_expires_ms` (None: now). Of the
     keys of a user that are ending only the last one goes on. Refused: InvalidAccessKeyId,
-    AccessKeyAlreadyExists."""
+    AccessKeyAlreadyExists, KeyIsEnding (it was replaced already)."""
 
     old: str
     access_key: str

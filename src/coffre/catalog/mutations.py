@@ -103,7 +103,8 @@ class CreateUser(Struct, frozen=True, tag=True):
 
 
 class RotateKey(Struct, frozen=True, tag=True):
-    """A new secret for an access key; the old one verifies until `old_expires_ms` (None: ends)."""
+    """A new secret for an access key; the old one verifies until `old_expires_ms` (None: ends).
+    Refused: InvalidAccessKeyId, KeyIsEnding (another took the key's place)."""
 
     access_key: str
     secret: Secret

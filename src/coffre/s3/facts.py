@@ -24,7 +24,8 @@ _DAY_MS: Final = 24 * 3600 * 1000
 _OLD_TAG: Final = "s3:existingobjecttag/"
 _BUCKET_TAGS: Final = ("aws:resourcetag/", "s3:buckettag/")
 _NEW_TAG: Final = "s3:requestobjecttag/"
-_OF_STORES: Final = ("aws:principalarn", "aws:principalaccount")
+# Keys are of the store that they are asked for, so who signs and what is asked for share one.
+_OF_STORES: Final = ("aws:principalarn", "aws:principalaccount", "s3:resourceaccount")
 _NEW_TAG_KEYS: Final = "s3:requestobjecttagkeys"
 _HEADERS: Final = {
     "aws:useragent": b"user-agent",
@@ -202,6 +203,28 @@ def _principal_type(facts: RequestFacts) -> str:
     return "AssumedRole" if facts.principal.kind == "role" else "User"
 
 
+def _region(facts: RequestFacts) -> str | None:
+    """One that a signature names, which must be ours."""
+    return None if facts.claim is None else facts.claim.region or None
+
+
+def _is_service(facts: RequestFacts) -> str | None:
+    """Said of whoever signs, and of services."""
+    who = facts.principal
+    if who.service:
+        return "true"
+    return None if who.user_id is None else "false"
+
+
+def _creates_object(facts: RequestFacts) -> str | None:
+    """Whether a write makes an object: not what begins an upload or adds to one, which no condition
+    on the object that it makes can come with."""
+    named = {"PUT": "uploadId", "POST": "uploads"}.get(facts.head.method)
+    if named is None:
+        return None
+    return "false" if named in facts.head.query else "true"
+
+
 _READERS: Final[dict[str, _Reader]] = {
     "aws:currenttime": lambda facts: datetime.fromtimestamp(facts.now_ms / 1000, UTC).isoformat(),
     "aws:epochtime": lambda facts: str(facts.now_ms // 1000),
@@ -210,7 +233,12 @@ _READERS: Final[dict[str, _Reader]] = {
     "aws:securetransport": lambda facts: "true" if facts.head.scheme == "https" else "false",
     "aws:username": lambda facts: facts.principal.name or None,
     "aws:userid": lambda facts: facts.principal.user_id,
+    "aws:principalisawsservice": _is_service,
+    "aws:requestedregion": _region,
+    # No service here calls another in somebody's name.
+    "aws:viaawsservice": lambda facts: "false",
     "s3:authtype": _auth_type,
+    "s3:objectcreationoperation": _creates_object,
     "s3:signatureversion": _signature_version,
     "s3:signatureage": _signature_age,
     "s3:object-lock-remaining-retention-days": _retention_days,

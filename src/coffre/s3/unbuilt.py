@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from coffre.access.principals import account_of
 from coffre.catalog.records import Bucket
 from coffre.wire.errors import S3Error
 from coffre.wire.request import RequestHead
@@ -49,9 +50,11 @@ def refuse_partial_write(head: RequestHead) -> None:
 
 
 def check_expected_owner(head: RequestHead, bucket: Bucket, *, source: bool = False) -> None:
-    """AccessDenied where the client expects another owner of the bucket."""
+    """AccessDenied where the client expects another owner of the bucket: an account by its number,
+    as AWS has it, or an Owner ID."""
     name = b"x-amz-source-expected-bucket-owner" if source else b"x-amz-expected-bucket-owner"
-    if name in head.by_name and head.header(name) != bucket.owner_id:
+    expected = head.header(name)
+    if expected is not None and expected not in (bucket.owner_id, account_of(bucket.store_id)):
         raise S3Error("AccessDenied")
 
 
