@@ -60,13 +60,14 @@ def texts(answer: Answer, name: str) -> list[str]:
 
 
 class MovedClock(SystemClock):
-    """The time, and what a test adds to it."""
+    """The time, and what a test adds to it; `jumped_ms` is by how much somebody set the wall clock
+    wrong."""
 
     def __init__(self) -> None:
-        self.ahead_ms = 0
+        self.ahead_ms = self.jumped_ms = 0
 
     def now_ms(self) -> int:
-        return super().now_ms() + self.ahead_ms
+        return super().now_ms() + self.ahead_ms + self.jumped_ms
 
     def boot(self) -> Boot:
         real = super().boot()
@@ -74,7 +75,7 @@ class MovedClock(SystemClock):
 
     def put_right(self, server: MemoryServer) -> None:
         """Back to the real time, the server's release clock too, which stays ahead by itself."""
-        self.ahead_ms = 0
+        self.ahead_ms = self.jumped_ms = 0
         server.call(server.engine.catalog.commit(AdjustClock(self.now_ms(), "a test ended")))
 
 
