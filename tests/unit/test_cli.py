@@ -203,6 +203,16 @@ def test_a_start_that_is_refused_is_one_line_and_code_two(
     assert said(capsys) == "coffre: port 9000 is taken: choose another with COFFRE_PORT\n"
 
 
+def test_a_policy_that_is_no_text_or_too_long_goes_nowhere(
+    node: Node, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for document, why in ((b"\xff\xfe{", "no text in UTF-8"), (b" " * 20_481, "longer than")):
+        (tmp_path / "policy.json").write_bytes(document)
+        assert main(["policy", "set", "scans", str(tmp_path / "policy.json")]) == 2
+        assert why in said(capsys)
+    assert node.asked == []
+
+
 @pytest.mark.parametrize(
     ("line", "operation", "arguments"),
     [

@@ -128,3 +128,10 @@ def test_a_node_without_a_sign_of_life_is_not_waited_for(
         with pytest.raises(Complaint, match="no sign of life"):
             door.call("status", {})
         over.set()
+
+
+def test_what_no_text_can_say_is_refused_before_it_is_sent(folder: Path, serve: Serve) -> None:
+    asked = serve(lambda request: b"")
+    with opened(settings(folder)) as door, pytest.raises(Unusable, match="no text in UTF-8"):
+        door.call("user.create", {"label": os.fsdecode(b"\xff")})
+    assert asked == []

@@ -63,7 +63,10 @@ class SocketDoor:
         self._received = bytearray()
 
     def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
-        line = msgspec.json.encode(Request(operation, dict(arguments))) + b"\n"
+        try:
+            line = msgspec.json.encode(Request(operation, dict(arguments))) + b"\n"
+        except UnicodeEncodeError as error:
+            raise Unusable(f"{error.object!a} is no text in UTF-8") from error
         try:
             self._connection.sendall(line)
             line = self._line()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, TextIO
+from typing import Any, BinaryIO, Final
 
 import click
 
@@ -51,12 +51,12 @@ def policy_show(invocation: Invocation, bucket: str, store: str | None) -> None:
 
 @policy.command("set")
 @click.argument("bucket")
-@click.argument("file", type=click.File("r", encoding="utf-8"))
+@click.argument("file", type=click.File("rb"))
 @IN_STORE
 @shared
-def policy_set(invocation: Invocation, bucket: str, file: TextIO, store: str | None) -> None:
+def policy_set(invocation: Invocation, bucket: str, file: BinaryIO, store: str | None) -> None:
     """Put the policy in FILE (-: standard input); says what it changed, as diff."""
-    _changes(invocation, "policy.set", bucket=bucket, policy=file.read(), store=store)
+    _changes(invocation, "policy.set", bucket=bucket, policy=_text(file), store=store)
 
 
 @policy.command("remove")
@@ -70,12 +70,12 @@ def policy_remove(invocation: Invocation, bucket: str, store: str | None) -> Non
 
 @policy.command("diff")
 @click.argument("bucket")
-@click.argument("file", type=click.File("r", encoding="utf-8"))
+@click.argument("file", type=click.File("rb"))
 @IN_STORE
 @shared
-def policy_diff(invocation: Invocation, bucket: str, file: TextIO, store: str | None) -> None:
+def policy_diff(invocation: Invocation, bucket: str, file: BinaryIO, store: str | None) -> None:
     """What rights the policy in FILE would give and take; nothing is changed."""
-    _changes(invocation, "policy.diff", bucket=bucket, policy=file.read(), store=store)
+    _changes(invocation, "policy.diff", bucket=bucket, policy=_text(file), store=store)
 
 
 @policy.command("explain")
@@ -100,6 +100,19 @@ def policy_simulate(invocation: Invocation, bucket: str, **asked: Any) -> None:
     """What somebody may do, action by action."""
     rows = invocation.call("policy.simulate", bucket=bucket, **_told(asked))
     invocation.answer(rows, lambda: show.table(rows, columns(rows), "No action."))
+
+
+def _text(file: BinaryIO) -> str:
+    """What a policy's file says."""
+    from coffre.access.policy import POLICY_BYTES
+
+    document = file.read(POLICY_BYTES + 1)
+    if len(document) > POLICY_BYTES:
+        raise Unusable(f"{file.name} is longer than a policy may be: {POLICY_BYTES} bytes")
+    try:
+        return document.decode()
+    except UnicodeDecodeError as error:
+        raise Unusable(f"{file.name} is no text in UTF-8") from error
 
 
 def _told(asked: dict[str, Any]) -> dict[str, Any]:

@@ -80,7 +80,8 @@ def example_keys(documents: Iterable[bytes]) -> list[bytes]:
                 for text in named if isinstance(named, list) else [named]:
                     keys.add(_VARIABLE.sub("example", text.partition("/")[2]))
     keys.discard("")
-    return [key.encode() for key in sorted(keys)[:_MOST_KEYS]]
+    # JSON can say what no text is: half of a surrogate pair.
+    return [key.encode(errors="replace") for key in sorted(keys)[:_MOST_KEYS]]
 
 
 def _keys(target: Target, keys: Iterable[bytes]) -> Iterable[bytes | None]:

@@ -6,6 +6,7 @@ host is signed of the headers, and nothing of the body.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Final, Literal
 from urllib.parse import quote, urlsplit
@@ -26,6 +27,10 @@ from coffre.wire.sigv4 import (
 
 METHODS: Final = ("GET", "PUT", "HEAD", "DELETE")
 Method = Literal["GET", "PUT", "HEAD", "DELETE"]
+_REGION: Final = re.compile(r"[A-Za-z0-9-]+")
+_ENDPOINT: Final = re.compile(
+    r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?", re.IGNORECASE
+)
 
 
 class Credentials(Struct, frozen=True):
@@ -51,13 +56,15 @@ class Asked(Struct, frozen=True):
 
 
 def presigned_url(asked: Asked, credentials: Credentials, now_ms: int) -> str:
-    """The URL. Raises ValueError for a time to live that no signature may have, or an endpoint that
-    is none."""
+    """The URL. Raises ValueError for a time to live that no signature may have, an endpoint that is
+    none, or a region that is none."""
+    if not _REGION.fullmatch(asked.region):
+        raise ValueError("a region is letters, digits and '-'")
     if not 1 <= asked.expires_s <= MAX_EXPIRES_S:
         raise ValueError(f"a presigned URL lives for 1 to {MAX_EXPIRES_S} seconds")
-    parts = urlsplit(asked.endpoint)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
+    if not _ENDPOINT.fullmatch(asked.endpoint):
         raise ValueError("an endpoint is http://HOST or https://HOST, with a port or without")
+    parts = urlsplit(asked.endpoint)
     host = f"{asked.bucket}.{parts.netloc}" if asked.virtual else parts.netloc
     path = quote(asked.key, safe="/-._~")
     path = f"/{path}" if asked.virtual else f"/{quote(asked.bucket, safe='-._~')}/{path}"
