@@ -6,6 +6,7 @@ import asyncio
 import signal
 from typing import Any
 
+import apsw
 import pytest
 
 from coffre.config import Settings
@@ -86,3 +87,22 @@ async def test_a_keeper_that_fails_ends_the_node() -> None:
     supervisor._keepers.add(asyncio.create_task(fails()))
     with pytest.raises(RuntimeError, match="a fault of ours"):
         await supervisor.wait_failed()
+
+
+async def test_a_catalog_that_is_gone_when_the_certificate_is_looked_at_ends_nothing() -> None:
+    looked = asyncio.Queue[None]()
+    loop = asyncio.get_running_loop()
+
+    def certify() -> None:
+        loop.call_soon_threadsafe(looked.put_nowait, None)
+        raise apsw.CantOpenError("the catalog is made again")
+
+    supervisor = Supervisor(Settings(), [], certify=certify)
+    keeper = asyncio.create_task(supervisor._keep_certificate())
+    async with asyncio.timeout(10):
+        for _ in range(2):
+            supervisor.reload()
+            await looked.get()
+    keeper.cancel()
+    await asyncio.wait((keeper,))
+    assert keeper.cancelled()

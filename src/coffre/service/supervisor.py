@@ -173,8 +173,9 @@ class Supervisor:
             self._certificate_looked.clear()
             try:
                 await asyncio.to_thread(self._certify)
-            except StartRefused as refused:
-                log.error("the certificate is not renewed: %s", refused)
+            except Exception as error:
+                # The one that stands serves on; the catalog may be made again just now.
+                log.error("the certificate is not renewed: %s", error)
             for child in self._children.values():
                 if asked and child.role == "worker":
                     child.signal(signal.SIGHUP)
