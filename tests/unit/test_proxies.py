@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coffre.access.networks import read_networks
 from coffre.config import Settings
 from coffre.service.proxies import ClientAddress
-from coffre.service.relay import BadHeader, read_header
+from coffre.service.relay import BadHeader, Relay, read_header
 
 PROXIES = ("10.0.0.0/24", "2001:db8:1::/64")
 V2 = b"\r\n\r\n\0\r\nQUIT\n"
@@ -218,3 +221,18 @@ def test_no_first_bytes_whatever_make_it_fail(data: bytes) -> None:
         except BadHeader:
             continue
         assert found is None or found[0] <= len(begun)
+
+
+async def test_the_relay_leaves_room_for_as_many_that_wait_as_there_was() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(200)
+        relay = Relay(read_networks(PROXIES), 1.0)
+        inner = await relay.stand_before(listener)
+        assert inner is not None
+        with inner:
+            described = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+            # Of a socket that listens, tcpi_sacked is how many may wait.
+            (room,) = struct.unpack_from("=I", described, 28)
+            relay.close()
+        assert room >= 200

@@ -106,8 +106,9 @@ class Relay:
         loop = asyncio.get_running_loop()
         address = inner.getsockname()
         self._servers.append(
+            # The backlog is set anew where it listens already.
             await loop.create_server(
-                lambda: _FromProxy(self, address), sock=listener, start_serving=True
+                lambda: _FromProxy(self, address), sock=listener, backlog=_BACKLOG
             )
         )
         return inner
