@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -26,7 +28,7 @@ from coffre.testing.disk import Operation
 from coffre.vault.drives import DriveState
 from coffre.vault.records import ChunkState
 from coffre.vault.seal import seal
-from coffre.vault.superblock import Superblock
+from coffre.vault.superblock import Superblock, SuperblockTooLarge
 
 
 @pytest.fixture
@@ -173,4 +175,32 @@ async def test_what_superblocks_may_still_name_is_needed_until_they_do_not(
     assert chunk.id in node.writer._unsealed
     await node.committer.follow_drives()
     assert chunk.id not in named(node)
+    assert chunk.id not in node.writer._unsealed
+
+
+async def test_seals_that_cannot_be_named_bring_nothing_back_that_left_meanwhile(
+    zone: RecordedZone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = await zone.founded()
+    await node.committer.commit(*put(b"a", b"hello"))
+    (chunk,) = await node.committer.close_all()
+    strangers = tuple(b"drive %d" % n + bytes(8) for n in range(16))
+    seals = [m.SealChunk(b"chunk %d" % n + bytes(8), 12, 4, strangers, 1) for n in range(30)]
+    began, go_on = asyncio.Event(), threading.Event()
+    loop, write = asyncio.get_running_loop(), node.superblocks.write
+
+    def slowly(*args: Any, **named: Any) -> dict[bytes, str]:
+        loop.call_soon_threadsafe(began.set)
+        go_on.wait(10)
+        return write(*args, **named)
+
+    monkeypatch.setattr(node.superblocks, "write", slowly)
+    dropping = asyncio.create_task(node.writer.drop_sealed([chunk.id]))
+    await began.wait()
+    recording = asyncio.create_task(node.writer.record_sealed(seals))
+    await asyncio.sleep(0)
+    go_on.set()
+    await dropping
+    with pytest.raises(SuperblockTooLarge):
+        await recording
     assert chunk.id not in node.writer._unsealed

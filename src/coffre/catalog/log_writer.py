@@ -294,15 +294,15 @@ class LogWriter:
         SuperblockTooLarge."""
         if self._target is not None and self._target.end:
             return False
-        before = self._unsealed, self._sealed
+        before = self._sealed
         refs = [SealedRef(s.id, s.k, s.m, s.members, s.length) for s in seals]
-        gone = {ref.chunk for ref in refs}
-        self._unsealed = {id: ref for id, ref in self._unsealed.items() if id not in gone}
-        self._sealed = [*self._sealed, *refs]
+        gone = {s.id: self._unsealed.pop(s.id) for s in seals if s.id in self._unsealed}
+        self._sealed = [*before, *refs]
         try:
             await self._write_superblock()
         except Exception:
-            self._unsealed, self._sealed = before
+            # Others may have left meanwhile, for good.
+            self._unsealed, self._sealed = {**gone, **self._unsealed}, before
             raise
         self._due_at = None
         return True
