@@ -14,6 +14,7 @@ from coffre.access.roles import Role
 from coffre.testing.server import Credentials, MemoryServer
 from tests.protocol.boto_client import boto, refused
 from tests.protocol.operator_client import Operator
+from tests.protocol.wire_client import WireClient
 
 _numbers = itertools.count()
 POLICY = {"Version": "2012-10-17"}
@@ -363,3 +364,26 @@ def test_a_bucket_that_blocks_public_policies_takes_none_of_an_operator_either(
     assert not operator.call("policy.set", **about, policy=allow("shut", one, "GetObject"))[
         "public"
     ]
+
+
+def test_whatever_a_tenant_put_as_policy_the_operator_can_see_and_take_away(
+    operator: Operator, server: MemoryServer, store: str, ann: Credentials
+) -> None:
+    boto(server, ann).create_bucket(Bucket="strange")
+    # Half a surrogate pair, which JSON can say and no text is; and another encoding of JSON.
+    half = allow("strange", "*", "GetObject", Sid="\ud800", Resource="arn:aws:s3:::strange/\ud800")
+    wide = allow("strange", ann.access_key, "GetObject").encode("utf-16-le")
+    about = {"bucket": "strange", "store": store}
+    for document in (half.encode(), wide):
+        assert WireClient(server.port, ann).send("PUT", "/strange?policy", document).status == 204
+        assert operator.call("policy.show", **about)["policy"]
+        for told in (
+            operator.call("policy.diff", **about, policy=half),
+            operator.call("policy.remove", **about),
+        ):
+            assert json.dumps(told, ensure_ascii=False).encode()
+
+
+def test_an_address_that_is_none_is_refused(operator: Operator, store: str, scans: str) -> None:
+    asked = {"bucket": scans, "store": store, "action": "s3:GetObject", "source_ip": "nonsense"}
+    assert operator.refused("policy.explain", **asked) == ("InvalidArgument", "source_ip")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from ipaddress import ip_address
 from typing import Any, Final
 
 from coffre.access import actions
@@ -59,7 +60,7 @@ class PolicyAdministration:
         found = bucket_named(self._node.reader, bucket, store)
         document = self._document(found)
         public = document is not None and is_public(self._read(found, document))
-        text = None if document is None else document.decode()
+        text = None if document is None else document.decode(errors="replace")
         return {"bucket": bucket, "policy": text, "public": public}
 
     async def set(self, bucket: str, policy: str, store: str | None = None) -> Answer:
@@ -129,7 +130,8 @@ class PolicyAdministration:
             for one in (before, after)
         )
         texts = [one for one in (before, after) if one is not None]
-        people, keys = self._people(found, b"\n".join(texts).decode()), example_keys(texts)
+        people = self._people(found, b"\n".join(texts).decode(errors="replace"))
+        keys = example_keys(texts)
         roles = reader.bucket_roles(found.id)
         touched = actions_of(old, new)
         # In a thread: of many people it takes seconds, and the loop is the committer's.
@@ -236,12 +238,21 @@ class _Asking:
         self, key: str | None, source_ip: str, secure: bool, context: Mapping[str, str]
     ) -> None:
         self.key_bytes = None if key is None else key.encode()
+        if source_ip:
+            _check_address(source_ip)
         scheme = "https" if secure else "http"
         self.head = RequestHead("GET", b"/", b"", (), scheme=scheme, client=source_ip)
         self.context = {name.lower(): value for name, value in context.items()}
         for name in self.context:
             if not actions.is_key(name):
                 raise Invalid("InvalidArgument", f"{name} is no condition key", "context")
+
+
+def _check_address(text: str) -> None:
+    try:
+        ip_address(text)
+    except ValueError:
+        raise Invalid("InvalidArgument", f"{text!r} is no address", "source_ip") from None
 
 
 _ALL_ACTIONS: Final = tuple(
@@ -257,7 +268,9 @@ def _action(text: str) -> str:
 
 
 def _called(statement: Statement) -> str:
-    return f"{statement.place} ({statement.sid})" if statement.sid else statement.place
+    # JSON can say what no text is: half of a surrogate pair.
+    name = statement.sid.encode(errors="replace").decode()
+    return f"{statement.place} ({name})" if name else statement.place
 
 
 def _grouped(found: set[Right]) -> list[Answer]:
