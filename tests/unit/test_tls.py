@@ -24,6 +24,7 @@ from coffre.service.tls import (
     BadCertificate,
     LocalAuthority,
     certificate_files,
+    end,
     facts,
     read_pair,
     stamp,
@@ -192,3 +193,11 @@ def test_times_are_the_clocks_not_the_machines(folder: DataFolder, settings: Set
     begun = datetime.fromtimestamp(NOW_MS / 1000, UTC) - timedelta(hours=1)
     assert found["not_before_ms"] == int(begun.timestamp() * 1000)
     assert found["not_after_ms"] == NOW_MS + 90 * DAY_MS
+
+
+def test_an_end_that_is_near_is_told(folder: DataFolder, settings: Settings) -> None:
+    assert end(settings, NOW_MS) is None
+    LocalAuthority(folder).keep(NAMES, NOW_MS)
+    ends_ms = NOW_MS + 90 * DAY_MS
+    assert end(settings, ends_ms - 22 * DAY_MS) == {"ends_ms": ends_ms, "soon": False}
+    assert end(settings, ends_ms - 20 * DAY_MS) == {"ends_ms": ends_ms, "soon": True}

@@ -26,6 +26,7 @@ from coffre.catalog.recovery import Recovered, RecoveryRefused, Way, recover
 from coffre.catalog.schema import SchemaMismatch
 from coffre.catalog.stamp import HybridClock
 from coffre.config import Settings
+from coffre.service import tls
 from coffre.service.administration import Invalid
 from coffre.service.clock_keeper import ClockKeeper
 from coffre.service.drive_changes import DriveChanges
@@ -157,6 +158,7 @@ class DrivesNode(Node):
             },
             "exposure": self.view.exposure(),
             "recovery": self.facts.recovery,
+            "certificate": tls.end(self._settings, self.clock.now_ms()),
         }
 
     def drive_list(self) -> list[dict[str, Any]]:

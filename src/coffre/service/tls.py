@@ -45,6 +45,7 @@ MOST_STORES: Final = 100
 # Clients' clocks may be behind this machine's.
 _EARLIER: Final = timedelta(hours=1)
 _LEAST_RSA_BITS: Final = 2048
+_DAY_MS: Final = 24 * 3600 * 1000
 
 
 class BadCertificate(StartRefused):
@@ -130,6 +131,16 @@ def facts(settings: Settings) -> dict[str, Any]:
         "not_after_ms": _ms(own.not_valid_after_utc),
         "sha256": own.fingerprint(hashes.SHA256()).hex(),
     }
+
+
+def end(settings: Settings, now_ms: int) -> dict[str, Any] | None:
+    """When the certificate ends (`ends_ms`), and whether that is near (`soon`); None if it cannot
+    be read, which `coffre doctor` explains."""
+    try:
+        ends_ms: int = facts(settings)["not_after_ms"]
+    except BadCertificate:
+        return None
+    return {"ends_ms": ends_ms, "soon": ends_ms - now_ms < WARN_DAYS * _DAY_MS}
 
 
 def wanted_names(settings: Settings, stores: Iterable[str]) -> tuple[str, ...]:
