@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from coffre.catalog.access_mutations import AddKey, ReplaceKey
 from coffre.catalog.mutations import Refusal, RotateKey
 from coffre.catalog.records import Secret
+from coffre.service.invalid import Invalid
 from coffre.testing.server import Credentials, MemoryServer
 from tests.protocol.boto_client import boto, refused
 from tests.protocol.ecs_client import MovedClock
@@ -50,6 +51,22 @@ def store(operator: Operator, moved: MovedClock) -> str:
 @pytest.fixture
 def ann(operator: Operator, store: str) -> Credentials:
     return operator.new_user(store, "ann")
+
+
+def test_a_bucket_that_is_not_there_is_told_from_one_that_several_stores_have(
+    operator: Operator,
+) -> None:
+    names = [f"store-{next(_numbers)}" for _ in range(2)]
+    for name in names:
+        operator.new_store(name)
+        operator.call("bucket.create", name="twice", store=name)
+    for operation in ("bucket.usage", "policy.show", "bucket.delete"):
+        about = {("bucket" if operation == "policy.show" else "name"): "twice"}
+        assert operator.refused(operation, **about) == ("AmbiguousBucket", "bucket")
+        none = {key: "nowhere" for key in about}
+        assert operator.refused(operation, **none) == ("NoSuchBucket", "bucket")
+    with pytest.raises(Invalid, match="already own it"):
+        operator.call("bucket.create", name="twice", store=names[0])
 
 
 def works(server: MemoryServer, user: Credentials) -> bool:

@@ -262,6 +262,18 @@ async def test_what_a_source_denies_is_not_accepted(zone: RecordedZone) -> None:
     assert [one["now_ms"] for one in shown["sources"]] == [None, right_ms]
 
 
+@pytest.mark.parametrize("behind_ms", [-1000, 0, 2])
+async def test_an_operator_accepts_no_less_than_half_a_second(
+    zone: RecordedZone, behind_ms: int
+) -> None:
+    node = await with_a_rule(zone)
+    zone.clock.step(behind_ms / 1000)
+    keeper = keeper_of(zone, node)
+    with pytest.raises(Invalid, match="nothing to accept"):
+        await keeper.accept()
+    assert str((await keeper.show())["behind_s"]) != "-0.0"
+
+
 async def test_what_an_operator_accepts_is_shown_until_it_is_cancelled(
     zone: RecordedZone,
 ) -> None:

@@ -17,7 +17,7 @@ def create_kms_key(db: apsw.Connection, mutation: CreateKmsKey, stamp: Stamp) ->
         raise Refusal("NoSuchStore")
     taken = db.execute("SELECT 1 FROM kms_keys WHERE store_id = ? AND alias = ?", where).get
     if taken is not None:
-        raise Refusal("KmsKeyAlreadyExists")
+        raise Refusal("KmsKeyAlreadyExists", f"the store has a key {mutation.alias!r} already")
     version = replace(mutation.version, created_ms=stamp.now_ms)
     db.execute(
         "INSERT INTO kms_keys (store_id, id, alias, backend, enabled, created_ms, versions)"

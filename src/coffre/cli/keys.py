@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -118,14 +119,18 @@ def _pruned(done: dict[str, Any]) -> str:
 
 def _passphrase(file: str | None, *, confirm: bool) -> str:
     if file is None:
+        if not sys.stdin.isatty():
+            raise Unusable("no terminal to ask on for a passphrase: give it with --passphrase-file")
         answer: str = click.prompt(
             "Passphrase", hide_input=True, confirmation_prompt=confirm, err=True
         )
         return answer
     try:
         return Path(file).read_text().split("\n", 1)[0]
-    except (OSError, UnicodeDecodeError) as error:
-        raise Unusable(f"{file} cannot be read: {error}") from error
+    except OSError as error:
+        raise Unusable(f"{file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise Unusable(f"{file} is no text in UTF-8") from error
 
 
 def _done(invocation: Invocation, work: Any, file: str, passphrase: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import click
 from click.shell_completion import get_completion_class
@@ -37,11 +38,31 @@ from coffre.cli.invocation import Invocation, shared
 _log = logging.getLogger("coffre.cli")
 
 
-@click.group(name="coffre", context_settings={"help_option_names": ["-h", "--help"]})
+class _Sections(click.Group):
+    """A group whose help shows commands by what they are for."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, commands in _SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(one.name or "", one.get_short_help_str(limit=200)) for one in commands]
+                )
+
+
+@click.group(
+    name="coffre",
+    cls=_Sections,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, message="coffre %(version)s")
 @shared
 def root(invocation: Invocation) -> None:
-    """Self-hosted S3 object storage."""
+    """Self-hosted S3 object storage.
+
+    `coffre serve` is enough to begin: it makes ./data and prints keys and lines to try it with.
+    Each COMMAND tells more of itself with --help; guides for operators, tenants and programs are in
+    docs.
+    """
 
 
 @click.command()
@@ -54,34 +75,34 @@ def completion(shell: str) -> None:
     click.echo(kind(root, {}, "coffre", "_COFFRE_COMPLETE").source())
 
 
-for _command in (
-    node.init,
-    node.serve,
-    administer.status,
-    stores.tenant,
-    stores.store,
-    users.user,
-    buckets.bucket,
-    policy.policy,
-    drives.drive,
-    drives.node,
-    administer.seal,
-    rebuild.snapshot,
-    rebuild.follower,
-    rebuild.rebuild,
-    verify.verify,
-    stewards.steward,
-    stewards.repair,
-    keys.key,
-    kms.kms,
-    lifecycle.lifecycle,
-    clock.clock,
-    tls.tls,
-    presign.presign,
-    doctor.doctor,
-    completion,
-):
-    root.add_command(_command)
+_SECTIONS: Final = {
+    "To begin with": (node.init, node.serve, administer.status, doctor.doctor),
+    "Whose data, and who may what": (
+        stores.tenant,
+        stores.store,
+        users.user,
+        buckets.bucket,
+        policy.policy,
+        presign.presign,
+        lifecycle.lifecycle,
+        kms.kms,
+    ),
+    "Drives and what is on them": (
+        drives.drive,
+        drives.node,
+        stewards.steward,
+        stewards.repair,
+        administer.seal,
+        verify.verify,
+    ),
+    "The catalog": (rebuild.snapshot, rebuild.follower, rebuild.rebuild),
+    "Keys, certificates, time": (keys.key, tls.tls, clock.clock),
+    "The shell": (completion,),
+}
+
+for _commands in _SECTIONS.values():
+    for _command in _commands:
+        root.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,7 +139,8 @@ def _words(error: click.ClickException) -> str:
     """A wrong call also names the help that would have told."""
     words = error.format_message()
     if isinstance(error, click.UsageError) and error.ctx is not None:
-        words = f"{words.rstrip('.')}: see `{error.ctx.command_path} --help`"
+        end = " " if words.endswith("?") else ": "
+        words = f"{words.rstrip('.')}{end}see `{error.ctx.command_path} --help`"
     return words
 
 

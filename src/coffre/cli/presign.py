@@ -121,7 +121,9 @@ def _profile(name: str) -> Mapping[str, str]:
     profiles = configparser.RawConfigParser()
     try:
         profiles.read_string(path.read_text(), str(path))
-    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+    except OSError as error:
+        raise Unusable(f"{path} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, configparser.Error) as error:
         raise Unusable(f"{path} cannot be read: {error}") from error
     if not profiles.has_section(name):
         raise Unusable(f"{path} has no profile {name!r}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from coffre.cli import show
-from coffre.cli.complaint import Complaint
+from coffre.cli.complaint import Complaint, Unusable
 from coffre.cli.invocation import Invocation, shared
 from coffre.config import Settings
 
@@ -31,6 +32,7 @@ def tls_show(invocation: Invocation) -> None:
 def tls_renew(invocation: Invocation, replace: bool) -> None:
     """Make another server certificate now; a running node takes it without a restart."""
     from coffre.service import StartRefused
+    from coffre.service.layout import DataFolder
     from coffre.service.tls import certify, is_local
 
     settings = invocation.settings()
@@ -39,6 +41,8 @@ def tls_renew(invocation: Invocation, replace: bool) -> None:
             f"{settings.tls_certificate} is your own: put another in its place, and a running node"
             " takes it by itself"
         )
+    if DataFolder(Path(settings.data)).state() != "ours":
+        raise Unusable(f"{settings.data} is not initialized: `coffre init` makes a region there")
     try:
         certify(settings, renew=True, replace=replace)
     except StartRefused as refused:

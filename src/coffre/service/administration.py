@@ -19,6 +19,7 @@ from coffre.service.presigning import presign_operations
 from coffre.service.store_administration import StoreAdministration
 from coffre.service.user_administration import UserAdministration
 from coffre.stewards.expirer import behind_s, lag_s
+from coffre.wire.errors import CATALOGUE
 
 __all__ = ["Administration", "Invalid"]
 
@@ -32,6 +33,13 @@ OF_STEWARDS = (
 )
 
 Answer = dict[str, Any] | list[dict[str, Any]]
+
+
+def _words(refusal: Refusal) -> str:
+    """What a refusal says, or else what S3 says of its code."""
+    if refusal.message:
+        return refusal.message
+    return CATALOGUE[refusal.code][1] if refusal.code in CATALOGUE else refusal.code
 
 
 class Administration:
@@ -72,7 +80,7 @@ class Administration:
                 "NoStewards", "no steward runs: `coffre serve` starts the node and its stewards"
             ) from None
         except Refusal as refusal:
-            raise Invalid(refusal.code, refusal.message or refusal.code) from refusal
+            raise Invalid(refusal.code, _words(refusal)) from refusal
 
     async def status(self) -> Answer:
         """The node as it stands."""

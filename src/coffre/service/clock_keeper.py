@@ -34,6 +34,8 @@ LOOK_EVERY_S: Final = 60.0
 # What a reboot after a quiet time costs at most; each note opens a chunk on a quiet node.
 NOTE_EVERY_MS: Final = 6 * 3600 * 1000
 _CHANGES_SHOWN: Final = 20
+# The two clocks are read one behind the other, and the wall clock is slewed.
+_WORTH_ACCEPTING_S: Final = 0.5
 
 
 class ClockKeeper:
@@ -92,8 +94,15 @@ class ClockKeeper:
         }
 
     async def accept(self, why: str = "") -> dict[str, Any]:
-        """Put the clock forward to the wall clock's time, 24 hours from now. Raises Invalid where a
-        source says that the wall clock is wrong."""
+        """Put the clock forward to the wall clock's time, 24 hours from now. Raises Invalid where
+        it is behind by less than half a second, and where a source says that the wall clock is
+        wrong."""
+        if clock_facts(self._reader, self._clock)["behind_s"] < _WORTH_ACCEPTING_S:
+            raise Invalid(
+                "ClockNotBehind",
+                "the release clock is not behind the wall clock: there is nothing to accept",
+                "clock",
+            )
         wall_ms = self._clock.now_ms()
         for one in await self._readings():
             if one.now_ms is not None and abs(one.now_ms - wall_ms) > AGREE_WITHIN_MS:
@@ -139,7 +148,7 @@ def clock_facts(reader: Reader, clock: Clock) -> dict[str, Any]:
     return {
         "trusted_ms": trusted_ms,
         "wall_ms": wall_ms,
-        "behind_s": round((wall_ms - trusted_ms) / 1000, 1),
+        "behind_s": round((wall_ms - trusted_ms) / 1000, 1) + 0.0,  # Never -0.0.
         "pending": pending,
     }
 

@@ -369,7 +369,11 @@ class DriveChanges:
             return [self._one(drive or "")]
         found = [one for one in self._drives.all() if one.node == node]
         if not found:
-            raise Invalid("NoSuchNode", f"no drive stands in a node {node!r}", "node")
+            raise Invalid(
+                "NoSuchNode",
+                f"no drive stands in a node {node!r}: `coffre node list` shows them",
+                "node",
+            )
         return found
 
     def _one(self, name: str) -> Drive:

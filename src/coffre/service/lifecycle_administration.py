@@ -13,6 +13,7 @@ from coffre.catalog.lifecycle_mutations import DeleteLifecycle, PutLifecycle
 from coffre.catalog.records import Bucket, Trait
 from coffre.s3.lifecycle import kept, lifecycle_of
 from coffre.service.administration import Invalid
+from coffre.service.named import bucket_named
 from coffre.system.clock import Clock
 from coffre.wire.dates import iso
 from coffre.wire.lifecycle import RULES, Rule, parse_lifecycle
@@ -45,7 +46,7 @@ class LifecycleAdministration:
     async def preview(self, bucket: str, store: str | None = None) -> dict[str, Any]:
         """What the rules will do as the bucket stands, by day, rule and act: how many versions or
         uploads, of how many bytes. Reads all of the bucket."""
-        found = self._find_bucket(bucket, store)
+        found = bucket_named(self._reader, bucket, store)
         now_ms = self._clock.now_ms()
         number: Counter[tuple[int, str, str, bool, str]] = Counter()
         size: Counter[tuple[int, str, str, bool, str]] = Counter()
@@ -82,7 +83,7 @@ class LifecycleAdministration:
         rules stay."""
         if not 0 <= days <= _MOST_DAYS:
             raise Invalid("InvalidArgument", f"days are 0 (for ever) to {_MOST_DAYS}", "days")
-        found = self._find_bucket(bucket, store)
+        found = bucket_named(self._reader, bucket, store)
         if found.traits & Trait.FILE_SYSTEM:
             raise Invalid(
                 "InvalidBucketState", "a bucket with file-system access has no lifecycle", "bucket"
@@ -102,22 +103,6 @@ class LifecycleAdministration:
             changed = kept(rules, before.minimum_size)
             await self._committer.commit(PutLifecycle(found.id, changed))
         return {"bucket": bucket, "days": days, "rules": len(rules)}
-
-    def _find_bucket(self, name: str, store: str | None) -> Bucket:
-        if store is None:
-            found = self._reader.only_bucket_named(name)
-            if found is None:
-                raise Invalid(
-                    "NoSuchBucket", f"no one bucket is named {name!r}: name its store", "bucket"
-                )
-            return found
-        holder = self._reader.store_named(store)
-        if holder is None:
-            raise Invalid("NoSuchStore", f"there is no store {store!r}", "store")
-        found = self._reader.bucket(holder.id, name)
-        if found is None:
-            raise Invalid("NoSuchBucket", f"there is no bucket {name!r} in {store!r}", "bucket")
-        return found
 
 
 def _judging(bucket: Bucket) -> bool:

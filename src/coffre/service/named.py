@@ -17,26 +17,40 @@ PUBLIC_NETWORK = "every address is let in: rights alone decide who reads and wri
 def tenant_named(reader: Reader, name: str) -> Tenant:
     tenant = reader.tenant_named(name)
     if tenant is None:
-        raise Invalid("NoSuchTenant", f"there is no tenant {name!r}", "tenant")
+        raise Invalid(
+            "NoSuchTenant",
+            f"there is no tenant {name!r}: `coffre tenant list` shows them",
+            "tenant",
+        )
     return tenant
 
 
 def store_named(reader: Reader, name: str) -> Store:
     store = reader.store_named(name)
     if store is None:
-        raise Invalid("NoSuchStore", f"there is no store {name!r}", "store")
+        raise Invalid(
+            "NoSuchStore", f"there is no store {name!r}: `coffre store list` shows them", "store"
+        )
     return store
 
 
 def bucket_named(reader: Reader, name: str, store: str | None) -> Bucket:
     """A bucket; `store` says where, unless only one store has a bucket of that name."""
     if store is None:
-        found = reader.only_bucket_named(name)
-        if found is None:
+        only = reader.only_bucket_named(name)
+        if only is not None:
+            return only
+        if any(reader.bucket(one.id, name) is not None for one in reader.stores()):
             raise Invalid(
-                "NoSuchBucket", f"no one bucket is named {name!r}: name its store", "bucket"
+                "AmbiguousBucket",
+                f"several stores have a bucket {name!r}: name one with --store",
+                "bucket",
             )
-        return found
+        raise Invalid(
+            "NoSuchBucket",
+            f"there is no bucket {name!r}: `coffre bucket list` shows them",
+            "bucket",
+        )
     found = reader.bucket(store_named(reader, store).id, name)
     if found is None:
         raise Invalid("NoSuchBucket", f"there is no bucket {name!r} in {store!r}", "bucket")
@@ -53,10 +67,16 @@ def user_named(reader: Reader, name: str, store: str | None) -> User:
     else:
         found = [one for each in stores for one in reader.users(each.id) if one.label == name]
     if len(found) > 1:
-        raise Invalid("AmbiguousUser", f"several users are called {name!r}: name a store", "user")
+        raise Invalid(
+            "AmbiguousUser",
+            f"several users are called {name!r}: say which by --store or by access key",
+            "user",
+        )
     if not found:
         where = "" if store is None else f" in {store!r}"
-        raise Invalid("NoSuchUser", f"there is no user {name!r}{where}", "user")
+        raise Invalid(
+            "NoSuchUser", f"there is no user {name!r}{where}: `coffre user list` shows them", "user"
+        )
     return found[0]
 
 

@@ -117,4 +117,5 @@ def released_ms(reader: Reader, clock: Clock) -> int:
 
 def behind_s(reader: Reader, clock: Clock) -> float:
     """By how much the release clock is behind the wall clock, in seconds; negative: ahead."""
-    return round((clock.now_ms() - released_ms(reader, clock)) / 1000, 1)
+    # Adding zero makes -0.0 a plain one.
+    return round((clock.now_ms() - released_ms(reader, clock)) / 1000, 1) + 0.0

@@ -1,0 +1,62 @@
+"""What somebody meets who is new to the command, or wrong: the help, and lines that lead on."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from coffre.cli.main import main, root
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    """The complaint: one line, and nothing else."""
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.count("\n") == 1
+    return err
+
+
+def test_the_help_begins_with_serve_and_leaves_no_command_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--help"]) == 0
+    words = capsys.readouterr().out
+    assert words.index("coffre serve") < words.index("Options:")
+    shown = {line.split()[0] for line in words.splitlines() if line.startswith("  ")}
+    assert set(root.commands) <= shown
+
+
+def test_a_word_that_is_nearly_right_is_guessed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["drive", "lst"]) == 2
+    assert said(capsys).endswith("Did you mean 'list'? see `coffre drive --help`\n")
+
+
+def test_renewing_a_certificate_where_no_region_is_changes_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["tls", "renew", "--data", str(tmp_path)]) == 2
+    assert "`coffre init`" in said(capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("order", ["backup", "restore"])
+def test_a_passphrase_is_asked_for_on_a_terminal_alone(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    order: str,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("from a pipe\n"))
+    assert main(["key", order, str(tmp_path / "keys"), "--data", str(tmp_path)]) == 2
+    assert "--passphrase-file" in said(capsys)
+
+
+def test_a_passphrase_file_that_is_missing_is_named_once(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    order = ["key", "backup", str(tmp_path / "keys"), "--passphrase-file", "nowhere"]
+    assert main([*order, "--data", str(tmp_path)]) == 2
+    assert said(capsys) == "coffre: nowhere cannot be read: No such file or directory\n"
