@@ -66,6 +66,8 @@ async def _run(boot: Boot) -> None:
 def main() -> None:
     """Run one role until told to stop."""
     faulthandler.enable()  # A crash in foreign code says where each thread was.
+    # "Look at the certificate": for a worker, once it serves.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     boot = msgspec.json.decode(sys.stdin.buffer.read(), type=Boot)
     no_core_dumps()
     os.umask(0o077)  # What SQLite makes is the owner's alone, in whatever folder it lies.

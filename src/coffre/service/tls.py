@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
+import apsw
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -169,7 +170,11 @@ def certify(settings: Settings, *, renew: bool = False, replace: bool = False) -
         return
     folder = DataFolder(Path(settings.data))
     now_ms = SystemClock().now_ms()
-    names = wanted_names(settings, [store.name for store in catalog_reader(folder).stores()])
+    try:
+        stores = [store.name for store in catalog_reader(folder).stores()]
+    except (apsw.Error, OSError) as error:
+        raise StartRefused(f"{folder.catalog} cannot be read now: {error}") from error
+    names = wanted_names(settings, stores)
     authority = LocalAuthority(folder)
     try:
         if replace:
