@@ -13,14 +13,17 @@ from coffre.testing.simulation.bugs import BUGS
 from coffre.testing.simulation.running import run_seeds
 
 # How many seeds from 1 on are tried. Most faults show in the first three; one needs a crash at a
-# certain moment.
-MOST = {"stale mirrors are trusted": 60}
+# certain moment, one a drive that was removed.
+MOST = {"stale mirrors are trusted": 60, "superblocks go on naming removed drives": 60}
 # What a short run tries; `COFFRE_LONG=1`: all.
 SHORT = (
     "mirrors are not synced",
     "answered before the log",
     "folders are not synced",
     "a chunk is collected that lives",
+    "where added drives stand is forgotten",
+    "the follower leaves out a row",
+    "a client that left takes the committer with it",
 )
 LONG = bool(os.environ.get("COFFRE_LONG"))
 

@@ -133,7 +133,7 @@ def _let_superblocks_name_removed_drives() -> None:
 
 def _lose_a_row(path: str) -> None:
     db = open_writer(path)
-    db.execute("DELETE FROM versions WHERE key = (SELECT max(key) FROM versions)")
+    db.execute("DELETE FROM versions WHERE sort_key = (SELECT max(sort_key) FROM versions)")
     db.close()
 
 

@@ -41,6 +41,8 @@ STEPS = 24
 _MOST_ROUNDS = 20
 _UNANSWERED = (CommitUnknown, CommitterBusy)
 _MOST_DRIVES = 22
+# How often an operator looks whether a drive is emptied, two seconds apart.
+_PATIENCE = 20
 _BY_HAND = ("seal", "snapshot", "rotate", "drain", "add", "remove")
 
 
@@ -164,9 +166,9 @@ class Scenario:
         place = self.random.choice(self.machine.places)
         if wanted == "add" and len(self.machine.places) < _MOST_DRIVES:
             return self._growth(place.label.rack)
-        if wanted == "remove":
-            return self._shrinkage()
         path = place.path
+        if wanted == "remove":
+            return self._shrinkage(path)
 
         async def work(node: Node) -> None:
             if wanted == "seal":
@@ -194,24 +196,32 @@ class Scenario:
 
         return Operation(f"add {place.path}", work, background=True)
 
-    def _shrinkage(self) -> Operation:
-        """Drives that were emptied go, where what stays can keep the promise."""
+    def _shrinkage(self, path: str) -> Operation:
+        """A drive is emptied, and goes where what stays can keep the promise; if that takes long,
+        it is left to be emptied."""
 
         async def work(node: Node) -> None:
-            for drive in [drive for drive in node.drives.all() if drive.intent and drive.path]:
-                others = [one for one in node.drives.all() if one is not drive and one.path]
-                if broken_promise([(one.node, one.rack) for one in others], GEOMETRIES[0]):
-                    continue
-                self.machine.leaving.add(drive.path)
+            changes = node.engine.changes
+            going = [drive for drive in node.drives.all() if drive.path == path]
+            staying = [drive for drive in node.drives.all() if drive.path not in ("", path)]
+            places = [(drive.node, drive.rack) for drive in staying if not drive.intent]
+            if not going or broken_promise(places, GEOMETRIES[0]):
+                return
+            await changes.drain(path, accept_less=True)
+            for _ in range(_PATIENCE):
+                self.machine.leaving.add(path)
                 try:
-                    await node.engine.changes.remove(drive.path)
+                    await changes.remove(path)
+                    self.say(f"  {path} is removed")
+                    break
                 except Invalid as invalid:
-                    self.machine.leaving.discard(drive.path)
-                    if invalid.code != "DriveInUse":
+                    self.machine.leaving.discard(path)
+                    if invalid.code not in ("DriveInUse", "NotDrained"):
                         raise
-                self.machine.renamed(node.drives)
+                await asyncio.sleep(2)
+            self.machine.renamed(node.drives)
 
-        return Operation("remove what was emptied", work, background=True)
+        return Operation(f"empty and remove {path}", work, background=True)
 
     async def _all(self, node: Node, work: list[Operation]) -> None:
         spread = self._checking.choice((0.0, 0.0, 0.1, 3.0))
