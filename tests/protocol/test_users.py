@@ -63,7 +63,7 @@ def test_a_bucket_that_is_not_there_is_told_from_one_that_several_stores_have(
     for operation in ("bucket.usage", "policy.show", "bucket.delete"):
         about = {("bucket" if operation == "policy.show" else "name"): "twice"}
         assert operator.refused(operation, **about) == ("AmbiguousBucket", "bucket")
-        none = {key: "nowhere" for key in about}
+        none = dict.fromkeys(about, "nowhere")
         assert operator.refused(operation, **none) == ("NoSuchBucket", "bucket")
     with pytest.raises(Invalid, match="already own it"):
         operator.call("bucket.create", name="twice", store=names[0])
