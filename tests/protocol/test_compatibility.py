@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,7 @@ from tools.compatibility import (
 )
 
 ROWS = {row.name for row in TABLE}
+README = Path(__file__).parents[2] / "README.md"
 
 
 def test_what_is_said_is_said_of_operations_of_the_model() -> None:
@@ -67,3 +69,10 @@ def test_nearly_all_of_them_are_answered_as_aws_does_and_held_by_a_test() -> Non
     told = re.search(r"as AWS does, but for what is named, (\d+)$", count())
     assert told is not None
     assert int(told[1]) >= 95
+
+
+def test_the_readme_tells_the_same_count() -> None:
+    told = re.match(r"of (\d+) operations .* (\d+)$", count())
+    assert told is not None
+    readme = " ".join(README.read_text().split())
+    assert f"Of {told[1]} operations {told[2]} are answered" in readme
