@@ -286,6 +286,17 @@ def test_the_preview_counts_what_then_goes(service: Service) -> None:
     assert service.preview() == []
 
 
+def test_the_preview_goes_by_the_clock_that_lets_things_go(service: Service) -> None:
+    service.put("k")
+    service.rules({"ID": "r", "Expiration": {"Days": 1}})
+    # Somebody sets the wall clock forward: nothing is due by that.
+    service.clock.jumped_ms = 400 * DAY_MS
+    service.work()
+    (row,) = service.preview()
+    assert datetime.fromisoformat(row["at"]) == next_midnight(1)
+    assert service.keys() == ["k"]
+
+
 def test_days_for_a_bucket_are_a_rule_like_others(service: Service) -> None:
     def set_days(days: int) -> int:
         done = service.server.call(service.administration.set_days(service.bucket, days))

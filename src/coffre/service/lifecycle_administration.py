@@ -14,6 +14,7 @@ from coffre.catalog.records import Bucket, Trait
 from coffre.s3.lifecycle import kept, lifecycle_of
 from coffre.service.administration import Invalid
 from coffre.service.named import bucket_named
+from coffre.stewards.expirer import released_ms
 from coffre.system.clock import Clock
 from coffre.wire.dates import iso
 from coffre.wire.lifecycle import RULES, Rule, parse_lifecycle
@@ -44,10 +45,10 @@ class LifecycleAdministration:
         return {"lifecycle.preview": self.preview, "lifecycle.set_days": self.set_days}
 
     async def preview(self, bucket: str, store: str | None = None) -> dict[str, Any]:
-        """What the rules will do as the bucket stands, by day, rule and act: how many versions or
-        uploads, of how many bytes. Reads all of the bucket."""
+        """What the rules will do as the bucket stands, by day, rule and act, and when by the
+        release clock: how many versions or uploads, of how many bytes. Reads all of the bucket."""
         found = bucket_named(self._reader, bucket, store)
-        now_ms = self._clock.now_ms()
+        now_ms = released_ms(self._reader, self._clock)
         number: Counter[tuple[int, str, str, bool, str]] = Counter()
         size: Counter[tuple[int, str, str, bool, str]] = Counter()
 
