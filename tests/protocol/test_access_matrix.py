@@ -23,6 +23,7 @@ from coffre.s3.operations import TABLE
 from coffre.testing.server import Credentials, MemoryServer
 from tests.protocol.iam_client import Account, Keys, allow, policy
 from tests.protocol.operator_client import Operator
+from tests.protocol.test_post_object import form, post
 from tests.protocol.wire_client import Answer, WireClient
 
 BUCKET, KEY, OPEN = "matrix", "k", "matrix-open"
@@ -150,6 +151,18 @@ class Cast:
         wire = WireClient(self._server.port, user)
         return wire.send(row.method, target, body, headers, host=self.host)
 
+    def post_form(self, user: Signer | None) -> tuple[int, str]:
+        """What becomes of a browser's form; without a user, of one that nobody signed."""
+        fields = {"key": "formed"}
+        if user is not None:
+            token = user.token if isinstance(user, Keys) else None
+            keys = Keys(user.access_key, user.secret_key, token)
+            s3 = self._account.client("s3", keys, signature_version="s3v4")
+            fields = s3.generate_presigned_post(BUCKET, "formed")["fields"]
+        wire = WireClient(self._server.port, self.owner)
+        answer = post(wire, BUCKET, form(fields), self.host)
+        return answer.status, answer.code
+
     def delete_many(self, user: Signer | None) -> tuple[int, str]:
         """What becomes of one key of many: a code of its own, or the whole request's."""
         body = b"<Delete><Object><Key>not there</Key></Object></Delete>"
@@ -246,6 +259,19 @@ def test_of_many_keys_each_asks_for_its_own(casts: Mapping[str, Cast]) -> None:
         for who, one in cast.bounded.items()
     }
     assert cast.delete_many(cast.in_grace) == cast.delete_many(cast.owner) == (200, "")
+
+
+def test_a_form_is_taken_of_whom_an_object_is_taken_of(casts: Mapping[str, Cast]) -> None:
+    cast = casts["aws"]
+    for who, (user, answer) in cast.refused.items():
+        assert cast.post_form(user) == answer, who
+    for stranger in (None, cast.users["nobody"]):
+        assert cast.post_form(stranger) == DENIED
+    found = {who: cast.post_form(one.signer) for who, one in cast.bounded.items()}
+    assert found == {
+        who: (204, "") if one.may("s3:PutObject") else DENIED for who, one in cast.bounded.items()
+    }
+    assert cast.post_form(cast.in_grace) == cast.post_form(cast.owner) == (204, "")
 
 
 @pytest.mark.parametrize("row", [*ROWS, *OF_THE_STORE], ids=lambda row: row.name)
