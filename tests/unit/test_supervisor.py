@@ -78,6 +78,34 @@ async def test_a_stop_does_not_wait_for_a_process_that_nothing_ends(
     assert stuck.signals == [signal.SIGTERM, signal.SIGKILL]
 
 
+async def test_who_was_started_again_during_a_stop_ends_as_others_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    supervisor, late = Supervisor(Settings(), []), Steward()
+    stopping = asyncio.Event()
+
+    class First(Steward):
+        """A process that ends once another has started in the meantime."""
+
+        async def ended(self) -> int:
+            stopping.set()
+            await asyncio.sleep(0)
+            return await super().ended()
+
+    async def start_child(role: str, settings: Any, **_: Any) -> tuple[Child, Ready]:
+        await stopping.wait()
+        return late, Ready()
+
+    monkeypatch.setattr(supervising, "start_child", start_child)
+    supervisor._children["steward"] = First()
+    again = asyncio.create_task(supervisor._again("steward", "steward"))
+    await asyncio.sleep(0)
+    await supervisor.stop()
+    assert await again
+    assert supervisor._children["steward"] is late
+    assert late.signals == [signal.SIGTERM]
+
+
 async def test_a_keeper_that_fails_ends_the_node() -> None:
     supervisor = Supervisor(Settings(), [])
 

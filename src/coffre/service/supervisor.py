@@ -142,11 +142,17 @@ class Supervisor:
             if child.role == "follower":
                 # At its priority a farewell could take long, and it has nothing to lose.
                 child.signal(signal.SIGKILL)
-        for roles in (("worker",), ("steward",), ("committer",)):
-            await self._end([c for c in self._children.values() if c.role in roles])
+        told: set[Child] = set()
+        for role in ("worker", "steward", "committer"):
+            ending = [child for child in self._children.values() if child.role == role]
+            told.update(ending)
+            await self._end(ending)
         for task in self._keepers:
             task.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
+        # Those that were being started again when their turn to end came.
+        late = [child for child in self._children.values() if child not in told]
+        await self._end([child for child in late if child.role != "follower"])
 
     async def wait_failed(self) -> StartRefused:
         """Returns when a child can no longer be kept: its refusal to start again. Raises what a
