@@ -11,6 +11,7 @@ from coffre.catalog.access_mutations import ChangeUser, DeleteUser
 from coffre.testing.server import MemoryServer
 from tests.protocol.boto_client import refused
 from tests.protocol.iam_client import Account, Keys, allow, deny, policy
+from tests.protocol.operator_client import Operator
 
 ADMINISTRATOR = "arn:aws:iam::aws:policy/AdministratorAccess"
 
@@ -224,6 +225,22 @@ def test_another_name_or_path_takes_the_right_on_what_it_will_be(account: Accoun
     iam.update_user(UserName="mover", NewUserName="moved", NewPath="/team/inner/")
     iam.update_group(GroupName="movers", NewGroupName="moved-on")
     assert iam.get_user(UserName="moved")["User"]["Arn"] == account.arn("user/team/inner/moved")
+
+
+def test_nobody_is_called_like_a_key_or_an_id_that_policies_name(
+    account: Account, server: MemoryServer
+) -> None:
+    operator = Operator(server)
+    named = operator.new_user(account.name, "named")
+    gone = operator.call("user.key.add", user=named.id)["access_key"]
+    operator.call("user.key.delete", access_key=gone)
+    account.iam.create_user(UserName="climber")
+    for name in (named.access_key, gone, named.id):
+        assert refused(account.iam.create_user, UserName=name) == "EntityAlreadyExists"
+        move = {"UserName": "climber", "NewUserName": name}
+        assert refused(account.iam.update_user, **move) == "EntityAlreadyExists"
+        about = {"store": account.name, "label": name, "kind": "iam"}
+        assert operator.refused("user.create", **about)[0] == "UserAlreadyExists"
 
 
 def test_what_names_buckets_gives_nothing_of_iam(account: Account) -> None:

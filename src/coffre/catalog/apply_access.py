@@ -37,6 +37,7 @@ _KNOWN_KEY: Final = (
     "SELECT EXISTS (SELECT 1 FROM access_keys WHERE access_key = ?1)"
     " OR EXISTS (SELECT 1 FROM retired_keys WHERE access_key = ?1)"
 )
+_KNOWN_USER: Final = "SELECT EXISTS (SELECT 1 FROM users WHERE id = ?)"
 
 
 def change_tenant(db: apsw.Connection, mutation: ChangeTenant, stamp: Stamp) -> Done:
@@ -126,7 +127,9 @@ def check_label(
     db: apsw.Connection, store_id: bytes, label: str, user_id: str | None = None
 ) -> None:
     """Refused: UserAlreadyExists. Policies name users by their labels: two of a store never share
-    one."""
+    one, and none is an access key (that stands or stood) or an id, which policies name likewise."""
+    if db.execute(_KNOWN_KEY, (label,)).get or db.execute(_KNOWN_USER, (label,)).get:
+        raise Refusal("UserAlreadyExists", "the label is an access key or an Owner ID")
     found = db.execute(
         "SELECT id FROM users INDEXED BY users_by_label WHERE store_id = ? AND label = ?"
         " AND id IS NOT ? LIMIT 1",
