@@ -78,14 +78,18 @@ class _OnSocket(Server):
         self._memory: list[int] = []
         if pair is not None:
             # Exactly the bytes that were found to belong together, whatever the files hold now.
-            chain, key = self._in_memory(pair.chain), self._in_memory(pair.key)
+            try:
+                chain, key = self._in_memory(pair.chain), self._in_memory(pair.key)
+            except OSError:
+                self._let_go()
+                raise
             version = str(_VERSIONS[settings.tls_minimum])
             self.ssl_ctx = (True, chain, key, None, version, None, [], False)  # type: ignore[assignment]
 
     def _in_memory(self, content: bytes) -> str:
         descriptor = os.memfd_create("coffre-tls")
-        os.write(descriptor, content)
         self._memory.append(descriptor)
+        os.write(descriptor, content)
         return f"/proc/self/fd/{descriptor}"
 
     def _init_shared_socket(self) -> None:
@@ -109,8 +113,11 @@ class _OnSocket(Server):
         try:
             await self.serve()
         finally:
-            for descriptor in self._memory:
-                os.close(descriptor)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        while self._memory:
+            os.close(self._memory.pop())
 
 
 async def serve_http(
@@ -286,9 +293,16 @@ class _Secure:
         except StartRefused as refused:
             log.error("the certificate of before goes on: %s", refused)
             return
-        if pair == self._current.pair:
+        before = self._current
+        if pair == before.pair:
             return
-        before, self._current = self._current, self._begin(pair)
+        try:
+            self._current = self._begin(pair)
+        except OSError as error:
+            # No descriptor just now: the next look tries again.
+            self._stamp = None
+            log.error("another certificate cannot serve yet: %s", error)
+            return
         log.info("another certificate serves HTTPS")
         task = asyncio.ensure_future(self._retire(before))
         self._retiring.add(task)
