@@ -63,7 +63,7 @@ def key_restore(invocation: Invocation, file: str, passphrase_file: str | None) 
         made,
         lambda: (
             f"{made['root_key']} stands again; it opens {made['drives_opened']} drives"
-            f" ({made['drives_of_other_keys']} were written with keys that it lacks)."
+            f" ({made['drives_of_other_keys']} were written with keys that it lacks{_later(made)})."
         ),
     )
     if made["drives_of_other_keys"]:
@@ -94,6 +94,12 @@ def key_prune(invocation: Invocation) -> None:
     invocation.answer(done, lambda: _pruned(done))
     if done["kept"]:
         raise click.exceptions.Exit(1)
+
+
+def _later(made: dict[str, Any]) -> str:
+    if not made["drives_of_other_keys"]:
+        return ""
+    return ": move it away, and restore a later backup"
 
 
 def _checked(found: dict[str, Any]) -> str:

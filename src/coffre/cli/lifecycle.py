@@ -8,10 +8,7 @@ import click
 
 from coffre.cli import show
 from coffre.cli.invocation import Invocation, shared
-
-_STORE = click.option(
-    "--store", metavar="NAME", help="The store it is in, where several have the name."
-)
+from coffre.cli.options import IN_STORE
 
 
 @click.group()
@@ -21,12 +18,12 @@ def lifecycle() -> None:
 
 @lifecycle.command("preview")
 @click.argument("bucket")
-@_STORE
+@IN_STORE
 @shared
 def lifecycle_preview(invocation: Invocation, bucket: str, store: str | None) -> None:
     """What a bucket's rules will do as it stands: when, by which rule, how many bytes."""
     found: dict[str, Any] = invocation.call("lifecycle.preview", bucket=bucket, store=store)
-    columns = ["at", "act", "rule", "to", "number", "bytes", "held"]
+    columns = ["at_ms", "act", "rule", "to", "number", "bytes", "held"]
     nothing = "Nothing will expire or move."
     invocation.answer(found, lambda: show.table(found["rows"], columns, nothing))
 
@@ -34,7 +31,7 @@ def lifecycle_preview(invocation: Invocation, bucket: str, store: str | None) ->
 @lifecycle.command("set-days")
 @click.argument("bucket")
 @click.argument("days", type=click.IntRange(min=0))
-@_STORE
+@IN_STORE
 @shared
 def lifecycle_set_days(invocation: Invocation, bucket: str, days: int, store: str | None) -> None:
     """Let all of a bucket expire after DAYS; 0 keeps it for ever. Other rules stay."""

@@ -16,7 +16,6 @@ from coffre.service.administration import Invalid
 from coffre.service.named import bucket_named
 from coffre.stewards.expirer import released_ms
 from coffre.system.clock import Clock
-from coffre.wire.dates import iso
 from coffre.wire.lifecycle import RULES, Rule, parse_lifecycle
 
 DAYS_RULE: Final = "coffre-days"
@@ -67,7 +66,7 @@ class LifecycleAdministration:
             await asyncio.sleep(0)
         rows = [
             {
-                "at": iso(at_ms),
+                "at_ms": at_ms,
                 "act": act,
                 "rule": rule,
                 "to": to,
@@ -77,7 +76,7 @@ class LifecycleAdministration:
             }
             for at_ms, act, rule, held, to in sorted(number)
         ]
-        return {"bucket": bucket, "now": iso(now_ms), "judging": _judging(found), "rows": rows}
+        return {"bucket": bucket, "now_ms": now_ms, "judging": _judging(found), "rows": rows}
 
     async def set_days(self, bucket: str, days: int, store: str | None = None) -> dict[str, Any]:
         """Everything in the bucket expires after so many days; 0: the rule that said so goes, other
