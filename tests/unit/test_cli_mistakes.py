@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from coffre.cli.invocation import Invocation
 from coffre.cli.main import main, root
+from coffre.cli.welcome import start_line
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:
@@ -60,3 +62,28 @@ def test_a_passphrase_file_that_is_missing_is_named_once(
     order = ["key", "backup", str(tmp_path / "keys"), "--passphrase-file", "nowhere"]
     assert main([*order, "--data", str(tmp_path)]) == 2
     assert said(capsys) == "coffre: nowhere cannot be read: No such file or directory\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "file", "variable", "line"),
+    [
+        (None, None, None, "coffre serve --data /srv/c"),
+        ("/srv/c", None, None, "coffre serve --data /srv/c"),
+        (None, "/etc/my c.toml", None, "coffre serve --config '/etc/my c.toml'"),
+        ("/srv/c", "/etc/c.toml", None, "coffre serve --config /etc/c.toml --data /srv/c"),
+        (None, None, "/etc/c.toml", "coffre serve --config /etc/c.toml"),
+    ],
+)
+def test_a_region_is_started_by_the_configuration_that_made_it(
+    monkeypatch: pytest.MonkeyPatch,
+    data: str | None,
+    file: str | None,
+    variable: str | None,
+    line: str,
+) -> None:
+    monkeypatch.delenv("COFFRE_CONFIG", raising=False)
+    if variable:
+        monkeypatch.setenv("COFFRE_CONFIG", variable)
+    invocation = Invocation()
+    invocation.take(data, file, json=False)
+    assert start_line(invocation, "/srv/c") == line

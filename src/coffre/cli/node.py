@@ -35,7 +35,7 @@ def init(invocation: Invocation, accept_less: bool) -> None:
         lambda: (
             f"A new region stands in {settings.data}.\n\n{welcome.credentials(facts)}\n\n"
             f"{welcome.keep(facts)}\n\n{welcome.labels(facts)}"
-            f"Start it with `coffre serve --data {settings.data}`."
+            f"Start it with `{welcome.start_line(invocation, settings.data)}`."
         ),
     )
 

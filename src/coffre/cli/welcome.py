@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping
 from typing import Any
+
+from coffre.cli.invocation import Invocation
 
 
 def credentials(facts: Mapping[str, Any]) -> str:
@@ -23,6 +26,15 @@ def keep(facts: Mapping[str, Any]) -> str:
         "Keep these: they are shown this once. A lost secret key is replaced with\n"
         f"`coffre user rotate {facts['access_key']}`."
     )
+
+
+def start_line(invocation: Invocation, data: str) -> str:
+    """What starts the region that this call made: the same configuration, or it has other drives."""
+    file = invocation.config_file or os.environ.get("COFFRE_CONFIG")
+    words = ["coffre", "serve"] + (["--config", file] if file else [])
+    if not file or "data" in invocation.flags:
+        words += ["--data", data]
+    return shlex.join(words)
 
 
 def labels(facts: Mapping[str, Any]) -> str:
