@@ -111,6 +111,28 @@ def test_a_boundary_bounds_and_gives_nothing(account: Account, bucket: str) -> N
     assert refused(put, Bucket=bucket, Key="new", Body=b"") == "AccessDenied"
 
 
+def test_who_made_a_bucket_does_not_open_it_beyond_what_bounds_him(account: Account) -> None:
+    bound = policy(allow(["s3:CreateBucket", "s3:ListBucket"]))
+    arn = account.iam.create_policy(PolicyName="bucket-maker", PolicyDocument=bound)
+    bounded = {"PermissionsBoundary": arn["Policy"]["Arn"]}
+    makers = {
+        "made-in-bounds": account.create_user("maker", allow("s3:*"), **bounded),
+        "made-and-barred": account.create_user("barred", allow("s3:*"), deny("s3:*BucketPolicy")),
+    }
+    for bucket, keys in makers.items():
+        s3 = account.client("s3", keys)
+        s3.create_bucket(Bucket=bucket)
+        public = policy({**allow("s3:*", f"arn:aws:s3:::{bucket}/*"), "Principal": "*"})
+        assert refused(s3.put_bucket_policy, Bucket=bucket, Policy=public) == "AccessDenied"
+        assert refused(s3.get_bucket_policy, Bucket=bucket) == "AccessDenied"
+    # Without a word against it, whoever made it may, and no policy of the bucket's locks him out.
+    s3 = account.client("s3", account.create_user("free", allow("s3:CreateBucket")))
+    s3.create_bucket(Bucket="made-freely")
+    shut = {**deny("s3:*", "arn:aws:s3:::made-freely"), "Principal": "*"}
+    s3.put_bucket_policy(Bucket="made-freely", Policy=policy(shut))
+    s3.delete_bucket_policy(Bucket="made-freely")
+
+
 def test_conditions_of_own_policies_ask_tags_of_user_and_object(
     account: Account, bucket: str
 ) -> None:

@@ -6,6 +6,7 @@ from base64 import b64encode
 from hashlib import md5
 from typing import Any
 from urllib.parse import quote, urlencode
+from xml.etree import ElementTree
 
 import botocore.session
 import pytest
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from coffre.iam.table import TABLE
 from coffre.testing.server import MemoryServer
 from tests.protocol.boto_client import refused
-from tests.protocol.iam_client import VERSIONS, Account, Keys, allow, error_of, send
+from tests.protocol.iam_client import VERSIONS, Account, Keys, allow, error_of, policy, send
 from tests.protocol.wire_client import WireClient
 
 FORM = "application/x-www-form-urlencoded"
@@ -264,3 +265,20 @@ def test_a_users_fault_is_told_in_xml_that_can_be_read(account: Account) -> None
     form = {**USERS, "PathPrefix": "/<&>\x02\x0b]]>"}
     for who in (account.root, keys):
         assert error_of(send(account.server, who, form))
+
+
+def test_no_control_character_gets_into_an_answer(account: Account) -> None:
+    ask = {
+        "Action": "SimulateCustomPolicy",
+        "Version": VERSIONS["iam"],
+        "PolicyInputList.member.1": policy(allow("s3:*", Condition={"Null": {"x:\x01": "true"}})),
+        "ActionNames.member.1": "s3:GetObject",
+        "ResourceArns.member.1": "\x01",
+    }
+    answer = send(account.server, account.root, ask)
+    told = ElementTree.fromstring(answer.body)
+    assert "x:?" in {one.text for one in told.iter()}
+    tag = {"Key": "k", "Value": "a\x1cb"}
+    account.iam.create_user(UserName="tagged")
+    assert refused(account.iam.tag_user, UserName="tagged", Tags=[tag]) == "ValidationError"
+    account.iam.tag_user(UserName="tagged", Tags=[{"Key": "k", "Value": "\u00fc \u6f22"}])

@@ -3,7 +3,8 @@
 In this order:
 
 1. A locked user may nothing.
-2. A bucket's owner may always get, put and delete its policy: no policy locks its owner out.
+2. A bucket's owner may always get, put and delete its policy: no bucket's policy locks its owner
+   out. What its own policies deny an IAM identity, or what bounds it, holds here too.
 3. An explicit denial, of whichever policy, beats every permission.
 4. A boundary and a session's policies bound what an IAM identity may, whoever allows it.
 5. Any of these allows: the bucket's policy (unless it is public and the bucket restricts such), the
@@ -17,7 +18,7 @@ What nobody allows is denied. Source: AWS "Policy evaluation logic"; roles are t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -139,7 +140,9 @@ def explain(
         return _LOCKED
     owns = principal.user_id is not None and principal.user_id == resource.owner_id
     if owns and permission in _OWNERS_ALWAYS:
-        return _OWNER
+        own = Asked(principal, permission, resource.path, facts)
+        judged = _by_policies(own, replace(resource, policy=None), identity)
+        return judged if judged is not None and not judged.decision.allowed else _OWNER
     allowed: Explanation | None = None
     if resource.policy is not None or identity is not NOBODYS:
         asked = Asked(principal, permission, resource.path, facts)

@@ -26,7 +26,8 @@ _PATH: Final = r"(\u002F)|(\u002F[\u0021-\u007E]+\u002F)"
 _TEXT: Final = r"[\u0009\u000A\u000D\u0020-\u007E\u00A1-\u00FF]*"
 _DOCUMENT: Final = Rule(r"[\u0009\u000A\u000D\u0020-\u00FF]+", 1, 131_072)
 _ARN: Final = Rule("", 20, 2048)
-_TAG: Final = r"[\w\s.:/=+\-@]"
+# AWS's \p{L}\p{Z}\p{N}: of white space no control characters, which XML cannot carry.
+_TAG: Final = r"[\w \u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000.:/=+\-@]"
 RULES: Final[dict[str, Rule]] = {
     "AccessKeyId": Rule(r"[\w]+", 16, 128),
     "AssumeRolePolicyDocument": _DOCUMENT,

@@ -179,7 +179,7 @@ def render_error(service: str, error: QueryError, request_id: str) -> bytes:
     told = {
         "Type": "Sender" if error.status < 500 else "Receiver",
         "Code": error.code,
-        "Message": _shown(error.message),
+        "Message": error.message,
     }
     inner = _element("Error", told) + _element("RequestId", request_id)
     return _document("ErrorResponse", service, inner)
@@ -198,7 +198,7 @@ def _element(name: str, value: Value) -> str:
     elif isinstance(value, datetime):
         text = value.strftime("%Y-%m-%dT%H:%M:%SZ")
     elif isinstance(value, str | int):
-        text = escape(str(value))
+        text = escape(_shown(str(value)))
     elif isinstance(value, Table):
         pairs = ({"key": key, "value": one} for key, one in value.entries.items())
         text = "".join(_element("entry", pair) for pair in pairs)
