@@ -29,7 +29,7 @@ def keep(facts: Mapping[str, Any]) -> str:
 
 
 def start_line(invocation: Invocation, data: str) -> str:
-    """What starts the region that this call made: the same configuration, or it has other drives."""
+    """What starts the region that was made: by the same configuration, which names its drives."""
     file = invocation.config_file or os.environ.get("COFFRE_CONFIG")
     words = ["coffre", "serve"] + (["--config", file] if file else [])
     if not file or "data" in invocation.flags:
