@@ -8,6 +8,7 @@ from typing import Any
 import apsw
 import pytest
 
+from coffre.catalog import lifecycle_rules
 from coffre.catalog.lifecycle_mutations import Expired, ExpireDue, JudgeVersions, PutLifecycle
 from coffre.catalog.lifecycle_rules import Lifecycle, Rule
 from coffre.catalog.memory import MemoryCatalog
@@ -97,3 +98,31 @@ def test_delete_markers_of_a_key_cost_its_writes_nothing_where_no_rule_keeps_ver
             catalog.do(DeleteVersion(BUCKET, b"tmp/key"))
         costs.append(catalog.counted(DeleteVersion(BUCKET, b"tmp/key"))[1])
     assert costs[0] == costs[1]
+
+
+@pytest.mark.parametrize("kept", [1, 20])
+def test_a_write_asks_each_rule_three_times_however_many_versions_rules_keep(
+    monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    catalog, asked = Catalog(), []
+    catalog.do(SetVersioning(BUCKET, "enabled"))
+    about = lifecycle_rules._is_about
+
+    def counted(rule: Rule, *facts: Any) -> bool:
+        asked.append(rule.id)
+        return about(rule, *facts)
+
+    rules = [
+        Rule(f"{at}", enabled=True, noncurrent_days=1, newer_noncurrent=1 + at % kept)
+        for at in range(60)
+    ]
+    rules.append(Rule("elsewhere", enabled=True, prefix=b"other/", days=1))
+    catalog.do(PutLifecycle(BUCKET, Lifecycle(tuple(rules), b"")))
+    for _ in range(kept + 5):
+        catalog.put("key")
+    monkeypatch.setattr(lifecycle_rules, "_is_about", counted)
+    catalog.put("key")
+    assert len(asked) > 60
+    # Each answers for deletions and for moves of what it is about, which may look twice.
+    assert len(asked) <= 60 * 3 * 3
+    assert "elsewhere" not in asked

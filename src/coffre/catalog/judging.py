@@ -8,7 +8,8 @@ few versions of its key that it may have changed something for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import apsw
@@ -21,6 +22,7 @@ from coffre.catalog.lifecycle_rules import (
     judge,
     judge_upload,
     most_kept,
+    rules_about,
     unpack_lifecycle,
 )
 from coffre.catalog.packing import unpack_strings
@@ -70,26 +72,42 @@ def rules_of(db: apsw.Connection, bucket_id: bytes) -> tuple[Rule, ...]:
 def judge_key(db: apsw.Connection, bucket_id: bytes, order: KeyOrder, sort_key: bytes) -> None:
     """A version of the key was written or removed: judge those for which that changes anything.
 
-    These are the current one, the one before it, and what the rules keep of the newest with the
-    first that they do not.
+    These are the current one and the one before it; and of those further back the ones that a rule
+    kept until now, by that rule alone: however many rules there are, each is asked three times.
     """
-    rules = rules_of(db, bucket_id)
-    most, key = most_kept(rules), decode_key(order, sort_key)
-    rows: list[Any] = []
+    key = decode_key(order, sort_key)
+    rules = rules_about(rules_of(db, bucket_id), key)
+    until, most = _by_newer(rules), most_kept(rules)
+    rows: list[tuple[Any, int]] = []
     newer = 0
     cursor = db.execute(_OF_KEY, (bucket_id, sort_key))
     for row in cursor:
-        rows.append([*row, newer])
+        rows.append((row, newer))
         newer += not row[2] and not row[3]
         # Where no rule keeps any, nothing further back depends on what is newer.
         if len(rows) > 1 and (newer > most or not most):
             break
     cursor.close()
-    for *row, before in rows:
-        found = judge(rules, subject_of(key, row, before, len(rows) == 1))
-        wanted = None if found is None else found.due_ms
-        if wanted != row[-1]:
+    for at, (row, before) in enumerate(rows):
+        asked = rules if at < 2 else until.get(before)
+        if asked is None:
+            continue
+        found = judge(asked, subject_of(key, row, before, len(rows) == 1))
+        wanted, due_ms = None if found is None else found.due_ms, row[-1]
+        # Of those further back other rules may have said something earlier.
+        sooner = wanted is not None and (due_ms is None or wanted < due_ms)
+        if sooner or (at < 2 and wanted != due_ms):
             db.execute(_SET_DUE, (wanted, bucket_id, sort_key, *row[:2]))
+
+
+def _by_newer(rules: Iterable[Rule]) -> dict[int, list[Rule]]:
+    """Rules that keep versions, by how many newer ones the first has that they keep no more."""
+    found: defaultdict[int, list[Rule]] = defaultdict(list)
+    for rule in rules:
+        for newer in {rule.newer_noncurrent, *(move.newer for move in rule.noncurrent_moves)}:
+            if newer:
+                found[newer].append(rule)
+    return found
 
 
 def judge_version(
@@ -102,7 +120,7 @@ def judge_version(
 
 def hasten(
     db: apsw.Connection,
-    rules: tuple[Rule, ...],
+    rules: Sequence[Rule],
     bucket_id: bytes,
     order: KeyOrder,
     sort_key: bytes,

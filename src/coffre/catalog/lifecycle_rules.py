@@ -16,7 +16,7 @@ objects", "How S3 Lifecycle interacts with other bucket configurations".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -104,9 +104,15 @@ def end_of(start_ms: int, days: int) -> int:
     return ((start_ms + days * DAY_MS) // DAY_MS + 1) * DAY_MS
 
 
-def judge(rules: tuple[Rule, ...], subject: Subject) -> Verdict | None:
+def rules_about(rules: Iterable[Rule], key: bytes) -> list[Rule]:
+    """Those that may act on versions of a key, whatever these are."""
+    return [rule for rule in rules if rule.enabled and key.startswith(rule.prefix)]
+
+
+def judge(rules: Sequence[Rule], subject: Subject) -> Verdict | None:
     """The rule that acts first on a version; of several at once the first of the configuration that
     deletes, else the first that moves."""
+    rules = list(_about(rules, subject))
     found = deletion(rules, subject), transition(rules, subject)
     return min((one for one in found if one is not None), key=_when, default=None)
 
