@@ -41,9 +41,11 @@ def tls_renew(invocation: Invocation, replace: bool) -> None:
             f"{settings.tls_certificate} is your own: put another in its place, and a running node"
             " takes it by itself"
         )
-    if DataFolder(Path(settings.data)).state() != "ours":
-        raise Unusable(f"{settings.data} is not initialized: `coffre init` makes a region there")
     try:
+        if DataFolder(Path(settings.data)).state() != "ours":
+            raise Unusable(
+                f"{settings.data} is not initialized: `coffre init` makes a region there"
+            )
         certify(settings, renew=True, replace=replace)
     except StartRefused as refused:
         raise Complaint(str(refused)) from refused
