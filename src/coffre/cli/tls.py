@@ -48,7 +48,7 @@ def tls_renew(invocation: Invocation, replace: bool) -> None:
             )
         certify(settings, renew=True, replace=replace)
     except StartRefused as refused:
-        raise Complaint(str(refused)) from refused
+        raise Unusable(str(refused)) from refused
     made = _facts(settings)
     invocation.answer(made, lambda: show.record(made))
 
@@ -79,4 +79,4 @@ def _facts(settings: Settings) -> dict[str, Any]:
     try:
         return facts(settings)
     except StartRefused as refused:
-        raise Complaint(str(refused)) from refused
+        raise Unusable(str(refused)) from refused
