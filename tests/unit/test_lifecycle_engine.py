@@ -190,6 +190,17 @@ class World:
         self.do(PutLifecycle(BUCKET, Lifecycle(rules, b"")))
         self.judge()
 
+    def play(self, steps: list[tuple[Any, ...]]) -> None:
+        """One after the other, a second apart; what goes is held against the model."""
+        for name, *arguments in steps:
+            self.clock.advance(1)
+            if name == "wait":
+                (self.clock.advance if arguments[0] > 0 else self.clock.step)(*arguments)
+                self.check()
+            else:
+                getattr(self, name)(*arguments)
+        self.check()
+
     def judge(self) -> None:
         while self.do(JudgeVersions(BUCKET, 2)).more:
             pass
@@ -422,14 +433,42 @@ def test_what_goes_is_what_the_rules_say(
 ) -> None:
     world = World()
     world.rule(first)
-    for name, *arguments in steps:
-        world.clock.advance(1)
-        if name == "wait":
-            (world.clock.advance if arguments[0] > 0 else world.clock.step)(*arguments)
-            world.check()
-        else:
-            getattr(world, name)(*arguments)
-    world.check()
+    world.play(steps)
+
+
+@st.composite
+def keepers(draw: st.DrawFn) -> Rule:
+    """Rules that keep some of the newest noncurrent versions of a key."""
+    newer = st.integers(1, 4)
+    move = Move("GLACIER", draw(st.integers(0, 1)), newer=draw(newer))
+    return Rule(
+        draw(st.sampled_from("xyz")),
+        enabled=True,
+        larger=draw(st.sampled_from([None, None, 1])),
+        noncurrent_days=draw(st.integers(1, 2)),
+        newer_noncurrent=draw(newer),
+        noncurrent_moves=draw(st.sampled_from([(), (move,)])),
+    )
+
+
+ON_ONE_KEY: st.SearchStrategy[tuple[Any, ...]] = st.one_of(
+    st.tuples(st.just("put"), st.just(b"a"), st.integers(0, 3), st.just({}), st.just(0)),
+    st.tuples(st.just("put"), st.just(b"a"), st.integers(0, 3), st.just({}), st.just(0)),
+    st.tuples(st.just("delete"), st.just(b"a"), st.none() | st.integers(0, 8)),
+    st.tuples(st.just("wait"), st.sampled_from([DAY_S, 3 * DAY_S])),
+)
+
+
+@settings(deadline=None, max_examples=2000 if os.environ.get("COFFRE_LONG") else 60)
+@given(st.lists(keepers(), min_size=1, max_size=3).map(tuple), st.lists(ON_ONE_KEY, max_size=30))
+def test_of_many_versions_of_a_key_those_stay_that_rules_keep(
+    rules: tuple[Rule, ...], steps: list[tuple[Any, ...]]
+) -> None:
+    # Nothing is judged but by the writes: rules and versioning do not change.
+    world = World()
+    world.rule(rules)
+    world.version("enabled")
+    world.play(steps)
 
 
 def history(lock_days: list[int]) -> st.SearchStrategy[list[tuple[Any, ...]]]:
