@@ -152,7 +152,7 @@ class World:
             if chosen.is_locked(now_ms):
                 return
             self.do(DeleteVersion(BUCKET, key, chosen.version_id))
-            versions.remove(chosen)
+            self._remove(versions, chosen)
             return
         if self.versioning == "suspended" and any(
             old.locked_ms > now_ms for old in versions if old.is_null and not old.marker
@@ -212,6 +212,12 @@ class World:
         if versions and not versions[0].old_since_ms:
             versions[0].old_since_ms = new.made_ms
         versions.insert(0, new)
+
+    def _remove(self, versions: list[Model], gone: Model) -> None:
+        """What is current again is old only from when the next one comes."""
+        versions.remove(gone)
+        if versions:
+            versions[0].old_since_ms = 0
 
     def expire(self) -> set[tuple[bytes, bytes, str]]:
         """What the engine does until nothing is due."""
@@ -333,7 +339,7 @@ class World:
             marker = Model(b"" if null else b"?", null, True, 0, {}, self.now_ms)
             self._add(versions, marker)
             return
-        versions.remove(version)
+        self._remove(versions, version)
 
     def check(self) -> None:
         """Both did the same, and are in the same state."""
