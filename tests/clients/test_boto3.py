@@ -252,8 +252,9 @@ def test_uploads_and_parts_are_listed_page_by_page(s3: Any, bucket: str) -> None
 
 
 def test_what_is_not_supported_says_so(s3: Any, bucket: str) -> None:
-    held = refusal(s3.get_object_legal_hold, Bucket=bucket, Key="k")
-    assert held == (501, "NotImplemented")
+    s3.put_object(Bucket=bucket, Key="k", Body=b"")
+    torrent = refusal(s3.get_object_torrent, Bucket=bucket, Key="k")
+    assert torrent == (501, "NotImplemented")
 
 
 def test_a_setting_counts_at_once_whoever_serves_the_next_request(
