@@ -89,11 +89,15 @@ def test_what_is_not_due_costs_nothing(others: int) -> None:
     assert steps < 120
 
 
-def test_delete_markers_of_a_key_cost_its_writes_nothing_where_no_rule_keeps_versions() -> None:
+@pytest.mark.parametrize("kept", [0, 5])
+def test_delete_markers_of_a_key_cost_its_writes_nothing(kept: int) -> None:
     costs = []
     for markers in (10, 1000):
         catalog = Catalog()
         catalog.do(SetVersioning(BUCKET, "enabled"))
+        if kept:
+            rule = Rule("r", enabled=True, noncurrent_days=1, newer_noncurrent=kept)
+            catalog.do(PutLifecycle(BUCKET, Lifecycle((rule,), b"")))
         for _ in range(markers):
             catalog.do(DeleteVersion(BUCKET, b"tmp/key"))
         costs.append(catalog.counted(DeleteVersion(BUCKET, b"tmp/key"))[1])

@@ -84,8 +84,9 @@ def judge_key(db: apsw.Connection, bucket_id: bytes, order: KeyOrder, sort_key: 
     for row in cursor:
         rows.append((row, newer))
         newer += not row[2] and not row[3]
-        # Where no rule keeps any, nothing further back depends on what is newer.
-        if len(rows) > 1 and (newer > most or not most):
+        # Where no rule keeps any, nothing further back depends on what is newer; where a marker is
+        # the newest of the noncurrent ones, no object came before them.
+        if len(rows) > 1 and (newer > most or not most or (len(rows) == 2 and row[3])):
             break
     cursor.close()
     for at, (row, before) in enumerate(rows):
