@@ -1,4 +1,4 @@
-"""Lifecycles in buckets with Object Lock, against the plain model of `test_lifecycle_engine`: what
+"""Lifecycles in buckets with Object Lock, against the plain model of `lifecycle_model`: what
 is locked stays, and goes as soon as its lock lets it."""
 
 from __future__ import annotations
@@ -16,17 +16,8 @@ from coffre.catalog.lock_mutations import PutLegalHold, PutObjectLock, PutRetent
 from coffre.catalog.mutations import ObjectFacts, PutVersion, SetVersioning, Written
 from coffre.catalog.records import ObjectLock, Retention
 from coffre.vault.records import Blob
-from tests.unit.test_lifecycle_engine import (
-    BUCKET,
-    DAY_S,
-    HORIZON,
-    KEY,
-    KEYS,
-    TAGS,
-    Model,
-    World,
-    rules,
-)
+from tests.unit.lifecycle_model import BUCKET, DAY_S, HORIZON, KEY, Model, World
+from tests.unit.test_lifecycle_engine import KEYS, TAGS, rules
 
 DAY_MS = DAY_S * 1000
 LONG = bool(os.environ.get("COFFRE_LONG"))

@@ -25,6 +25,7 @@ class Desk:
     def __init__(self) -> None:
         zone = DriveZone(RecordingDisk(["/z"]), "/z")
         self.dead: list[Extent] = []
+        self.waits = asyncio.Event()
         self.vault = FramedVault(
             zone.store, zone.clock, zone.entropy, 1, count_dead=self._count, inline_limit=1000
         )
@@ -38,15 +39,20 @@ class Desk:
         async with new_blob(context, len(BODY), KEY) as writer:
             await writer.write(BODY)
             if after is None:
-                await asyncio.Event().wait()  # The client sends no more.
+                await self.wait()  # The client sends no more.
             await writer.finish()
             await after()
 
+    async def wait(self) -> None:
+        """What never comes."""
+        self.waits.set()
+        await asyncio.Event().wait()
 
-async def cancelled(work: Any) -> None:
-    task = asyncio.create_task(work)
-    done, _ = await asyncio.wait({task}, timeout=0.2)
-    assert not done
+
+async def cancelled(desk: Desk, after: Any) -> None:
+    """A request that is cancelled while it waits."""
+    task = asyncio.create_task(desk.write(after))
+    await desk.waits.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -64,7 +70,7 @@ async def test_what_no_commit_knows_is_counted_dead() -> None:
 
 async def test_what_a_client_sent_that_went_away_is_counted_dead() -> None:
     desk = Desk()
-    await cancelled(desk.write(None))
+    await cancelled(desk, None)
     assert desk.dead
 
 
@@ -76,5 +82,5 @@ async def test_what_may_be_committed_is_not_counted_dead() -> None:
     with pytest.raises(CommitUnknown):
         await desk.write(unknown)
     # A stop that has no more patience cancels who waits for an answer.
-    await cancelled(desk.write(asyncio.Event().wait))
+    await cancelled(desk, desk.wait)
     assert not desk.dead
