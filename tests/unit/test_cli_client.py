@@ -42,7 +42,10 @@ def serve(folder: Path) -> Iterator[Serve]:
         listener.listen()
 
         def converse() -> None:
-            connection, _ = listener.accept()
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return  # Nobody came before it was closed.
             with connection, connection.makefile("rb") as lines:
                 for line in lines:
                     asked.append(json.loads(line))
