@@ -17,8 +17,8 @@ from coffre.vault.interface import DataLost
 from coffre.vault.landing import ScannedGroup, scan
 from coffre.vault.leftovers import chunk_files, find_leftovers, remove_leftover
 from coffre.vault.records import Chunk, ChunkState, Extent, Geometry
-from coffre.vault.seal import SealMismatch, seal
-from coffre.vault.segments import read_header
+from coffre.vault.seal import Sealed, SealMismatch, remove_mirrors, seal
+from coffre.vault.segments import read_header, sealed_ways
 
 BODIES = [SeededEntropy(size).bytes(size) for size in (5000, 120_000, 64, 300_000)]
 
@@ -67,7 +67,7 @@ async def test_a_sealed_chunk_holds_every_byte_at_the_same_address(scene: Scene)
     ]
 
 
-def segments(zone: DriveZone, row: Chunk) -> list[str]:
+def segments(zone: DriveZone, row: Chunk | Sealed) -> list[str]:
     drives = [zone.drives.by_id(member) for member in row.members]
     return [
         segment_path(drive, row.id, index)
@@ -209,3 +209,25 @@ async def test_an_empty_chunk_seals_to_nothing() -> None:
     await zone._open_landing()
     row = await zone.seal(zone.close_landing())
     assert (row.state, row.length, row.geometry) == (ChunkState.SEALED, 0, Geometry(2, 1))
+
+
+async def test_what_a_seal_that_was_given_up_left_is_not_taken_for_the_seal(scene: Scene) -> None:
+    """It has more segments than it needs to look whole, and too few that are."""
+    left = seal(scene.chunk, scene.zone.drives, wanted=Geometry(12, 4))
+    paths = segments(scene.zone, left)
+    for path in paths[:3]:
+        scene.disk.unlink(path)
+    for path in paths[3:5]:
+        scene.disk.corrupt(path, HEADER_BYTES + 100, 0x10)
+    done = seal(scene.chunk, scene.zone.drives, wanted=Geometry(8, 4))
+    remove_mirrors(scene.zone.drives, scene.chunk.id)
+    ways = sealed_ways(scene.zone.drives, scene.chunk.id)
+    assert [way.geometry for way in ways] == [Geometry(8, 4), Geometry(12, 4)]
+    assert ways[0].members == done.members
+    # The rows still name the mirrors, which are gone.
+    assert await scene.read() == b"".join(BODIES)
+    # One that has less to spare and is whole is found behind one that looks better.
+    for path in segments(scene.zone, done)[:4]:
+        scene.disk.unlink(path)
+    assert sealed_ways(scene.zone.drives, scene.chunk.id)[0].geometry == Geometry(12, 4)
+    assert await scene.read() == b"".join(BODIES)

@@ -267,7 +267,7 @@ async def test_a_reader_follows_a_chunk_that_is_sealed_under_it(
     await zone.seal(chunk)
     # The mirror that it has open goes away; the catalog is asked, not every drive.
     lose([drive for drive in zone.drives.all() if drive.id == chunk.members[0]])
-    monkeypatch.setattr("coffre.vault.store.find_sealed", lambda *_: None)
+    monkeypatch.setattr("coffre.vault.store.sealed_ways", lambda *_: [])
     for body, extent in zip(bodies, extents, strict=True):
         assert await store.read(extent, 0, extent.length) == body
 
@@ -287,7 +287,7 @@ async def test_a_reader_follows_a_chunk_that_moves_again_and_again_under_it(
         def chunk(self, chunk_id: bytes) -> Chunk | None:
             return answers.pop(0)
 
-    monkeypatch.setattr("coffre.vault.store.find_sealed", lambda *_: None)
+    monkeypatch.setattr("coffre.vault.store.sealed_ways", lambda *_: [])
     store = DriveChunkStore(zone.drives, zone.disk, Moving(), zone.clock)
     assert await store.read(extents[0], 0, len(body)) == body
     store.close()

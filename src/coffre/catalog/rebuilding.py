@@ -41,7 +41,7 @@ from coffre.vault.drives import DriveSet
 from coffre.vault.interface import DataLost
 from coffre.vault.keys import RootKeys, UnknownRootKey
 from coffre.vault.records import Chunk, ChunkKind
-from coffre.vault.segments import find_sealed, header_of
+from coffre.vault.segments import header_of, sealed_ways
 from coffre.vault.store import DriveChunkStore
 from coffre.vault.superblock import SnapshotRef
 
@@ -154,15 +154,23 @@ class WholeLog:
             self._unread = sorted(self._segment_ids() - self._unsealed)
         if not self._unread:
             return False
-        chunk = find_sealed(self._drives, self._unread.pop())
-        header = header_of(self._drives, chunk) if chunk is not None else None
-        if chunk is not None and header is not None and header.kind is ChunkKind.LANDING:
-            self._known[chunk.id] = chunk
-            try:
-                root = self._roots.by_id(header.key_id)
-                self._extend(await SealedSource(self._store, chunk, root).records())
-            except (DataLost, RecordDamaged, UnknownRootKey) as error:
-                self._unreadable.append(str(error))
+        for chunk in sealed_ways(self._drives, self._unread.pop()):
+            if await self._read_way(chunk):
+                break
+        return True
+
+    async def _read_way(self, chunk: Chunk) -> bool:
+        """Take in the records of a sealed chunk; False where it cannot be read in this way."""
+        header = header_of(self._drives, chunk)
+        if header is None or header.kind is not ChunkKind.LANDING:
+            return False
+        self._known[chunk.id] = chunk
+        try:
+            root = self._roots.by_id(header.key_id)
+            self._extend(await SealedSource(self._store, chunk, root).records())
+        except (DataLost, RecordDamaged, UnknownRootKey) as error:
+            self._unreadable.append(str(error))
+            return False
         return True
 
     def _segment_ids(self) -> set[bytes]:

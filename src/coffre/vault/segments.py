@@ -6,7 +6,7 @@ All calls block.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from coffre.system.buffer import Buffer
@@ -141,23 +141,43 @@ def find_sealed(drives: DriveSet, chunk_id: bytes) -> Chunk | None:
 
     For a chunk that was sealed although the catalog does not say so yet. None with fewer than k.
     """
-    prefix = chunk_id.hex() + "."
-    # Seals that were given up may have left segments of another geometry.
+    return next(iter(sealed_ways(drives, chunk_id)), None)
+
+
+def sealed_ways(drives: DriveSet, chunk_id: bytes) -> list[Chunk]:
+    """Every way in which enough segments of a re-laid chunk lie on present drives.
+
+    A seal that was given up may have left segments of another geometry, with headers and without
+    all that belongs behind them: the way that has most to spare comes first, and whoever cannot
+    read it tries the next.
+    """
     found: defaultdict[tuple[int, int, int, int], dict[int, bytes]] = defaultdict(dict)
     for drive in drives.present():
-        try:
-            names = drives.disk.listdir(chunk_dir(drive, chunk_id))
-            for name in names:
-                if name.startswith(prefix) and name.endswith(".segment"):
-                    header = read_header(drives.disk, f"{chunk_dir(drive, chunk_id)}/{name}")
-                    shape = (header.k, header.m, header.epoch, header.length)
-                    found[shape][header.index] = drive.id
-        except (OSError, BadHeader):
-            continue
-    for (k, m, epoch, length), places in sorted(found.items(), reverse=True):
-        if len(places) >= k:
-            members = tuple(places.get(index, b"") for index in range(k + m))
-            return Chunk(
-                chunk_id, ChunkKind.LANDING, ChunkState.SEALED, "", epoch, k, m, members, length
-            )
-    return None
+        for header in _segment_headers(drives, drive, chunk_id):
+            found[header.k, header.m, header.epoch, header.length][header.index] = drive.id
+    ways = [
+        Chunk(
+            chunk_id,
+            ChunkKind.LANDING,
+            ChunkState.SEALED,
+            "",
+            epoch,
+            k,
+            m,
+            tuple(places.get(index, b"") for index in range(k + m)),
+            length,
+        )
+        for (k, m, epoch, length), places in sorted(found.items(), reverse=True)
+        if len(places) >= k
+    ]
+    return sorted(ways, key=lambda way: way.k - sum(map(bool, way.members)))
+
+
+def _segment_headers(drives: DriveSet, drive: Drive, chunk_id: bytes) -> Iterator[ChunkHeader]:
+    """Of the segments of a chunk on a drive, those that can be read."""
+    prefix, folder = chunk_id.hex() + ".", chunk_dir(drive, chunk_id)
+    with suppress(OSError):
+        for name in drives.disk.listdir(folder):
+            if name.startswith(prefix) and name.endswith(".segment"):
+                with suppress(OSError, BadHeader):
+                    yield read_header(drives.disk, f"{folder}/{name}")

@@ -29,7 +29,7 @@ from coffre.vault.erasure import decode
 from coffre.vault.headers import HEADER_BYTES
 from coffre.vault.interface import DataLost, Placement, StorageFull
 from coffre.vault.records import BLOCK_BYTES, Chunk, Extent
-from coffre.vault.segments import find_sealed
+from coffre.vault.segments import sealed_ways
 from coffre.vault.striped import StripedWriter
 
 READ_DEADLINE = 2.0
@@ -191,10 +191,10 @@ class DriveChunkStore:
         if relaid(chunk):
             return None
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._pool, find_sealed, self._drives, chunk.id)
-        if found is None or _place(found) in places:
-            return None
-        self._believe(found)
+        ways = await loop.run_in_executor(self._pool, sealed_ways, self._drives, chunk.id)
+        found = next((way for way in ways if _place(way) not in places), None)
+        if found is not None:
+            self._believe(found)
         return found
 
     # Mirrors and segments
