@@ -177,14 +177,14 @@ class Node:
         for pid in born:
             self.signal(pid)
 
-    def command(self, *arguments: str) -> Any:
-        """A `coffre` command on this node's folder; its JSON answer."""
+    def command(self, *arguments: str, patience: float = COMMAND_S) -> Any:
+        """A `coffre` command on this node's folder; its JSON answer, within so many seconds."""
         done = subprocess.run(
             [COFFRE, *arguments, "--data", self.data, "--json"],
             env=self.environment(0),
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=COMMAND_S,
+            timeout=patience,
             check=False,
         )
         said = done.stderr.decode()

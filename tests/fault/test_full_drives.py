@@ -110,6 +110,8 @@ def copy_of_into(template: Path, data: Path) -> None:
         if part.name == "drives":
             for drive in part.iterdir():
                 copy_of(drive, target / drive.name)
+        elif part.is_dir():
+            copy_of(part, target)
         elif not part.is_socket():
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(part.read_bytes())

@@ -20,7 +20,7 @@ from coffre.catalog.schema import LOGGED_TABLES, open_any, open_writer
 from coffre.testing.catalog import dump
 
 from .client import Client
-from .node import COFFRE, Node, copy_of, wait_until
+from .node import COFFRE, COMMAND_S, Node, copy_of, wait_until
 from .whole import ends_whole
 
 BUCKET = "kept"
@@ -278,10 +278,12 @@ def test_a_catalog_of_many_objects_is_made_again_row_by_row(tmp_path: Path) -> N
     objects = 1_000_000 if LONG else 2000
     make(node.data)
     fill(node.data, objects, 100, 4096 if LONG else 256)
-    node.command("status")  # Opened once, so that the crashed rows are at the log's end.
+    patience = 900.0 if LONG else COMMAND_S
+    # Opened once, so that the crashed rows are at the log's end.
+    node.command("status", patience=patience)
     before = digest(node)
     node.forget_catalog()
-    answer = node.command("rebuild", "--from", "log")
+    answer = node.command("rebuild", "--from", "log", patience=patience)
     assert answer["complete"]
     assert digest(node) == before
 
