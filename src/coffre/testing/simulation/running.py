@@ -26,6 +26,7 @@ from typing import IO
 from msgspec import Struct
 from msgspec.json import decode
 
+from coffre.testing.disk import PowerLost
 from coffre.testing.simulation.bugs import BUGS
 from coffre.testing.simulation.scenario import Scenario
 from coffre.testing.simulation.switchboard import in_one_process
@@ -69,7 +70,7 @@ def run_seed(seed: int, *, trace: bool = False) -> Outcome:
         sys.unraisablehook = lambda unraisable: None
         with in_one_process(scenario.process.switchboard), _at_most(MOST_SECONDS):
             scenario.run()
-    except Exception:
+    except (Exception, PowerLost):
         failure = traceback.format_exc()
     finally:
         stewards.removeHandler(scenario.process.stewards_log)

@@ -351,6 +351,7 @@ class Scenario:
             if not self.machine.excuses:
                 raise
             self.say(f"  not that clean: {error!r}")
+            self.machine.disk.calm()
             self.faults.make_room()
             self.process.crash(power=False)
         else:
