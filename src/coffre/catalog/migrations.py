@@ -267,7 +267,25 @@ _ACCESS = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (_COLLECTION, _S3, _TIME, _LOCKS, _ACCESS)
+# People and how they sign in.
+_PEOPLE: tuple[str, ...] = ()
+_PEOPLE_TABLES: tuple[str, ...] = ()
+
+# What happened: records of the audit until they are packed, and where the packed ones are.
+_AUDIT: tuple[str, ...] = ()
+_AUDIT_TABLES: tuple[str, ...] = ()
+
+# What it costs: hours of usage, prices, statements.
+_USAGE: tuple[str, ...] = ()
+_USAGE_TABLES: tuple[str, ...] = ()
+
+_LEDGER = Migration(
+    7,
+    (*_PEOPLE, *_AUDIT, *_USAGE),
+    (*_PEOPLE_TABLES, *_AUDIT_TABLES, *_USAGE_TABLES),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (_COLLECTION, _S3, _TIME, _LOCKS, _ACCESS, _LEDGER)
 
 SCHEMA_VERSION = FIRST_VERSION + len(MIGRATIONS)
 
