@@ -74,7 +74,8 @@ def test_operations_go_over_one_connection_and_their_results_come_back(
     with opened(settings(folder)) as door:
         first = door.call("store.list", {})
         second = door.call("user.create", {"store": "main", "label": "é" * 70_000})
-    assert first == {"operation": "store.list", "arguments": {}}
+    caller = {"who": f"cli:uid-{os.getuid()}", "via": "cli"}
+    assert first == {"operation": "store.list", "arguments": {}, "caller": caller}
     assert [request["operation"] for request in asked] == ["store.list", "user.create"]
     assert second["arguments"]["label"] == "é" * 70_000
 

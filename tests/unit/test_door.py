@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from coffre.service import door
+from coffre.service.caller import Caller
 from coffre.service.door import NoAnswer, ask, open_door
 
 
@@ -42,7 +43,7 @@ async def test_what_is_at_hand_is_not_waited_for_long_although_the_process_lives
     monkeypatch.setattr(door, "ALIVE_EVERY_S", 0.005)
     over = asyncio.Event()
 
-    async def call(operation: str, arguments: dict[str, Any]) -> Any:
+    async def call(operation: str, arguments: dict[str, Any], caller: Caller | None) -> Any:
         await over.wait()
 
     server = await open_door(path, call)
@@ -70,7 +71,7 @@ async def test_an_answer_takes_as_long_as_there_are_signs_of_life(
     monkeypatch.setattr(asyncio, "wait", counted)
     over = asyncio.Event()
 
-    async def call(operation: str, arguments: dict[str, Any]) -> Any:
+    async def call(operation: str, arguments: dict[str, Any], caller: Caller | None) -> Any:
         await over.wait()
         return {"sealed": 3}
 
@@ -86,7 +87,7 @@ async def test_what_was_begun_is_ended_although_nobody_waits_any_more(
     monkeypatch.setattr(door, "ALIVE_EVERY_S", 0.001)
     begun, gone, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def call(operation: str, arguments: dict[str, Any]) -> Any:
+    async def call(operation: str, arguments: dict[str, Any], caller: Caller | None) -> Any:
         begun.set()
         await gone.wait()
         ended.set()

@@ -1,7 +1,7 @@
 """How the command line reaches a node: its socket while it runs, its data folder otherwise.
 
 Protocol (newline-delimited JSON over the 0600 Unix socket `DATA/coffre.sock`): a request is
-`{"operation": …, "arguments": {…}}`, its answer `{"ok": true, "result": …}` or
+`{"operation": …, "arguments": {…}, "caller": {…}}`, its answer `{"ok": true, "result": …}` or
 `{"ok": false, "error": {"code": …, "message": …, "field": …}}`; until it comes, an empty line every
 few seconds says that the node is at it.
 """
@@ -36,6 +36,7 @@ class Door(Protocol):
 class Request(Struct, frozen=True):
     operation: str
     arguments: dict[str, Any]
+    caller: dict[str, str]
 
 
 class Fault(Struct, frozen=True):
@@ -64,7 +65,8 @@ class SocketDoor:
 
     def call(self, operation: str, arguments: Mapping[str, Any]) -> Any:
         try:
-            line = msgspec.json.encode(Request(operation, dict(arguments))) + b"\n"
+            caller = {"who": f"cli:uid-{os.getuid()}", "via": "cli"}
+            line = msgspec.json.encode(Request(operation, dict(arguments), caller)) + b"\n"
         except UnicodeEncodeError as error:
             raise Unusable(f"{error.object!a} is no text in UTF-8") from error
         try:

@@ -12,6 +12,7 @@ from typing import Any
 from coffre import __version__
 from coffre.catalog.mutations import Refusal
 from coffre.service.bucket_administration import BucketAdministration
+from coffre.service.caller import Caller
 from coffre.service.invalid import Invalid
 from coffre.service.node import Node, NoStewards
 from coffre.service.policy_administration import PolicyAdministration
@@ -63,8 +64,16 @@ class Administration:
             **{name: self._asking_stewards(name) for name in OF_STEWARDS},
         }
 
-    async def call(self, operation: str, arguments: dict[str, Any]) -> Answer:
-        """Run one operation. Raises Invalid for anything that the caller can mend."""
+    @property
+    def names(self) -> frozenset[str]:
+        """Every operation that there is."""
+        return frozenset(self._operations)
+
+    async def call(
+        self, operation: str, arguments: dict[str, Any], caller: Caller | None = None
+    ) -> Answer:
+        """Run one operation for `caller` (None: this process's own). Raises Invalid for anything
+        that the caller can mend."""
         handler = self._operations.get(operation)
         if handler is None:
             raise Invalid("UnknownOperation", f"there is no operation {operation!r}", "operation")

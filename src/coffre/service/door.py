@@ -1,9 +1,10 @@
 """The administration socket: newline-delimited JSON over a 0600 Unix socket.
 
-A request is `{"operation": …, "arguments": {…}}`, an answer `{"ok": true, "result": …}` or
-`{"ok": false, "error": {"code", "message", "field"}}`; one at a time a connection, many
-connections. Only the folder's owner (and root) can connect. As long as an answer is in the making,
-an empty line every few seconds says that somebody makes it.
+A request is `{"operation": …, "arguments": {…}, "caller": {…}}`, an answer `{"ok": true, "result":
+…}` or `{"ok": false, "error": {"code", "message", "field"}}`; one at a time a connection, many
+connections. `caller` (`caller.Caller`) says for whom; a process of ours asks without. Only the
+folder's owner (and root) can connect. As long as an answer is in the making, an empty line every
+few seconds says that somebody makes it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 import msgspec
 
 from coffre.service.administration import Invalid
+from coffre.service.caller import Caller
 
 log = logging.getLogger("coffre.door")
 
@@ -40,7 +42,7 @@ _AT_ONCE = frozenset(
         "steward.list",
     )
 )
-Call = Callable[[str, dict[str, Any]], Awaitable[Any]]
+Call = Callable[[str, dict[str, Any], Caller | None], Awaitable[Any]]
 
 
 class NoAnswer(OSError):
@@ -50,6 +52,7 @@ class NoAnswer(OSError):
 class Request(msgspec.Struct):
     operation: str
     arguments: dict[str, Any] = {}
+    caller: Caller | None = None
 
 
 async def open_door(path: str, call: Call) -> asyncio.Server:
@@ -66,12 +69,14 @@ async def open_door(path: str, call: Call) -> asyncio.Server:
     )
 
 
-async def ask(path: str, operation: str, arguments: dict[str, Any]) -> Any:
+async def ask(
+    path: str, operation: str, arguments: dict[str, Any], caller: Caller | None = None
+) -> Any:
     """Call an operation at another process's door. Raises Invalid as it does, OSError; NoAnswer
     where that process is stuck."""
     try:
         async with asyncio.timeout(AT_ONCE_S if operation in _AT_ONCE else None):
-            line = await _ask(path, Request(operation, arguments))
+            line = await _ask(path, Request(operation, arguments, caller))
     except TimeoutError:
         raise NoAnswer(f"{path} does not answer {operation}: its process is stuck") from None
     if not line:
@@ -124,7 +129,10 @@ async def _answer(line: bytes, call: Call) -> dict[str, Any]:
     except msgspec.DecodeError as error:
         return _error("InvalidRequest", str(error), None)
     try:
-        return {"ok": True, "result": await call(request.operation, request.arguments)}
+        return {
+            "ok": True,
+            "result": await call(request.operation, request.arguments, request.caller),
+        }
     except Invalid as invalid:
         return _error(invalid.code, invalid.message, invalid.field)
     except Exception:

@@ -23,6 +23,7 @@ from coffre.catalog.snapshots import discard_rows
 from coffre.config import Settings
 from coffre.service.administration import Invalid
 from coffre.service.board import following
+from coffre.service.caller import Caller
 from coffre.service.child import Boot
 from coffre.service.door import open_door
 from coffre.service.follower_place import FILE, choose_folder, differs_mark, may_stay
@@ -157,7 +158,9 @@ class _Office:
         if self._follower.difference is not None and not self._mark.exists():
             self._mark.write_text(f"{self._follower.difference}\n")
 
-    async def call(self, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def call(
+        self, operation: str, arguments: dict[str, Any], caller: Caller | None = None
+    ) -> dict[str, Any]:
         """`follower.status`, and `follower.compare`: every row now, at one record."""
         if operation == "follower.compare":
             try:

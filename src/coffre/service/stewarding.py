@@ -19,12 +19,13 @@ from coffre.config import Settings
 from coffre.service.administration import Invalid
 from coffre.service.archiving import archiving
 from coffre.service.board import following
+from coffre.service.caller import Caller
 from coffre.service.child import Boot
 from coffre.service.collecting import collection
 from coffre.service.delivery import inline_deposits
 from coffre.service.delivery_parquet import to_parquet
 from coffre.service.delivery_routes import Destinations, routing
-from coffre.service.door import open_door
+from coffre.service.door import Call, open_door
 from coffre.service.layout import DataFolder, FolderLock
 from coffre.service.local import LocalStore
 from coffre.service.repairing import Repairing
@@ -159,9 +160,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     lock.release()
 
 
-def _calls(
-    runner: Runner, sealer: Sealer, snapshots: Snapshotter, repairing: Repairing
-) -> Callable[[str, dict[str, Any]], Awaitable[Any]]:
+def _calls(runner: Runner, sealer: Sealer, snapshots: Snapshotter, repairing: Repairing) -> Call:
     """The operations of the stewards' socket."""
 
     async def seal_now() -> Any:
@@ -195,7 +194,7 @@ def _calls(
         "steward.run": run_now,
     }
 
-    async def call(operation: str, arguments: dict[str, Any]) -> Any:
+    async def call(operation: str, arguments: dict[str, Any], caller: Caller | None = None) -> Any:
         handler = operations.get(operation)
         if handler is None:
             raise Invalid("UnknownOperation", f"stewards have no operation {operation!r}")
