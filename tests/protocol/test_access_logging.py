@@ -80,6 +80,27 @@ def test_a_target_must_exist_be_ones_own_and_take_logs(
     assert "LoggingEnabled" not in s3.get_bucket_logging(Bucket=bucket)
 
 
+def test_logs_are_not_delivered_to_where_each_would_be_locked(s3: Any, bucket: str) -> None:
+    name = f"{bucket}-locked"
+    s3.create_bucket(
+        Bucket=name,
+        ACL="log-delivery-write",
+        ObjectOwnership="ObjectWriter",
+        ObjectLockEnabledForBucket=True,
+    )
+    enable(s3, bucket, name)
+    s3.put_object_lock_configuration(
+        Bucket=name,
+        ObjectLockConfiguration={
+            "ObjectLockEnabled": "Enabled",
+            "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 1}},
+        },
+    )
+    with pytest.raises(s3.exceptions.ClientError) as error:
+        enable(s3, bucket, name)
+    assert error.value.response["Error"]["Code"] == "InvalidTargetBucketForLogging"
+
+
 def test_a_policy_lets_logs_in_too(server: MemoryServer, s3: Any, bucket: str) -> None:
     name = f"{bucket}-logs"
     s3.create_bucket(Bucket=name)

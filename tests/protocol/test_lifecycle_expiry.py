@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from coffre.catalog.lifecycle_mutations import Expiration
+from coffre.catalog.lifecycle_mutations import DeleteLifecycle, Expiration, PutLifecycle
+from coffre.catalog.lifecycle_rules import Lifecycle
+from coffre.catalog.mutations import Refusal
 from coffre.service.lifecycle_administration import DAYS_RULE, LifecycleAdministration
 from coffre.stewards.expirer import Expirer, lag_s
 from coffre.system.clock import SystemClock
@@ -316,6 +318,18 @@ def test_days_for_a_bucket_are_a_rule_like_others(service: Service) -> None:
     assert set_days(7) == 2
     assert set_days(0) == 1
     assert [rule["ID"] for rule in told(service.s3, service.bucket)] == ["own"]
+
+
+def test_rules_made_from_others_do_not_replace_what_came_in_between(service: Service) -> None:
+    service.rules({"ID": "came in between", "Expiration": {"Days": 1}})
+    catalog = service.server.engine.catalog
+    for mutation in (
+        PutLifecycle(service.bucket_id, Lifecycle((), b""), b""),
+        DeleteLifecycle(service.bucket_id, b"an earlier one"),
+    ):
+        with pytest.raises(Refusal, match="ConditionalRequestConflict"):
+            service.server.call(catalog.commit(mutation))
+    assert [rule["ID"] for rule in told(service.s3, service.bucket)] == ["came in between"]
 
 
 def test_what_was_there_before_many_rules_is_judged_in_steps(service: Service) -> None:

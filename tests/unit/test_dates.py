@@ -46,6 +46,12 @@ def test_dates_agree_with_the_standard_library_and_read_back(ms: int) -> None:
         assert parse_http_date(http_date(ms)) == ms // 1000 * 1000
 
 
+@pytest.mark.parametrize("ms", [253_402_300_800_000, (2**31 - 1) * 86_400_000])
+def test_what_lies_behind_the_year_9999_is_written_as_its_last_second(ms: int) -> None:
+    assert http_date(ms) == "Fri, 31 Dec 9999 23:59:59 GMT"
+    assert iso_second(ms) == "9999-12-31T23:59:59.000Z"
+
+
 @given(st.text() | st.text("0123456789 :,-+GMTOctMon"))
 def test_no_text_makes_a_date_parser_raise(text: str) -> None:
     parse_http_date(text)

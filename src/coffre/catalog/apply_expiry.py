@@ -99,6 +99,7 @@ _unpack_place: Final = Decoder(tuple[bytes, int, int]).decode
 def put_lifecycle(db: apsw.Connection, mutation: PutLifecycle, stamp: Stamp) -> Done:
     bucket_id = mutation.bucket_id
     traits = bucket_rules(db, bucket_id).traits | Trait.LIFECYCLE | Trait.JUDGING
+    _check_still(db, mutation)
     db.execute(_PUT, (bucket_id, LIFECYCLE, pack(mutation.lifecycle)))
     db.execute(_DROP, (bucket_id, PROGRESS))
     db.execute(_SET_TRAITS, (int(traits), bucket_id))
@@ -109,12 +110,20 @@ def delete_lifecycle(db: apsw.Connection, mutation: DeleteLifecycle, stamp: Stam
     # What is due already is judged when its time comes, and is not due then.
     bucket_id = mutation.bucket_id
     traits = bucket_rules(db, bucket_id).traits
+    _check_still(db, mutation)
     left = traits & ~(Trait.LIFECYCLE | Trait.JUDGING)
     if left != traits:
         db.execute(_DROP, (bucket_id, LIFECYCLE))
         db.execute(_DROP, (bucket_id, PROGRESS))
         db.execute(_SET_TRAITS, (int(left), bucket_id))
     return Done()
+
+
+def _check_still(db: apsw.Connection, mutation: PutLifecycle | DeleteLifecycle) -> None:
+    if mutation.if_still is None:
+        return
+    if mutation.if_still != (db.execute(_GET, (mutation.bucket_id, LIFECYCLE)).get or b""):
+        raise Refusal("ConditionalRequestConflict", "The lifecycle was changed meanwhile")
 
 
 def judge_versions(db: apsw.Connection, mutation: JudgeVersions, stamp: Stamp) -> Reaped:

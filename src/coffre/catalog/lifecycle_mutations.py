@@ -18,16 +18,20 @@ marker is gone; abort: an upload is; move: a version is of another storage class
 
 class PutLifecycle(Struct, frozen=True, tag=True):
     """A bucket's lifecycle, replacing an earlier one. Its versions wait to be judged by it
-    (`JudgeVersions`). Refused: NoSuchBucket."""
+    (`JudgeVersions`). `if_still`: the packed lifecycle that it was made from (b"": none). Refused:
+    NoSuchBucket, ConditionalRequestConflict where another one stands by now."""
 
     bucket_id: bytes
     lifecycle: Lifecycle
+    if_still: bytes | None = None
 
 
 class DeleteLifecycle(Struct, frozen=True, tag=True):
-    """Nothing of a bucket expires any more. No error where there is none. Refused: NoSuchBucket."""
+    """Nothing of a bucket expires any more. No error where there is none. `if_still` as in
+    `PutLifecycle`. Refused: NoSuchBucket, ConditionalRequestConflict."""
 
     bucket_id: bytes
+    if_still: bytes | None = None
 
 
 class JudgeVersions(Struct, frozen=True, tag=True):

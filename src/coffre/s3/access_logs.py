@@ -81,6 +81,8 @@ def may_deliver(reader: Reader, source: Bucket, target: Bucket, one: Logging) ->
     grants WRITE to the log delivery group or a policy allows the service to put objects."""
     if target.owner_id != source.owner_id:
         return False
+    if reader.default_retention(target.id) is not None:
+        return False  # As on AWS: every log would be locked.
     key = one.prefix.encode() + b"log"
     by_acl = Principal(LOG_DELIVERY, kind="service")
     by_policy = Principal(None, kind="service", service=SERVICE)

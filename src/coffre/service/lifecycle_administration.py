@@ -10,8 +10,9 @@ from typing import Any, Final
 from coffre.catalog.foresight import Foreseen
 from coffre.catalog.interface import Committer, Reader
 from coffre.catalog.lifecycle_mutations import DeleteLifecycle, PutLifecycle
+from coffre.catalog.lifecycle_rules import LIFECYCLE, unpack_lifecycle
 from coffre.catalog.records import Bucket, Trait
-from coffre.s3.lifecycle import kept, lifecycle_of
+from coffre.s3.lifecycle import kept
 from coffre.service.administration import Invalid
 from coffre.service.named import bucket_named
 from coffre.stewards.expirer import released_ms
@@ -88,7 +89,8 @@ class LifecycleAdministration:
             raise Invalid(
                 "InvalidBucketState", "a bucket with file-system access has no lifecycle", "bucket"
             )
-        before = lifecycle_of(self._reader, found)
+        packed = self._reader.bucket_document(found.id, LIFECYCLE) or b""
+        before = unpack_lifecycle(packed) if packed else None
         rules = [] if before is None else [*parse_lifecycle(before.told)]
         rules = [rule for rule in rules if rule.id != DAYS_RULE]
         if days:
@@ -96,12 +98,12 @@ class LifecycleAdministration:
         if len(rules) > RULES:
             raise Invalid("TooManyRules", f"the bucket has {RULES} rules already", "bucket")
         if not rules:
-            await self._committer.commit(DeleteLifecycle(found.id))
+            await self._committer.commit(DeleteLifecycle(found.id, packed))
         elif before is None:
-            await self._committer.commit(PutLifecycle(found.id, kept(rules)))
+            await self._committer.commit(PutLifecycle(found.id, kept(rules), packed))
         else:
             changed = kept(rules, before.minimum_size)
-            await self._committer.commit(PutLifecycle(found.id, changed))
+            await self._committer.commit(PutLifecycle(found.id, changed, packed))
         return {"bucket": bucket, "days": days, "rules": len(rules)}
 
 

@@ -18,11 +18,13 @@ _MONTHS: Final = (
     *("Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# The last second that both ways can write, and that clients can read: of the year 9999.
+_LAST_SECOND: Final = 253_402_300_799
 
 
 @lru_cache(maxsize=4096)
 def _http_second(second: int) -> str:
-    at = time.gmtime(second)
+    at = time.gmtime(min(second, _LAST_SECOND))
     return (
         f"{_DAYS[at.tm_wday]}, {at.tm_mday:02d} {_MONTHS[at.tm_mon - 1]} {at.tm_year:04d} "
         f"{at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d} GMT"
@@ -31,7 +33,7 @@ def _http_second(second: int) -> str:
 
 @lru_cache(maxsize=4096)
 def _iso_second(second: int) -> str:
-    at = time.gmtime(second)
+    at = time.gmtime(min(second, _LAST_SECOND))
     return (
         f"{at.tm_year:04d}-{at.tm_mon:02d}-{at.tm_mday:02d}"
         f"T{at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d}"
