@@ -1,0 +1,1 @@
+"""The console and the management API: HTTP for people, beside the S3 port."""
