@@ -29,6 +29,7 @@ from msgspec import Struct
 
 from coffre.catalog.checkpoint import WAL_BYTES, Checkpointer
 from coffre.catalog.generation import changes_rights
+from coffre.catalog.group_watch import UNWATCHED, GroupWatch
 from coffre.catalog.interface import CommitterBusy, CommitUnknown
 from coffre.catalog.log import EncodedRecord, decode
 from coffre.catalog.log_state import NOT_WRITTEN, ChunkGivenUp, KeptSnapshots, SealingBehind
@@ -103,14 +104,17 @@ class GroupCommitter:
         limits: Limits = _DEFAULTS,
         rights_changed: Callable[[], None] = _nothing,
         make_room: Callable[[], object] = _nothing,
+        watch: GroupWatch = UNWATCHED,
     ) -> None:
-        """`make_room` is asked for space where the rows are kept, when they do not fit."""
+        """`make_room` is asked for space where the rows are kept, when they do not fit; `watch`
+        is told of every group."""
         self._db = db
         self._writer = writer
         self._stamps = stamps
         self._limits = limits
         self._rights_changed = rights_changed
         self._make_room = make_room
+        self._watch = watch
         self._transaction = Transaction(db, writer, stamps)
         self._queue: deque[Call] = deque()
         self._queued_mutations = 0
@@ -132,6 +136,11 @@ class GroupCommitter:
             or self._queued_mutations >= limits.queued_mutations
             or self._queued_bytes >= limits.queued_bytes
         )
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Mutations that wait for a group, and the bytes of their bodies."""
+        return self._queued_mutations, self._queued_bytes
 
     def submit(
         self, mutation: Mutation, body: Sequence[Buffer] = ()
@@ -318,12 +327,14 @@ class GroupCommitter:
     async def _log_group(self, calls: list[Call]) -> Group:
         """Apply, append, COMMIT. Raises one of _NOT_LOGGED when nothing of it can have happened;
         anything else is fatal."""
-        size = sum(call.size for call in calls)
+        size, watch = sum(call.size for call in calls), self._watch
         while True:
+            watch.begun(sum(len(call.mutations) for call in calls), size)
             self._writer.plan(size)
             group = self._apply(calls)
             if group.record is None:
                 return group
+            watch.applied()
             try:
                 await self._writer.append(group.blobs, group.record)
             except ChunkGivenUp as gone:
@@ -331,7 +342,9 @@ class GroupCommitter:
                 if gone.superseding:
                     await self._supersede()
                 continue
+            watch.logged()
             self._commit(group.record)
+            watch.committed(len(group.record.plain))
             if any(changes_rights(mutation) for call in calls for mutation in call.mutations):
                 self._rights_changed()
             by_client = any(
@@ -394,6 +407,7 @@ class GroupCommitter:
     def _refuse(self, calls: list[Call], code: str) -> None:
         roll_back(self._db)
         self._writer.postpone()
+        self._watch.refused(code, sum(len(call.mutations) for call in calls))
         for call in calls:
             call.settle([Refused(code, None, {})] * len(call.mutations))
 
