@@ -271,9 +271,27 @@ _ACCESS = Migration(
 _PEOPLE: tuple[str, ...] = ()
 _PEOPLE_TABLES: tuple[str, ...] = ()
 
-# What happened: records of the audit until they are packed, and where the packed ones are.
-_AUDIT: tuple[str, ...] = ()
-_AUDIT_TABLES: tuple[str, ...] = ()
+# What happened: records of the audit until they are packed, and where the packed ones are. A row
+# of `audit_batches` is a group's records (`audit_records.AuditBatch`); `audit_chain` is one row,
+# the chain's end, which stays when batches are packed.
+_AUDIT: tuple[str, ...] = (
+    """CREATE TABLE audit_batches (
+        sequence INTEGER NOT NULL PRIMARY KEY,
+        first_ms INTEGER NOT NULL,
+        last_ms INTEGER NOT NULL,
+        records INTEGER NOT NULL,
+        previous BLOB NOT NULL,
+        hash BLOB NOT NULL,
+        packed BLOB NOT NULL
+    ) STRICT""",
+    """CREATE TABLE audit_chain (
+        id INTEGER NOT NULL PRIMARY KEY,
+        sequence INTEGER NOT NULL,
+        hash BLOB NOT NULL,
+        records INTEGER NOT NULL
+    ) STRICT""",
+)
+_AUDIT_TABLES: tuple[str, ...] = ("audit_batches", "audit_chain")
 
 # What it costs: hours of usage, prices, statements.
 _USAGE: tuple[str, ...] = ()
