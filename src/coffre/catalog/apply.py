@@ -18,6 +18,7 @@ from coffre.catalog import (
     apply_access,
     apply_annotations,
     apply_archive,
+    apply_audit,
     apply_chunks,
     apply_clock,
     apply_collection,
@@ -29,10 +30,12 @@ from coffre.catalog import (
     apply_kms,
     apply_lock,
     apply_objects,
+    apply_people,
     apply_search,
     apply_stores,
     apply_uploads,
     archive_mutations,
+    audit_mutations,
     clock_mutations,
     ecs_mutations,
     event_mutations,
@@ -41,6 +44,7 @@ from coffre.catalog import (
     lifecycle_mutations,
     lock_mutations,
     mutations,
+    people_mutations,
 )
 from coffre.catalog.event_mutations import Caused
 from coffre.catalog.mutations import WITH_BLOB, MoveBlob, Mutation, Refusal, Result
@@ -52,7 +56,11 @@ _STEPS: dict[type, Callable[[apsw.Connection, Any, Stamp], Result]] = {
     mutations.CreateUpload: apply_uploads.create_upload,
     mutations.ForgetCompletions: apply_uploads.forget_completions,
     mutations.CreateTenant: apply_stores.create_tenant,
-    mutations.CreatePerson: apply_stores.create_person,
+    people_mutations.CreatePerson: apply_people.create_person,
+    people_mutations.PutPerson: apply_people.put_person,
+    people_mutations.DeletePerson: apply_people.delete_person,
+    people_mutations.PutToken: apply_people.put_token,
+    people_mutations.DeleteToken: apply_people.delete_token,
     mutations.CreateStore: apply_stores.create_store,
     ecs_mutations.SetStore: apply_stores.set_store,
     ecs_mutations.SetTraits: apply_stores.set_traits,
@@ -130,6 +138,7 @@ _COUNTED: dict[type, Callable[[apsw.Connection, Any, Stamp, Tally], Result]] = {
     mutations.MoveBlob: apply_collection.move_blob,
     mutations.MeasureChunk: apply_collection.measure_chunk,
     mutations.CondemnChunk: apply_collection.condemn_chunk,
+    audit_mutations.RecordAudit: apply_audit.record_audit,
 }
 
 

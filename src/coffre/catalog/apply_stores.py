@@ -14,7 +14,6 @@ from coffre.catalog.ecs_mutations import SetStore, SetTraits
 from coffre.catalog.event_mutations import BucketEvent
 from coffre.catalog.mutations import (
     CreateBucket,
-    CreatePerson,
     CreateStore,
     CreateTenant,
     CreateUser,
@@ -51,16 +50,6 @@ def create_tenant(db: apsw.Connection, mutation: CreateTenant, stamp: Stamp) -> 
     db.execute(
         "INSERT INTO tenants (id, name, bucket_limit) VALUES (?, ?, ?)",
         (mutation.id, mutation.name, mutation.bucket_limit),
-    )
-    return Done()
-
-
-def create_person(db: apsw.Connection, mutation: CreatePerson, stamp: Stamp) -> Done:
-    if db.execute("SELECT 1 FROM people WHERE name = ?", (mutation.name,)).get is not None:
-        raise Refusal("PersonAlreadyExists")
-    db.execute(
-        "INSERT INTO people (id, name, role, password_hash, created_ms) VALUES (?, ?, ?, ?, ?)",
-        (mutation.id, mutation.name, mutation.role, mutation.password_hash, stamp.now_ms),
     )
     return Done()
 

@@ -12,6 +12,7 @@ from coffre.catalog.foresight import Foreseen
 from coffre.catalog.iam_records import IamDocument, IamEntity, IamKind, IamPolicies, Relation
 from coffre.catalog.lock_guard import LastRelease
 from coffre.catalog.mutations import Mutation, Refused, Result
+from coffre.catalog.people_records import ApiToken, Person
 from coffre.catalog.records import (
     Annotation,
     BlobName,
@@ -23,7 +24,6 @@ from coffre.catalog.records import (
     Listing,
     Manifest,
     Part,
-    Person,
     Searched,
     Store,
     StoreKey,
@@ -118,6 +118,20 @@ class Reader(Protocol):
         ...
 
     def person(self, name: str) -> Person | None: ...
+
+    def person_by_id(self, person_id: bytes) -> Person | None: ...
+
+    def people(self) -> list[Person]:
+        """Everybody who signs in, by name."""
+        ...
+
+    def api_tokens(self, person_id: bytes) -> list[ApiToken]:
+        """A person's tokens, the oldest first."""
+        ...
+
+    def api_token(self, digest: bytes) -> ApiToken | None:
+        """By its SHA-256."""
+        ...
 
     def bucket(self, store_id: bytes, name: str) -> Bucket | None: ...
 

@@ -267,9 +267,28 @@ _ACCESS = Migration(
     ),
 )
 
-# People and how they sign in.
-_PEOPLE: tuple[str, ...] = ()
-_PEOPLE_TABLES: tuple[str, ...] = ()
+# People and how they sign in. `scopes` and `secrets` are packed (`people_records`); sessions of an
+# earlier `epoch` are over; `revision` counts changes. `digest`: SHA-256 of a token.
+_PEOPLE: tuple[str, ...] = (
+    "ALTER TABLE people ADD COLUMN email TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE people ADD COLUMN tenant_id BLOB",
+    "ALTER TABLE people ADD COLUMN status TEXT NOT NULL DEFAULT 'active'",
+    "ALTER TABLE people ADD COLUMN scopes BLOB",
+    "ALTER TABLE people ADD COLUMN secrets BLOB",
+    "ALTER TABLE people ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE people ADD COLUMN revision INTEGER NOT NULL DEFAULT 0",
+    """CREATE TABLE api_tokens (
+        id BLOB NOT NULL PRIMARY KEY,
+        person_id BLOB NOT NULL,
+        name TEXT NOT NULL,
+        digest BLOB NOT NULL UNIQUE,
+        scopes BLOB NOT NULL,
+        created_ms INTEGER NOT NULL,
+        expires_ms INTEGER
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX api_tokens_of ON api_tokens (person_id, created_ms)",
+)
+_PEOPLE_TABLES: tuple[str, ...] = ("api_tokens",)
 
 # What happened: records of the audit until they are packed, and where the packed ones are. A row
 # of `audit_batches` is a group's records (`audit_records.AuditBatch`); `audit_chain` is one row,

@@ -18,12 +18,14 @@ from coffre.catalog import access_mutations as access
 from coffre.catalog import annotation_mutations as annotated
 from coffre.catalog import archive_mutations as archived
 from coffre.catalog import lifecycle_mutations as lifecycle
+from coffre.catalog.audit_mutations import RecordAudit
 from coffre.catalog.clock_mutations import ClockMutation
 from coffre.catalog.ecs_mutations import Composition, EcsMutation
 from coffre.catalog.event_mutations import Caused, ForgetEvents
 from coffre.catalog.iam_mutations import IamMutation
 from coffre.catalog.kms_mutations import KmsMutation
 from coffre.catalog.lock_mutations import LockMutation
+from coffre.catalog.people_mutations import PeopleMutation
 from coffre.catalog.records import (
     Checksum,
     EcsFacts,
@@ -62,15 +64,6 @@ class CreateTenant(Struct, frozen=True, tag=True):
     id: bytes
     name: str
     bucket_limit: int = 999
-
-
-class CreatePerson(Struct, frozen=True, tag=True):
-    """Someone who signs in with a password. Refused: PersonAlreadyExists."""
-
-    id: bytes
-    name: str
-    role: Literal["operator"]
-    password_hash: str
 
 
 class CreateStore(Struct, frozen=True, tag=True):
@@ -401,7 +394,7 @@ class ForgetCompletions(Struct, frozen=True, tag=True):
 
 Mutation = (
     CreateTenant
-    | CreatePerson
+    | PeopleMutation
     | CreateStore
     | EcsMutation
     | access.AccessMutation
@@ -441,6 +434,7 @@ Mutation = (
     | ReapOrphans
     | ForgetEvents
     | ForgetCompletions
+    | RecordAudit
 )
 
 # What may travel with the ciphertext of a blob.

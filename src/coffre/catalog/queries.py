@@ -22,7 +22,6 @@ _USER = "SELECT id, store_id, label, kind, locked, created_ms, create_buckets FR
 USER_BY_ID = _USER + " WHERE id = ?"
 USERS_OF_STORE = _USER + " WHERE store_id = ? ORDER BY id"
 
-PERSON_BY_NAME = "SELECT id, name, role, password_hash, created_ms FROM people WHERE name = ?"
 KEYS_OF_USER = (
     "SELECT access_key, user_id, store_id, created_ms, secrets, active FROM access_keys"
     " WHERE user_id = ? ORDER BY created_ms, access_key"

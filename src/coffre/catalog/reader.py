@@ -38,6 +38,7 @@ from coffre.catalog.packing import (
     unpack_strings,
 )
 from coffre.catalog.paging import Row, Rows, fill_page, range_after
+from coffre.catalog.people_reads import PeopleReads
 from coffre.catalog.records import (
     NULL_VERSION,
     Bucket,
@@ -46,7 +47,6 @@ from coffre.catalog.records import (
     Listing,
     Manifest,
     Part,
-    Person,
     Searched,
     Store,
     StoreKey,
@@ -76,6 +76,7 @@ class SqliteReader(
     AnnotationReads,
     AccessReads,
     ArchiveReads,
+    PeopleReads,
 ):
     """Reads over `db`, one thread at a time."""
 
@@ -129,10 +130,6 @@ class SqliteReader(
 
     def access_keys(self, *, after: str, limit: int) -> list[Key]:
         return [_key(row) for row in self._all(q.ACCESS_KEYS, after, limit)]
-
-    def person(self, name: str) -> Person | None:
-        row = self._one(q.PERSON_BY_NAME, name)
-        return row and Person(*row)
 
     def bucket(self, store_id: bytes, name: str) -> Bucket | None:
         row = self._one(q.BUCKET_BY_NAME, store_id, name)

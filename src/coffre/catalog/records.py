@@ -134,16 +134,6 @@ def store_owner_id(store_id: bytes) -> str:
     return hashlib.sha256(b"coffre store " + store_id).hexdigest()
 
 
-class Person(Struct, frozen=True):
-    """Someone who signs in. `password_hash` names its own scheme."""
-
-    id: bytes
-    name: str
-    role: Literal["operator"]
-    password_hash: str
-    created_ms: int
-
-
 class User(Struct, frozen=True):
     """An object user (storage account). `id` is the 64-hex Owner ID of S3 answers.
     `create_buckets`: it may, without a policy that says so."""

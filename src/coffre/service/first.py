@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from coffre.catalog.interface import Reader
-from coffre.catalog.mutations import CreatePerson, CreateTenant
+from coffre.catalog.mutations import CreateTenant
+from coffre.catalog.people_mutations import CreatePerson
 from coffre.config import Settings
 from coffre.service.administration import Administration
 from coffre.service.announcement import FIRST_STORE, OPERATOR, FirstKeys, Owner

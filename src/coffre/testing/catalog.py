@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from coffre.catalog import mutations as m
+from coffre.catalog.people_mutations import CreatePerson
 from coffre.catalog.records import Bucket, Encryption, PartIndex, Secret
 from coffre.catalog.schema import LOGGED_TABLES
 from coffre.system.entropy import SeededEntropy, new_id
@@ -121,7 +122,7 @@ async def _stores_and_keys(catalog: Catalog) -> None:
     assert (key.root_key_id, key.wrapped) == (b"root", b"wrapped")
     assert [user.id for user in catalog.users(store.id)] == [OWNER]
     assert [key.access_key for key in catalog.keys(OWNER)] == ["AK"]
-    person = m.CreatePerson(_id(), "operator", "operator", "hash")
+    person = CreatePerson(_id(), "operator", "operator", "hash")
     await catalog.commit(person)
     await _refused(catalog, person, "PersonAlreadyExists")
     found = catalog.person("operator")
