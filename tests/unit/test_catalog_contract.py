@@ -37,13 +37,13 @@ class TwinnedCatalog(MemoryCatalog):
         super().__init__(ManualClock(), SeededEntropy(2), 1, CountingLand())
         self.twin = open_writer(":memory:")
 
-    def _step(self, mutation: Mutation) -> Result:
+    def _step(self, mutation: Mutation, record: bytes = b"") -> Result:
         before = dump(self._db)
         session = apsw.Session(self._db, "main")
         for table in LOGGED_TABLES:
             session.attach(table)
         try:
-            result = super()._step(mutation)
+            result = super()._step(mutation, record)
         except Refusal:
             assert dump(self._db) == before
             assert session.changeset() == b""

@@ -46,14 +46,16 @@ class Recorder:
         self.fails: Exception | None = None
         self.hold = False
         self.busy = False
+        self.records: list[bytes] = []
         self.arrived = asyncio.Event()
 
     def submit(
-        self, mutation: Mutation, body: Sequence[Buffer] = ()
+        self, mutation: Mutation, body: Sequence[Buffer] = (), record: bytes = b""
     ) -> asyncio.Future[Result | Refused]:
         if self.busy:
             raise CommitterBusy
         self.mutations.append(mutation)
+        self.records.append(record)
         self.bodies.append(b"".join(body))
         future: asyncio.Future[Result | Refused] = asyncio.get_running_loop().create_future()
         self.arrived.set()
@@ -67,9 +69,13 @@ class Recorder:
             future.set_result(PartWritten(len(self.bodies[-1])))
         return future
 
-    def submit_all(self, mutations: Sequence[Mutation]) -> asyncio.Future[Answers]:
+    def submit_all(
+        self, mutations: Sequence[Mutation], records: Sequence[bytes] = ()
+    ) -> asyncio.Future[Answers]:
         future: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
-        future.set_result([self.submit(m).result() for m in mutations])
+        told = records or (b"",) * len(mutations)
+        pairs = zip(mutations, told, strict=True)
+        future.set_result([self.submit(m, (), record).result() for m, record in pairs])
         return future
 
     async def close_all(self) -> tuple[Chunk, ...]:
@@ -131,6 +137,14 @@ async def test_a_mutation_and_its_body_arrive_and_its_answer_returns(
     assert answers == [PartWritten(size) for size in sizes]
     assert committer.bodies == [big[:size] for size in sizes]
     assert committer.mutations == [part(n + 1) for n in range(len(sizes))]
+
+
+async def test_records_of_changes_travel_beside_them(
+    server: LinkServer, committer: Recorder, client: CommitterClient
+) -> None:
+    await client.commit(part(1), (b"body",), b"one")
+    await client.commit_all([part(2), part(3)], [b"", b"three"])
+    assert committer.records == [b"one", b"", b"three"]
 
 
 async def test_a_refusal_is_raised_as_the_committer_said_it(

@@ -31,6 +31,7 @@ from coffre.catalog.archive_mutations import (
 )
 from coffre.catalog.event_mutations import BucketEvent
 from coffre.catalog.key_order import decode_key
+from coffre.catalog.lifecycle_records import LifecycleRecords
 from coffre.catalog.lifecycle_rules import end_of
 from coffre.catalog.mutations import Done, Refusal
 from coffre.catalog.packing import pack, unpack_blob, unpack_index, unpack_restoration
@@ -183,6 +184,9 @@ def drop_restored(db: apsw.Connection, mutation: DropRestored, stamp: Stamp, tal
     tally.add_to_class(place[0], archive_rows.RESTORED, -1, -version.size)
     release(db, tally, version.restored_id)
     _tell(db, place, version, "ObjectRestore:Delete", 0, stamp)
+    key = decode_key(db.execute(_BUCKET, (place[0],)).get[2], place[1])
+    told = (place[0], key, version.version_id.hex(), "S3.EXPIRE.RESTORED")
+    LifecycleRecords(db, stamp, tally).happened(*told, {"class": version.storage_class})
     return Done()
 
 

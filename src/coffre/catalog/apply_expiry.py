@@ -42,6 +42,7 @@ from coffre.catalog.lifecycle_mutations import (
     JudgeVersions,
     PutLifecycle,
 )
+from coffre.catalog.lifecycle_records import LifecycleRecords
 from coffre.catalog.lifecycle_rules import (
     LIFECYCLE,
     Rule,
@@ -185,6 +186,7 @@ class _Work:
         self._stamp = stamp
         self._tally = tally
         self._buckets: dict[bytes, tuple[Rules, tuple[Rule, ...]]] = {}
+        self._records = LifecycleRecords(db, stamp, tally)
         self.done: list[Expiration] = []
         self.told = False
 
@@ -199,6 +201,7 @@ class _Work:
         size = self._db.execute(_SIZE, (upload_id,)).get
         abort_upload(self._db, AbortUpload(upload_id), self._stamp, self._tally)
         self.done.append(Expiration(bucket_id, key, upload_id, "abort", found.rule.id, size))
+        self._records.acted(bucket_id, key, upload_id.hex(), "abort", found.rule.id)
 
     def versions(self, limit: int) -> int:
         """Let what is due expire; how many versions were looked at.
@@ -249,11 +252,15 @@ class _Work:
         held, again_ms = self._delete(bucket, place, version_id)
         about = (bucket_id, key, version_id, act, found.rule.id, subject.size, held)
         self.done.append(Expiration(*about))
+        marks = act == "expire" and bucket.versioning != "never" and not held
+        made = marks and bucket.versioning == "enabled"
+        shown = self._stamp_for(place).version_id if made else b"" if marks else version_id
+        told = (bucket_id, key, shown.hex(), act, found.rule.id)
+        self._records.acted(*told, held=held, marks=marks)
         if held:
             # A lock keeps bytes, not their class.
             self._go_on(place, version_id, rules, subject, again_ms)
         else:
-            marks = act == "expire" and bucket.versioning != "never"
             how = "DeleteMarkerCreated" if marks else "Delete"
             self._tell(bucket, place, version_id, subject, f"LifecycleExpiration:{how}")
 
@@ -275,6 +282,8 @@ class _Work:
             )
             about = (place[0], subject.key, version_id, found.rule.id, subject.size)
             self.done.append(Expiration(*about[:3], "move", *about[3:], storage_class=wanted))
+            told = (*about[:2], version_id.hex())
+            self._records.acted(*told, "move", found.rule.id, storage_class=wanted)
             subject = subject._replace(storage_class=wanted)
             self._tell(self._bucket(place[0])[0], place, version_id, subject, "LifecycleTransition")
         later = transition(rules, subject)

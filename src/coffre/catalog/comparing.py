@@ -18,6 +18,8 @@ _KEY = (
     "SELECT x.name, x.desc FROM pragma_index_list(?) AS l, pragma_index_xinfo(l.name) AS x"
     " WHERE l.origin = 'pk' AND x.key ORDER BY x.seqno"
 )
+# A table that is kept by its one number has no index for its key.
+_NUMBER = "SELECT name, 0 FROM pragma_table_info(?) WHERE pk > 0"
 _Row = tuple[Any, ...]
 
 
@@ -63,7 +65,7 @@ class _Piece:
     key: those before the first one that falls."""
 
     def __init__(self, db: apsw.Connection, table: str, after: _Row | None, rows: int) -> None:
-        key = db.execute(_KEY, (table,)).fetchall()
+        key = db.execute(_KEY, (table,)).fetchall() or db.execute(_NUMBER, (table,)).fetchall()
         falls = [bool(desc) for _, desc in key]
         width = falls.index(True) if True in falls else len(key)
         self._names = ", ".join(str(name) for name, _ in key[:width])

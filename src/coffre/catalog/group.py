@@ -143,25 +143,32 @@ class GroupCommitter:
         return self._queued_mutations, self._queued_bytes
 
     def submit(
-        self, mutation: Mutation, body: Sequence[Buffer] = ()
+        self, mutation: Mutation, body: Sequence[Buffer] = (), record: bytes = b""
     ) -> asyncio.Future[Result | Refused]:
         """Queue one mutation; its answer, or CommitUnknown. Raises CommitterBusy."""
-        return self._enqueue((mutation,), tuple(body), single=True)
+        records = (record,) if record else ()
+        return self._enqueue((mutation,), tuple(body), records, single=True)
 
-    def submit_all(self, mutations: Sequence[Mutation]) -> asyncio.Future[Answers]:
+    def submit_all(
+        self, mutations: Sequence[Mutation], records: Sequence[bytes] = ()
+    ) -> asyncio.Future[Answers]:
         """Queue several as one piece of one group, in order. Raises CommitterBusy."""
-        return self._enqueue(tuple(mutations), (), single=False)
+        return self._enqueue(tuple(mutations), (), tuple(records), single=False)
 
-    async def commit(self, mutation: Mutation, body: Sequence[Buffer] = ()) -> Result:
-        """See `coffre.catalog.interface.Committer`."""
-        answer = await self.submit(mutation, body)
+    async def commit(
+        self, mutation: Mutation, body: Sequence[Buffer] = (), record: bytes = b""
+    ) -> Result:
+        """See `coffre.catalog.interface.RecordingCommitter`."""
+        answer = await self.submit(mutation, body, record)
         if isinstance(answer, Refused):
             raise answer.error()
         return answer
 
-    async def commit_all(self, mutations: Sequence[Mutation]) -> Answers:
-        """See `coffre.catalog.interface.Committer`."""
-        return await self.submit_all(mutations)
+    async def commit_all(
+        self, mutations: Sequence[Mutation], records: Sequence[bytes] = ()
+    ) -> Answers:
+        """See `coffre.catalog.interface.RecordingCommitter`."""
+        return await self.submit_all(mutations, records)
 
     async def close_all(self) -> tuple[Chunk, ...]:
         """Close the open landing chunk; the next write opens another.
@@ -250,13 +257,18 @@ class GroupCommitter:
             self._queue.clear()
 
     def _enqueue(
-        self, mutations: tuple[Mutation, ...], body: tuple[Buffer, ...], *, single: bool
+        self,
+        mutations: tuple[Mutation, ...],
+        body: tuple[Buffer, ...],
+        records: tuple[bytes, ...],
+        *,
+        single: bool,
     ) -> asyncio.Future[Any]:
         if self.busy:
             raise CommitterBusy("too much waits for the next group")
         size = sum(len(piece) for piece in body)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._queue.append(Call(mutations, body, size, future, single))
+        self._queue.append(Call(mutations, body, size, future, single, records))
         self._queued_mutations += len(mutations)
         self._queued_bytes += size
         self._wake.set()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from coffre.catalog.archive_reads import Archived
+from coffre.catalog.audit_records import AuditBatch, ChainHead
 from coffre.catalog.clock_mutations import ClockChange
 from coffre.catalog.event_mutations import BucketEvent, EventPlace
 from coffre.catalog.foresight import Foreseen
@@ -269,6 +270,14 @@ class Reader(Protocol):
         """Events that wait to be delivered, by place, places > `after`."""
         ...
 
+    def audit_batches(self, *, after: int, limit: int) -> list[AuditBatch]:
+        """The audit's batches that are not packed, by sequence, sequences > `after`."""
+        ...
+
+    def audit_head(self) -> ChainHead:
+        """The end of the audit's chain."""
+        ...
+
     def bucket_by_id(self, bucket_id: bytes) -> Bucket | None: ...
 
     def inventoried(self, *, after: bytes, limit: int) -> list[Bucket]:
@@ -388,6 +397,23 @@ class Committer(Protocol):
 
     async def commit_all(self, mutations: Sequence[Mutation]) -> list[Result | Refused]:
         """Apply several, in order, each on its own terms; none carries a body."""
+        ...
+
+
+class RecordingCommitter(Committer, Protocol):
+    """A committer that takes the records of changes beside them: encoded (`audit_records`), b""
+    where there is none. A record is committed with its mutation, or not at all."""
+
+    async def commit(
+        self, mutation: Mutation, body: Sequence[Buffer] = (), record: bytes = b""
+    ) -> Result:
+        """See `Committer`."""
+        ...
+
+    async def commit_all(
+        self, mutations: Sequence[Mutation], records: Sequence[bytes] = ()
+    ) -> list[Result | Refused]:
+        """See `Committer`. `records`: one for each mutation, or none at all."""
         ...
 
 

@@ -10,9 +10,9 @@ A stream of frames over a Unix socket (mode 0600), pipelined; both ends speak th
 | rest  | raw ciphertext of the mutation's body (`Commit` only)    |
 
 Every request has an id, which its answer repeats; answers come in any order, those of one turn of
-the loop (of a group, that is) in one frame. A call that was sent
-and has no answer when the connection breaks is `CommitUnknown` and is never sent again: mutations
-are not all idempotent. A call that was never sent is `CommitterAway`.
+the loop (of a group, that is) in one frame. A call that was sent and has no answer when the
+connection breaks is `CommitUnknown` and is never sent again: mutations are not all idempotent. A
+call that was never sent is `CommitterAway`.
 
 Memory: a frame larger than the receive buffer is received straight into its own buffer, and the
 body goes from there to the drives without a copy. The worker's side bounds calls and bytes under
@@ -55,11 +55,13 @@ class CommitterAway(CommitterBusy):
 class Commit(Struct, frozen=True, array_like=True, tag=0):
     id: int
     mutation: Mutation
+    record: bytes = b""
 
 
 class CommitAll(Struct, frozen=True, array_like=True, tag=1):
     id: int
     mutations: tuple[Mutation, ...]
+    records: tuple[bytes, ...] = ()
 
 
 class CloseAll(Struct, frozen=True, array_like=True, tag=2):
@@ -102,13 +104,13 @@ class Accepts(Protocol):
     """The committer as the link sees it: see `coffre.catalog.group.GroupCommitter`."""
 
     def submit(
-        self, mutation: Mutation, body: Sequence[Buffer] = ()
+        self, mutation: Mutation, body: Sequence[Buffer] = (), record: bytes = b""
     ) -> asyncio.Future[Result | Refused]:
         """Raises CommitterBusy; the future may fail with CommitUnknown."""
         ...
 
     def submit_all(
-        self, mutations: Sequence[Mutation]
+        self, mutations: Sequence[Mutation], records: Sequence[bytes] = ()
     ) -> asyncio.Future[list[Result | Refused]]: ...
 
     async def close_all(self) -> tuple[Chunk, ...]: ...
@@ -247,10 +249,11 @@ class _ServerSide(_Framed):
     def _start(self, request: Request, body: memoryview) -> None:
         call = request.id
         if isinstance(request, Commit):
-            one = self._committer.submit(request.mutation, (body,) if len(body) else ())
+            pieces = (body,) if len(body) else ()
+            one = self._committer.submit(request.mutation, pieces, request.record)
             one.add_done_callback(lambda done: self._answer(call, done, lambda result: [result]))
         elif isinstance(request, CommitAll):
-            several = self._committer.submit_all(request.mutations)
+            several = self._committer.submit_all(request.mutations, request.records)
             several.add_done_callback(lambda done: self._answer(call, done, list))
         else:
             task = self._loop.create_task(self._control(request))
@@ -395,19 +398,23 @@ class CommitterClient:
         """Would a call be refused now? Ask before a request's body is read."""
         return len(self._calls) >= self._most_calls or self._bytes >= self._most_bytes
 
-    async def commit(self, mutation: Mutation, body: Sequence[Buffer] = ()) -> Result:
-        """See `coffre.catalog.interface.Committer`. Raises CommitterBusy and CommitterAway too."""
+    async def commit(
+        self, mutation: Mutation, body: Sequence[Buffer] = (), record: bytes = b""
+    ) -> Result:
+        """See `interface.RecordingCommitter`. Raises CommitterBusy and CommitterAway too."""
         size = sum(len(piece) for piece in body)
-        reply = await self._call(lambda call: Commit(call, mutation), body, size)
+        reply = await self._call(lambda call: Commit(call, mutation, record), body, size)
         result = cast(Answer, reply).results[0]
         if isinstance(result, Refused):
             raise result.error()
         return result
 
-    async def commit_all(self, mutations: Sequence[Mutation]) -> list[Result | Refused]:
-        """See `coffre.catalog.interface.Committer`."""
-        chosen = tuple(mutations)
-        reply = await self._call(lambda call: CommitAll(call, chosen))
+    async def commit_all(
+        self, mutations: Sequence[Mutation], records: Sequence[bytes] = ()
+    ) -> list[Result | Refused]:
+        """See `coffre.catalog.interface.RecordingCommitter`."""
+        chosen, told = tuple(mutations), tuple(records)
+        reply = await self._call(lambda call: CommitAll(call, chosen, told))
         return cast(Answer, reply).results
 
     async def close_all(self) -> tuple[Chunk, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from coffre.catalog.apply import apply, needs_body, place
+from coffre.catalog.apply_audit import finished
 from coffre.catalog.mutations import (
     WITH_BLOB,
     CountDead,
@@ -41,7 +42,9 @@ class MemoryCatalog(SqliteReader):
         self._hybrid_clock = HybridClock(clock, entropy, zone)
         self._land = land
 
-    async def commit(self, mutation: Mutation, body: Sequence[Buffer] = ()) -> Result:
+    async def commit(
+        self, mutation: Mutation, body: Sequence[Buffer] = (), record: bytes = b""
+    ) -> Result:
         landed: tuple[Extent, ...] = ()
         if needs_body(mutation):
             landed = (self._land(body),)
@@ -51,18 +54,21 @@ class MemoryCatalog(SqliteReader):
         elif isinstance(mutation, MoveBlob):
             self._open_chunks(mutation.new)
         try:
-            return self._step(mutation)
+            return self._step(mutation, record)
         except Refusal:
             if landed:
                 self._step(CountDead(landed))
             raise
 
-    async def commit_all(self, mutations: Sequence[Mutation]) -> list[Result | Refused]:
-        return [await self._outcome(mutation) for mutation in mutations]
+    async def commit_all(
+        self, mutations: Sequence[Mutation], records: Sequence[bytes] = ()
+    ) -> list[Result | Refused]:
+        told = records or (b"",) * len(mutations)
+        return [await self._outcome(*one) for one in zip(mutations, told, strict=True)]
 
-    async def _outcome(self, mutation: Mutation) -> Result | Refused:
+    async def _outcome(self, mutation: Mutation, record: bytes) -> Result | Refused:
         try:
-            return await self.commit(mutation)
+            return await self.commit(mutation, record=record)
         except Refusal as refusal:
             return Refused(refusal.code, refusal.message, refusal.fields)
 
@@ -75,7 +81,7 @@ class MemoryCatalog(SqliteReader):
             else:
                 self._step(ReserveChunk(extent.chunk, "memory", 0, 1, 0, (b"",)))
 
-    def _step(self, mutation: Mutation) -> Result:
+    def _step(self, mutation: Mutation, record: bytes = b"") -> Result:
         """One mutation in a transaction of its own."""
         tally = Tally()
         self._db.execute("SAVEPOINT step")
@@ -83,6 +89,8 @@ class MemoryCatalog(SqliteReader):
             trusted_ms = self._hybrid_clock.release_clock(self._db).trusted_ms
             stamp = self._hybrid_clock.stamp(trusted_ms)
             result = apply(self._db, mutation, stamp, tally)
+            if record:
+                tally.record(finished(record, result))
             tally.write(self._db)
         except BaseException:
             self._db.execute("ROLLBACK TO step")

@@ -19,6 +19,7 @@ from coffre.catalog import annotation_mutations as annotated
 from coffre.catalog import archive_mutations as archived
 from coffre.catalog import lifecycle_mutations as lifecycle
 from coffre.catalog.audit_mutations import RecordAudit
+from coffre.catalog.audit_mutations import RecordAudit
 from coffre.catalog.clock_mutations import ClockMutation
 from coffre.catalog.ecs_mutations import Composition, EcsMutation
 from coffre.catalog.event_mutations import Caused, ForgetEvents

@@ -16,6 +16,7 @@ from coffre.catalog.annotation_reads import AnnotationReads
 from coffre.catalog.archive_reads import ArchiveReads
 from coffre.catalog.blob_reader import BlobReader
 from coffre.catalog.chunk_reads import ChunkReads
+from coffre.catalog.audit_reads import AuditReads
 from coffre.catalog.event_reads import EventReads
 from coffre.catalog.iam_reads import IamReads
 from coffre.catalog.key_order import decode_key, encode_key, next_key
@@ -68,6 +69,7 @@ class SqliteReader(
     SearchReader,
     KmsReads,
     IamReads,
+    AuditReads,
     EventReads,
     BlobReader,
     ChunkReads,

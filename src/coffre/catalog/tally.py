@@ -1,4 +1,5 @@
-"""What a group adds to the counters of buckets and chunks: each row is written once, at its end.
+"""What a group adds to the counters of buckets and chunks, and its records of the audit: each row
+is written once, at its end.
 
 Counters change in the transaction that changes what they count, yet a bucket that takes 64 objects
 in one group has its row written once. Whoever needs a counter inside a group adds what the tally
@@ -10,6 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 import apsw
+
+from coffre.catalog.audit_chain import append_batch
 
 _BUCKET = "UPDATE buckets SET objects = objects + ?, bytes = bytes + ? WHERE id = ?"
 _CHUNK = "UPDATE chunks SET appended = appended + ?, dead = dead + ? WHERE id = ?"
@@ -30,10 +33,10 @@ _Sums = dict[Any, tuple[int, int]]
 
 
 class Tally:
-    """Sums by bucket (objects, bytes), by its storage classes and by chunk (appended, dead), until
-    `write`."""
+    """Sums by bucket (objects, bytes), by its storage classes and by chunk (appended, dead), and
+    encoded records of the audit, until `write`."""
 
-    __slots__ = ("_buckets", "_chunks", "_classes", "_store_of", "_stores", "_undo")
+    __slots__ = ("_buckets", "_chunks", "_classes", "_records", "_store_of", "_stores", "_undo")
 
     def __init__(self) -> None:
         self._buckets: _Sums = {}
@@ -41,7 +44,8 @@ class Tally:
         self._classes: _Sums = {}
         self._stores: _Sums = {}
         self._store_of: dict[bytes, bytes] = {}
-        self._undo: list[tuple[_Sums, _Counted, tuple[int, int]]] = []
+        self._records: list[bytes] = []
+        self._undo: list[tuple[_Sums, _Counted, tuple[int, int]] | None] = []
 
     def add_to_bucket(self, bucket_id: bytes, objects: int, size: int) -> None:
         self._add(self._buckets, bucket_id, objects, size)
@@ -55,6 +59,11 @@ class Tally:
     def add_to_class(self, bucket_id: bytes, storage_class: str, objects: int, size: int) -> None:
         """What is STANDARD is the rest, and not counted."""
         self._add(self._classes, (bucket_id, storage_class), objects, size)
+
+    def record(self, record: bytes) -> None:
+        """An encoded record (`audit_records`) for the group's batch."""
+        self._records.append(record)
+        self._undo.append(None)
 
     def bucket(self, bucket_id: bytes) -> tuple[int, int]:
         """(objects, bytes) that the bucket's row does not show yet."""
@@ -87,11 +96,16 @@ class Tally:
         if len(self._undo) > mark:
             self._forget_stores()
         while len(self._undo) > mark:
-            sums, counted, before = self._undo.pop()
-            sums[counted] = before
+            undone = self._undo.pop()
+            if undone is None:
+                self._records.pop()
+            else:
+                sums, counted, before = undone
+                sums[counted] = before
 
     def write(self, db: apsw.Connection) -> None:
-        """Add the sums to the rows; the tally is empty then. A row that is gone counts nothing."""
+        """Add the sums to the rows, and the records' batch; the tally is empty then. A row that is
+        gone counts nothing."""
         for statement, sums in ((_BUCKET, self._buckets), (_CHUNK, self._chunks)):
             for counted, (first, second) in sums.items():
                 if first or second:
@@ -102,6 +116,9 @@ class Tally:
                 db.execute(_CLASS, (bucket_id, storage_class, *added))
                 db.execute(_NO_CLASS, (bucket_id, storage_class))
         self._classes.clear()
+        if self._records:
+            append_batch(db, self._records)
+            self._records.clear()
         self._undo.clear()
         self._forget_stores()
 

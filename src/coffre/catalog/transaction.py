@@ -15,6 +15,7 @@ from typing import Any
 import apsw
 
 from coffre.catalog.apply import apply, needs_body, place
+from coffre.catalog.apply_audit import finished
 from coffre.catalog.interface import CommitUnknown
 from coffre.catalog.log import EncodedRecord, Record, RecordKind, encode
 from coffre.catalog.log_writer import LogWriter
@@ -65,13 +66,15 @@ class _HalfDone(Exception):
 
 @dataclass(eq=False)
 class Call:
-    """What one caller sent and waits for; never split between groups."""
+    """What one caller sent and waits for; never split between groups. `records`: one of the audit
+    for each mutation (b"": none), or none at all."""
 
     mutations: tuple[Mutation, ...]
     body: tuple[Buffer, ...]
     size: int
     future: asyncio.Future[Any]
     single: bool
+    records: tuple[bytes, ...] = ()
 
     def settle(self, answers: Answers) -> None:
         if not self.future.done():
@@ -177,6 +180,10 @@ class Transaction:
                 answer, touched = self._step(mutation, tally, guarded)
                 answers.append(answer)
                 changed = changed or touched
+            for record, answer in zip(call.records, answers, strict=False):
+                if record and not isinstance(answer, Refused):
+                    tally.record(finished(record, answer))
+                    changed = True
             if call.body and not isinstance(answers[0], Refused):
                 group.blobs.extend(call.body)
                 offset += call.size
