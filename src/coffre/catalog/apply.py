@@ -34,6 +34,7 @@ from coffre.catalog import (
     apply_people,
     apply_search,
     apply_stores,
+    apply_trail,
     apply_uploads,
     archive_mutations,
     audit_mutations,
@@ -46,6 +47,7 @@ from coffre.catalog import (
     lifecycle_mutations,
     lock_mutations,
     mutations,
+    trail_mutations,
     people_mutations,
 )
 from coffre.catalog.event_mutations import Caused
@@ -101,6 +103,8 @@ _STEPS: dict[type, Callable[[apsw.Connection, Any, Stamp], Result]] = {
     clock_mutations.CancelClock: apply_clock.cancel_clock,
     lock_mutations.PutObjectLock: apply_lock.put_object_lock,
     event_mutations.ForgetEvents: apply_events.forget_events,
+    trail_mutations.FoundAudit: apply_trail.found_audit,
+    trail_mutations.MoveTarget: apply_trail.move_target,
     mutations.PutBucketDocument: apply_stores.put_bucket_document,
     mutations.DeleteBucketDocument: apply_stores.delete_bucket_document,
     mutations.ReserveChunk: apply_chunks.reserve_chunk,
@@ -132,6 +136,8 @@ _COUNTED: dict[type, Callable[[apsw.Connection, Any, Stamp, Tally], Result]] = {
     archive_mutations.DropRestored: apply_archive.drop_restored,
     archive_mutations.CompressBlob: apply_archive.compress_blob,
     archive_mutations.SettleArchived: apply_archive.settle_archived,
+    trail_mutations.PackAudit: apply_trail.pack_audit,
+    trail_mutations.RemoveAudit: apply_trail.remove_audit,
     mutations.PutPart: apply_uploads.put_part,
     mutations.CompleteUpload: apply_uploads.complete_upload,
     mutations.AbortUpload: apply_uploads.abort_upload,

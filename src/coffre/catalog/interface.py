@@ -36,6 +36,7 @@ from coffre.catalog.records import (
     VersionListing,
 )
 from coffre.catalog.release_clock import ReleaseClock
+from coffre.catalog.trail_records import AuditHorizon, AuditSegment, AuditTarget, Trail
 from coffre.system.buffer import Buffer
 from coffre.vault.records import Blob, Chunk
 
@@ -58,7 +59,9 @@ class Reader(Protocol):
 
     def store_named(self, name: str) -> Store | None: ...
 
-    def stores(self) -> list[Store]: ...
+    def stores(self, *, hidden: bool = False) -> list[Store]:
+        """By name; with `hidden` also the zone's own (`trail_records`), which no name finds."""
+        ...
 
     def store_key(self, key_id: bytes) -> StoreKey | None: ...
 
@@ -276,6 +279,26 @@ class Reader(Protocol):
 
     def audit_head(self) -> ChainHead:
         """The end of the audit's chain."""
+        ...
+
+    def audit_trail(self) -> Trail:
+        """Where every record of the audit is."""
+        ...
+
+    def audit_segments(self) -> list[AuditSegment]:
+        """The audit's packed records, by sequence."""
+        ...
+
+    def audit_batch(self, sequence: int) -> AuditBatch | None:
+        """A batch of the audit; None once it is packed."""
+        ...
+
+    def audit_horizon(self) -> AuditHorizon:
+        """What retention removed of the audit."""
+        ...
+
+    def audit_targets(self) -> list[AuditTarget]:
+        """How far each target of the audit's forwarding is."""
         ...
 
     def bucket_by_id(self, bucket_id: bytes) -> Bucket | None: ...

@@ -309,8 +309,37 @@ _AUDIT: tuple[str, ...] = (
         hash BLOB NOT NULL,
         records INTEGER NOT NULL
     ) STRICT""",
+    # `trail_records`: packed records, what retention removed, how far forwarding is.
+    """CREATE TABLE audit_segments (
+        first_sequence INTEGER NOT NULL PRIMARY KEY,
+        last_sequence INTEGER NOT NULL,
+        first_ms INTEGER NOT NULL,
+        last_ms INTEGER NOT NULL,
+        records INTEGER NOT NULL,
+        previous BLOB NOT NULL,
+        hash BLOB NOT NULL,
+        size INTEGER NOT NULL,
+        digest BLOB NOT NULL,
+        level INTEGER NOT NULL,
+        text_bytes INTEGER NOT NULL,
+        names BLOB NOT NULL
+    ) STRICT""",
+    """CREATE TABLE audit_horizon (
+        id INTEGER NOT NULL PRIMARY KEY,
+        sequence INTEGER NOT NULL,
+        hash BLOB NOT NULL,
+        records INTEGER NOT NULL,
+        removed_ms INTEGER NOT NULL
+    ) STRICT""",
+    """CREATE TABLE audit_targets (
+        name TEXT NOT NULL PRIMARY KEY,
+        sequence INTEGER NOT NULL,
+        place INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID""",
 )
-_AUDIT_TABLES: tuple[str, ...] = ("audit_batches", "audit_chain")
+_AUDIT_TABLES: tuple[str, ...] = (
+    *("audit_batches", "audit_chain", "audit_segments", "audit_horizon", "audit_targets"),
+)
 
 # What it costs: hours of usage, prices, statements.
 _USAGE: tuple[str, ...] = ()

@@ -38,6 +38,7 @@ from coffre.catalog.records import (
     Secret,
     StoreSettings,
 )
+from coffre.catalog.trail_mutations import PackAudit, TrailMutation
 from coffre.vault.records import Blob, Extent
 
 
@@ -417,6 +418,7 @@ Mutation = (
     | SetAcl
     | annotated.AnnotationMutation
     | archived.ArchiveMutation
+    | TrailMutation
     | LockMutation
     | CreateUpload
     | PutPart
@@ -441,7 +443,7 @@ Mutation = (
 # What may travel with the ciphertext of a blob.
 WITH_BLOB = (
     *(PutVersion, PutPart, annotated.PutAnnotation, annotated.OwnBytes),
-    *(archived.RestoreBlob, archived.CompressBlob),
+    *(archived.RestoreBlob, archived.CompressBlob, PackAudit),
 )
 
 

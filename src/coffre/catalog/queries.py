@@ -7,8 +7,11 @@ _STORE = (
     " retention_policies, label, status, settings FROM stores"
 )
 STORE_BY_ID = _STORE + " WHERE id = ?"
-STORE_BY_NAME = _STORE + " WHERE name = ?"
-STORES = _STORE + " ORDER BY name"
+# The zone's own store (`trail_records.SYSTEM_STORE_ID`) is found by its id alone.
+_NOT_HIDDEN = "id <> x'00000000000000000000000000000001'"
+STORE_BY_NAME = _STORE + " WHERE name = ? AND " + _NOT_HIDDEN
+STORES = _STORE + " WHERE " + _NOT_HIDDEN + " ORDER BY name"
+ALL_STORES = _STORE + " ORDER BY name"
 
 _TENANT = "SELECT id, name, bucket_limit, buckets FROM tenants"
 TENANTS = _TENANT + " ORDER BY name"
@@ -51,7 +54,8 @@ BUCKET_BY_NAME = (
 # A search for each store: what no host names is asked for rarely.
 BUCKETS_NAMED = (
     _BUCKET_COLUMNS + " FROM stores s CROSS JOIN buckets b INDEXED BY buckets_by_name"
-    " LEFT JOIN users u ON u.id = b.owner_id WHERE b.store_id = s.id AND b.name = ? LIMIT 2"
+    " LEFT JOIN users u ON u.id = b.owner_id WHERE b.store_id = s.id AND b.name = ?"
+    " AND s." + _NOT_HIDDEN + " LIMIT 2"
 )
 BUCKETS = (
     _BUCKET_COLUMNS + " FROM buckets b LEFT JOIN users u ON u.id = b.owner_id"

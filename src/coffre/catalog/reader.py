@@ -60,12 +60,14 @@ from coffre.catalog.records import (
 )
 from coffre.catalog.search_reader import SearchReader
 from coffre.catalog.stamp import version_order
+from coffre.catalog.trail_reads import TrailReads
 from coffre.vault.records import Blob
 
 _AFTER_ALL_NAMES = "\U0010ffff"
 
 
 class SqliteReader(
+    TrailReads,
     SearchReader,
     KmsReads,
     IamReads,
@@ -110,8 +112,8 @@ class SqliteReader(
         row = self._one(q.STORE_BY_NAME, name)
         return row and _store(row)
 
-    def stores(self) -> list[Store]:
-        return [_store(row) for row in self._all(q.STORES)]
+    def stores(self, *, hidden: bool = False) -> list[Store]:
+        return [_store(row) for row in self._all(q.ALL_STORES if hidden else q.STORES)]
 
     def store_key(self, key_id: bytes) -> StoreKey | None:
         row = self._one(q.STORE_KEY, key_id)

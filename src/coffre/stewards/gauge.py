@@ -133,7 +133,7 @@ class Gauge(Steward):
         return False
 
     def _buckets(self) -> Iterator[tuple[str, Bucket]]:
-        for store in self._reader.stores():
+        for store in self._reader.stores(hidden=True):
             after = ""
             while page := self._reader.buckets(store.id, None, prefix="", after=after, limit=PAGE):
                 after = page[-1].name
