@@ -112,17 +112,21 @@ def test_parts_and_completed_uploads_keep_to_the_quota(
     about = {"Bucket": "box", "Key": "k", "UploadId": upload}
     too_much = bytes(9 * MIB)
     assert refused(s3.upload_part, **about, PartNumber=1, Body=too_much) == "QuotaExceeded"
-    parts = [
-        {
-            "PartNumber": n,
-            "ETag": s3.upload_part(**about, PartNumber=n, Body=bytes(5 * MIB))["ETag"],
-        }
-        for n in (1, 2)
-    ]
-    whole = {"Parts": parts}
-    assert refused(s3.complete_multipart_upload, **about, MultipartUpload=whole) == "QuotaExceeded"
+
+    def part(number: int) -> dict[str, Any]:
+        answer = s3.upload_part(**about, PartNumber=number, Body=bytes(5 * MIB))
+        return {"PartNumber": number, "ETag": answer["ETag"]}
+
+    parts = [part(1)]
+    # What is uploaded already is held, finished or not; a part in its place needs no room.
+    assert refused(part, number=2) == "QuotaExceeded"
+    parts = [part(1)]
     operator.call("store.set", name=name, hard_bytes=10 * MIB)
-    s3.complete_multipart_upload(**about, MultipartUpload=whole)
+    parts.append(part(2))
+    # To finish adds nothing, so it is taken in a store that is over its quota by now.
+    operator.call("store.set", name=name, hard_bytes=MIB)
+    s3.complete_multipart_upload(**about, MultipartUpload={"Parts": parts})
+    assert refused(s3.put_object, Bucket="box", Key="j", Body=b"1") == "QuotaExceeded"
 
 
 def test_a_quota_that_is_lifted_refuses_nothing_any_more(

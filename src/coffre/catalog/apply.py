@@ -19,7 +19,6 @@ from coffre.catalog import (
     apply_annotations,
     apply_archive,
     apply_audit,
-    apply_audit,
     apply_chunks,
     apply_clock,
     apply_collection,
@@ -36,8 +35,8 @@ from coffre.catalog import (
     apply_stores,
     apply_trail,
     apply_uploads,
+    apply_usage,
     archive_mutations,
-    audit_mutations,
     audit_mutations,
     clock_mutations,
     ecs_mutations,
@@ -47,8 +46,9 @@ from coffre.catalog import (
     lifecycle_mutations,
     lock_mutations,
     mutations,
-    trail_mutations,
     people_mutations,
+    trail_mutations,
+    usage_mutations,
 )
 from coffre.catalog.event_mutations import Caused
 from coffre.catalog.mutations import WITH_BLOB, MoveBlob, Mutation, Refusal, Result
@@ -113,6 +113,10 @@ _STEPS: dict[type, Callable[[apsw.Connection, Any, Stamp], Result]] = {
     mutations.ReplaceMember: apply_chunks.replace_member,
     mutations.SealChunk: apply_chunks.seal_chunk,
     mutations.ForgetChunk: apply_collection.forget_chunk,
+    usage_mutations.CountRequests: apply_usage.count,
+    usage_mutations.CloseUsage: apply_usage.close_usage,
+    usage_mutations.PruneUsage: apply_usage.prune_usage,
+    usage_mutations.SetPrices: apply_usage.set_prices,
 }
 # Steps that change what counters of buckets and chunks say.
 _COUNTED: dict[type, Callable[[apsw.Connection, Any, Stamp, Tally], Result]] = {

@@ -21,6 +21,7 @@ from coffre.catalog.access_mutations import (
     SetKey,
     SetRole,
 )
+from coffre.catalog.apply_usage import note_gone_store
 from coffre.catalog.mutations import Done, Reaped, Refusal
 from coffre.catalog.packing import pack, unpack_secrets
 from coffre.catalog.records import Secret, StoreSettings, Trait
@@ -101,6 +102,7 @@ def delete_store(db: apsw.Connection, mutation: DeleteStore, stamp: Stamp) -> Re
     db.execute("DELETE FROM kms_keys WHERE store_id = ?", store)
     # What the store's key wrapped is never opened again, wherever a copy of it is left.
     db.execute("DELETE FROM store_keys WHERE id = ?", (key_id,))
+    note_gone_store(db, mutation.store_id, stamp.trusted_ms)
     db.execute("DELETE FROM stores WHERE id = ?", store)
     return Reaped(len(users) + 1, False)
 

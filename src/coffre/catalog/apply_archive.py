@@ -169,6 +169,7 @@ def _complete(
     expires_ms = end_of(stamp.trusted_ms, wanted.days)
     _set(db, place, replace(wanted, expires_ms=expires_ms), wanted.manifest_id, expires_ms)
     tally.add_to_class(place[0], archive_rows.RESTORED, 1, version.size)
+    tally.add_usage(place[0], archive_rows.RESTORED, size=version.size)
     _tell(db, place, version, "ObjectRestore:Completed", expires_ms, stamp)
 
 
@@ -182,6 +183,7 @@ def drop_restored(db: apsw.Connection, mutation: DropRestored, stamp: Stamp, tal
     # Then it is looked at once more: what was held by two may be gathered now.
     _set(db, place, None, None, stamp.trusted_ms)
     tally.add_to_class(place[0], archive_rows.RESTORED, -1, -version.size)
+    tally.add_usage(place[0], archive_rows.RESTORED, size=-version.size)
     release(db, tally, version.restored_id)
     _tell(db, place, version, "ObjectRestore:Delete", 0, stamp)
     key = decode_key(db.execute(_BUCKET, (place[0],)).get[2], place[1])

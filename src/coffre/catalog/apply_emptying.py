@@ -26,7 +26,8 @@ ROWS_A_GROUP: Final = 200
 
 _ROW: Final = (
     "SELECT sort_key, ord, zone, version_id, latest, is_null, marker, size, etag, manifest_id,"
-    " modified_ms, ecs, lock_mode, lock_until_ms, legal_hold FROM versions WHERE bucket_id = ?"
+    " modified_ms, ecs, lock_mode, lock_until_ms, legal_hold, storage_class FROM versions"
+    " WHERE bucket_id = ?"
 )
 _FROM_KEY: Final = _ROW + " AND sort_key > ? ORDER BY sort_key, ord DESC, zone DESC LIMIT ?"
 _OLDER: Final = _ROW + (

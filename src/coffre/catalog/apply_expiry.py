@@ -278,7 +278,14 @@ class _Work:
         if found is not None:
             now, wanted = subject.storage_class, found.storage_class
             archive_rows.move_class(
-                self._db, self._tally, place, subject.size, now, wanted, self._stamp.trusted_ms
+                self._db,
+                self._tally,
+                place,
+                subject.size,
+                now,
+                wanted,
+                self._stamp.trusted_ms,
+                current=subject.current,
             )
             about = (place[0], subject.key, version_id, found.rule.id, subject.size)
             self.done.append(Expiration(*about[:3], "move", *about[3:], storage_class=wanted))

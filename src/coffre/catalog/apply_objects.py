@@ -16,6 +16,7 @@ from coffre.catalog import annotation_rows, apply_search, archive_rows, judging,
 from coffre.catalog.annotation_mutations import AnnotatedVersion
 from coffre.catalog.annotation_rows import Place
 from coffre.catalog.apply_manifests import add_blob, add_pieces, release, share
+from coffre.catalog.archive_rows import STANDARD
 from coffre.catalog.ecs_mutations import Composition, SetRetention
 from coffre.catalog.key_order import encode_key
 from coffre.catalog.mutations import (
@@ -32,14 +33,14 @@ from coffre.catalog.mutations import (
     Written,
 )
 from coffre.catalog.packing import pack, pack_optional, unpack_ecs
-from coffre.catalog.quotas import check_quota
+from coffre.catalog.quotas import BOUNDED, check_quota
 from coffre.catalog.records import NULL_VERSION, EcsFacts, Encryption, KeyOrder, Trait
 from coffre.catalog.stamp import Stamp, version_order
 from coffre.catalog.tally import Tally
 
 _ROW = (
     "SELECT ord, zone, version_id, latest, is_null, marker, size, etag, manifest_id, modified_ms,"
-    " ecs, lock_mode, lock_until_ms, legal_hold FROM versions"
+    " ecs, lock_mode, lock_until_ms, legal_hold, storage_class FROM versions"
 )
 _NEWEST = _ROW + " WHERE bucket_id = ? AND sort_key = ? ORDER BY ord DESC, zone DESC LIMIT 1"
 _OLD_NULL = _ROW + (
@@ -100,6 +101,7 @@ class Row(Struct, frozen=True, gc=False):
     lock_mode: str | None = None
     lock_until_ms: int | None = None
     legal_hold: int | None = None
+    storage_class: str = STANDARD
 
 
 class Rules(Struct, frozen=True):
@@ -142,14 +144,22 @@ class Slot:
             check_etag(condition.if_match, current)
 
     def write(
-        self, stamp: Stamp, facts: ObjectFacts, manifest_id: bytes, size: int, parts_count: int
+        self,
+        stamp: Stamp,
+        facts: ObjectFacts,
+        manifest_id: bytes,
+        size: int,
+        parts_count: int,
+        *,
+        freed: int = 0,
     ) -> Written:
-        """The object is the current version from now on. Refused: as `guard`, InvalidRequest
-        (locked where nothing can be), EmptyBucketInProgress."""
+        """The object is the current version from now on. `freed`: bytes that are let go for it and
+        still counted. Refused: as `guard`, InvalidRequest (locked where nothing can be),
+        EmptyBucketInProgress, QuotaExceeded."""
         if self.rules.traits & Trait.EMPTYING:
             raise Refusal("EmptyBucketInProgress")
-        if self.rules.traits & Trait.LIMITED:
-            self._check_quota(size)
+        if self.rules.traits & BOUNDED:
+            self._check_quota(size, freed)
         lock = lock_guard.lock_of_new(
             self._db, self.bucket_id, self.rules, facts.lock, stamp.now_ms
         )
@@ -194,7 +204,8 @@ class Slot:
         """A delete marker is the current version from now on (versioning is or was on)."""
         version_id = self._make_room(stamp)
         nothing = (None,) * 10  # from manifest to legal hold
-        self._insert(stamp, version_id, 1, (0, "", owner_id, "STANDARD", 0, *nothing))
+        self._insert(stamp, version_id, 1, (0, "", owner_id, STANDARD, 0, *nothing))
+        self._tally.add_usage(self.bucket_id, STANDARD, versions=1)
         self._judge()
         return Deleted(None, True, version_id)
 
@@ -232,14 +243,15 @@ class Slot:
                 self._set_latest(newest, 0, stamp.now_ms)
         return stamp.version_id if enabled else NULL_VERSION
 
-    def _check_quota(self, size: int) -> None:
+    def _check_quota(self, size: int, freed: int) -> None:
         """Refused: QuotaExceeded. What the new version replaces makes room for it."""
         gone = None
         if self.versioning != "enabled" and self.newest is not None:
             gone = self.newest if self.newest.is_null else self._old_null()
         kept = gone is not None and not gone.marker
         objects, added = (0, size - gone.size) if gone is not None and kept else (1, size)
-        check_quota(self._db, self._tally, self.bucket_id, objects, added)
+        traits = self.rules.traits
+        check_quota(self._db, self._tally, self.bucket_id, traits, objects, added - freed)
 
     def _insert(
         self, stamp: Stamp, version_id: bytes, marker: int, rest: tuple[object, ...]
@@ -279,6 +291,8 @@ class Slot:
             apply_search.drop_version(self._db, place)
         if self.rules.traits & Trait.ANNOTATED:
             annotation_rows.let_go(self._db, self._tally, place)
+        shown = row.latest and not row.marker
+        self._tally.add_usage(self.bucket_id, kept[0], -1 if shown else 0, -1, -row.size)
         if row.manifest_id is not None:
             self._tally.add_to_bucket(self.bucket_id, -1, -row.size)
             archive_rows.note_erased(self._db, self._tally, self.bucket_id, row.size, kept)
@@ -287,6 +301,9 @@ class Slot:
     def _set_latest(self, row: Row, latest: int, noncurrent_ms: int | None = None) -> None:
         where = (self.bucket_id, self.sort_key, row.order, row.zone)
         self._db.execute(_SET_LATEST, (latest, noncurrent_ms, *where))
+        if not row.marker:
+            shown = 1 if latest else -1
+            self._tally.add_usage(self.bucket_id, row.storage_class, shown)
         if self.rules.traits & _SEARCHED:
             apply_search.set_latest(self._db, latest, where)
 

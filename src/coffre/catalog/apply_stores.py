@@ -10,6 +10,7 @@ from coffre.catalog.access_mutations import RewrapKeys
 from coffre.catalog.apply_access import check_goes_on, check_label, check_new_key
 from coffre.catalog.apply_events import TEST_EVENT, insert_event
 from coffre.catalog.apply_objects import bucket_rules, require_bucket
+from coffre.catalog.apply_usage import note_gone_bucket
 from coffre.catalog.ecs_mutations import SetStore, SetTraits
 from coffre.catalog.event_mutations import BucketEvent
 from coffre.catalog.mutations import (
@@ -26,6 +27,7 @@ from coffre.catalog.mutations import (
     SetVersioning,
 )
 from coffre.catalog.packing import pack, pack_optional, unpack_secrets, unpack_store_settings
+from coffre.catalog.quotas import QUOTA
 from coffre.catalog.records import Trait
 from coffre.catalog.stamp import Stamp
 
@@ -41,6 +43,7 @@ _TRAITS = {
     "logging": Trait.LOGGED,
     _NOTIFICATION: Trait.NOTIFYING,
     "inventory": Trait.INVENTORIED,
+    QUOTA: Trait.CAPPED,
 }
 
 
@@ -234,6 +237,7 @@ def delete_bucket(db: apsw.Connection, mutation: DeleteBucket, stamp: Stamp) -> 
     if holds:
         locks = lock_guard.last_release(db, mutation.bucket_id, stamp.trusted_ms)
         raise Refusal("BucketNotEmpty", None if locks is None else f"{_NOT_EMPTY} {locks}")
+    note_gone_bucket(db, mutation.bucket_id, stamp.trusted_ms)
     db.execute("DELETE FROM buckets WHERE id = ?", bucket)
     db.execute("DELETE FROM bucket_documents WHERE bucket_id = ?", bucket)
     db.execute("DELETE FROM outbox WHERE bucket_id = ?", bucket)

@@ -33,7 +33,7 @@ from coffre.catalog.mutations import (
     Written,
 )
 from coffre.catalog.packing import pack, pack_optional
-from coffre.catalog.quotas import check_quota
+from coffre.catalog.quotas import BOUNDED, check_quota
 from coffre.catalog.records import BlobName, Trait
 from coffre.catalog.stamp import Stamp
 from coffre.catalog.tally import Tally
@@ -83,16 +83,21 @@ def create_upload(db: apsw.Connection, mutation: CreateUpload, stamp: Stamp) -> 
 
 
 def put_part(db: apsw.Connection, mutation: PutPart, stamp: Stamp, tally: Tally) -> PartWritten:
-    bucket_id, _, manifest_id = _require_upload(db, mutation.upload_id)
-    if bucket_rules(db, bucket_id).traits & Trait.LIMITED:
-        check_quota(db, tally, bucket_id, 0, mutation.blob.size)
-    claim(db, tally, mutation.blob)
+    bucket_id, _, manifest_id, storage_class = _require_upload(db, mutation.upload_id)
+    size = mutation.blob.size
     replaced = db.execute(
-        "SELECT blob FROM parts WHERE manifest_id = ? AND number = ?",
+        "SELECT blob, size FROM parts WHERE manifest_id = ? AND number = ?",
         (manifest_id, mutation.number),
-    ).get
+    ).fetchone()
+    before = 0 if replaced is None else replaced[1]
+    traits = bucket_rules(db, bucket_id).traits
+    if traits & BOUNDED:
+        check_quota(db, tally, bucket_id, traits, 0, size - before)
+    claim(db, tally, mutation.blob)
     if replaced is not None:
-        free_part(db, tally, manifest_id, mutation.number, replaced)
+        free_part(db, tally, manifest_id, mutation.number, replaced[0])
+    more = 1 if replaced is None else 0
+    tally.add_usage(bucket_id, storage_class, parts=more, part_size=size - before)
     list_striped(db, BlobName(manifest_id, mutation.number), mutation.blob)
     db.execute(
         _INSERT_PART,
@@ -100,7 +105,7 @@ def put_part(db: apsw.Connection, mutation: PutPart, stamp: Stamp, tally: Tally)
             manifest_id,
             mutation.number,
             mutation.blob.id,
-            mutation.blob.size,
+            size,
             mutation.etag,
             stamp.now_ms,
             pack_optional(mutation.checksum),
@@ -115,20 +120,21 @@ def complete_upload(
 ) -> Written:
     digest = hashlib.sha256(pack(mutation.chosen)).digest()
     try:
-        bucket_id, sort_key, manifest_id = _require_upload(db, mutation.upload_id)
+        bucket_id, sort_key, manifest_id, storage_class = _require_upload(db, mutation.upload_id)
     except Refusal:
         return _completed_before(db, mutation.upload_id, digest)
     slot = Slot(db, tally, bucket_id, bucket_rules(db, bucket_id), sort_key)
     slot.check(mutation.condition)
-    unlisted = _choose(db, manifest_id, mutation)
-    for number in unlisted:
+    parts, freed = _open_parts(db, manifest_id)
+    for number in _choose(db, manifest_id, mutation):
         blob = db.execute(
             "SELECT blob FROM parts WHERE manifest_id = ? AND number = ?", (manifest_id, number)
         ).get
         free_part(db, tally, manifest_id, number, blob)
     size = sum(part.size for part in mutation.index)
     add_parts(db, manifest_id, size, mutation.index)
-    written = slot.write(stamp, mutation.facts, manifest_id, size, len(mutation.index))
+    written = slot.write(stamp, mutation.facts, manifest_id, size, len(mutation.index), freed=freed)
+    tally.add_usage(bucket_id, storage_class, parts=-parts, part_size=-freed)
     db.execute("DELETE FROM uploads WHERE id = ?", (mutation.upload_id,))
     db.execute(
         "INSERT INTO completions (upload_id, completed_ms, chosen_digest, result)"
@@ -139,7 +145,10 @@ def complete_upload(
 
 
 def abort_upload(db: apsw.Connection, mutation: AbortUpload, stamp: Stamp, tally: Tally) -> Done:
-    _, _, manifest_id = _require_upload(db, mutation.upload_id)
+    bucket_id, _, manifest_id, storage_class = _require_upload(db, mutation.upload_id)
+    parts, freed = _open_parts(db, manifest_id)
+    if parts:
+        tally.add_usage(bucket_id, storage_class, parts=-parts, part_size=-freed)
     db.execute("DELETE FROM uploads WHERE id = ?", (mutation.upload_id,))
     release_unfinished(db, tally, manifest_id)
     return Done()
@@ -190,10 +199,19 @@ def _completed_before(db: apsw.Connection, upload_id: bytes, digest: bytes) -> W
     return _unpack_written(row[1])
 
 
-def _require_upload(db: apsw.Connection, upload_id: bytes) -> tuple[bytes, bytes, bytes]:
-    """(bucket id, sort key, manifest id). Refused: NoSuchUpload."""
-    row: tuple[bytes, bytes, bytes] | None = db.execute(
-        "SELECT bucket_id, sort_key, manifest_id FROM uploads WHERE id = ?", (upload_id,)
+def _open_parts(db: apsw.Connection, manifest_id: bytes) -> tuple[int, int]:
+    """How many parts an upload has, and their bytes."""
+    found: tuple[int, int] = db.execute(
+        "SELECT count(*), coalesce(sum(size), 0) FROM parts WHERE manifest_id = ?", (manifest_id,)
+    ).get
+    return found
+
+
+def _require_upload(db: apsw.Connection, upload_id: bytes) -> tuple[bytes, bytes, bytes, str]:
+    """(bucket id, sort key, manifest id, storage class). Refused: NoSuchUpload."""
+    row: tuple[bytes, bytes, bytes, str] | None = db.execute(
+        "SELECT bucket_id, sort_key, manifest_id, storage_class FROM uploads WHERE id = ?",
+        (upload_id,),
     ).get
     if row is None:
         raise Refusal("NoSuchUpload")

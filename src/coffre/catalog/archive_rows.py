@@ -37,6 +37,7 @@ def note_written(
     db: apsw.Connection, tally: Tally, place: Place, storage_class: str, size: int, now_ms: int
 ) -> None:
     """A version of a class was written."""
+    tally.add_usage(place[0], storage_class, 1, 1, size)
     if storage_class != STANDARD:
         tally.add_to_class(place[0], storage_class, 1, size)
     if storage_class in ARCHIVED:
@@ -53,6 +54,7 @@ def note_erased(
         tally.add_to_class(bucket_id, storage_class, -1, -size)
     if isinstance(restored_id, bytes):
         tally.add_to_class(bucket_id, RESTORED, -1, -size)
+        tally.add_usage(bucket_id, RESTORED, size=-size)
         release(db, tally, restored_id)
     elif isinstance(restore, bytes):
         release_unfinished(db, tally, unpack_restoration(restore).manifest_id)
@@ -66,9 +68,13 @@ def move_class(
     before: str,
     after: str,
     now_ms: int,
+    *,
+    current: bool,
 ) -> None:
     """A version that stands is of another class from now on; nothing else of it changes."""
     db.execute(_SET_CLASS, (after, *place))
+    tally.add_usage(place[0], before, -current, -1, -size, moved=True)
+    tally.add_usage(place[0], after, int(current), 1, size, moved=True)
     if before != STANDARD:
         tally.add_to_class(place[0], before, -1, -size)
     if after != STANDARD:

@@ -25,6 +25,7 @@ from coffre.catalog.packing import (
 )
 from coffre.catalog.reader import SqliteReader
 from coffre.catalog.records import BlobName, KmsEncryption
+from coffre.catalog.usage_records import Level
 from coffre.vault.records import Blob, Chunk, ChunkKind, ChunkState
 
 _BUCKETS = "SELECT id, name, objects, bytes FROM buckets ORDER BY id"
@@ -66,6 +67,22 @@ _CLASSIFIED = (
     " WHERE marker = 0 AND storage_class <> 'STANDARD'"
     " UNION ALL SELECT bucket_id, 'RESTORED', size FROM versions WHERE restored_id IS NOT NULL"
     ") GROUP BY bucket_id, storage_class ORDER BY bucket_id, storage_class"
+)
+# What stands, as meters have it. Copies of archived versions count as bytes of their own class.
+_METERED = (
+    "SELECT scope_id, storage_class, objects, versions, bytes, parts, part_bytes FROM usage_meters"
+    " WHERE storage_class <> '' AND (objects OR versions OR bytes OR parts OR part_bytes)"
+)
+_RECOUNTED = (
+    "SELECT bucket_id, storage_class, sum(objects), sum(versions), sum(bytes), sum(parts),"
+    " sum(part_bytes) AS open_bytes FROM ("
+    "SELECT bucket_id, storage_class, latest = 1 AND marker = 0 AS objects, 1 AS versions,"
+    " size AS bytes, 0 AS parts, 0 AS part_bytes FROM versions"
+    " UNION ALL SELECT bucket_id, 'RESTORED', 0, 0, size, 0, 0 FROM versions"
+    " WHERE restored_id IS NOT NULL AND size > 0"
+    " UNION ALL SELECT u.bucket_id, u.storage_class, 0, 0, 0, 1, p.size FROM uploads u"
+    " JOIN parts p ON p.manifest_id = u.manifest_id"
+    ") GROUP BY bucket_id, storage_class"
 )
 _LISTED = "SELECT chunk_id, manifest_id, number FROM striped_blobs"
 _Report = Callable[[str, str, str], None]
@@ -160,6 +177,10 @@ def _audit_buckets(db: apsw.Connection, found: Audited, report: _Report) -> None
     for bucket, name, objects, size in classes ^ set(db.execute(_CLASSIFIED)):
         about = f"{bucket.hex()}/{name}"
         report("class-counters", about, f"{objects} objects of {size} bytes are on one side only")
+    meters = set(db.execute(_METERED))
+    for bucket, name, *level in sorted(meters ^ set(db.execute(_RECOUNTED))):
+        about = f"{bucket.hex()}/{name}"
+        report("meters", about, f"{Level(*level)} is on one side only")
     for bucket, key in db.execute(_LOST_ANNOTATIONS):
         about = f"{bucket.hex()}/{key.hex()}"
         report("annotations-without-version", about, "nothing frees them either")

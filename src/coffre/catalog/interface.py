@@ -37,6 +37,7 @@ from coffre.catalog.records import (
 )
 from coffre.catalog.release_clock import ReleaseClock
 from coffre.catalog.trail_records import AuditHorizon, AuditSegment, AuditTarget, Trail
+from coffre.catalog.usage_records import Kind, Meter, Price, Scope, Usage
 from coffre.system.buffer import Buffer
 from coffre.vault.records import Blob, Chunk
 
@@ -362,6 +363,45 @@ class Reader(Protocol):
         """Objects and bytes by storage class; what is in none of them is STANDARD. `RESTORED`:
         copies of archived objects that can be read for a while."""
         ...
+
+    def usage(
+        self, kind: Kind, store_id: bytes, scope_id: bytes | None, since_ms: int, until_ms: int
+    ) -> Usage:
+        """What is metered of a store, or of one bucket of it, in periods of a kind that begin in
+        some time; buckets that are gone too."""
+        ...
+
+    def meters_of(self, scope_id: bytes) -> list[Meter]:
+        """The meters of a bucket, or of what is asked of a store beside any."""
+        ...
+
+    def usage_closed_ms(self) -> int:
+        """What ended by then is final; 0: nothing yet."""
+        ...
+
+    def usage_due_ms(self) -> int | None:
+        """When the next period with anything in it is over; None: there is none."""
+        ...
+
+    def has_meters(self) -> bool: ...
+
+    def first_usage_ms(self, now_ms: int) -> int:
+        """In which month anything was metered first; `now_ms` before that."""
+        ...
+
+    def metered_after(self, kind: Kind, after: tuple[bytes, str]) -> tuple[bytes, str] | None:
+        """The next scope and class with rows of a kind."""
+        ...
+
+    def gone_scopes(self, store_id: bytes | None) -> list[Scope]:
+        """Buckets (of one store) and stores that are gone, by id."""
+        ...
+
+    def capped_buckets(self) -> list[Bucket]:
+        """Buckets that have a quota of their own."""
+        ...
+
+    def prices(self) -> list[Price]: ...
 
     def has_orphans(self) -> bool:
         """Are there parts or annotations that wait to be freed (`ReapOrphans`)?"""

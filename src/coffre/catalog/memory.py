@@ -91,7 +91,7 @@ class MemoryCatalog(SqliteReader):
             result = apply(self._db, mutation, stamp, tally)
             if record:
                 tally.record(finished(record, result))
-            tally.write(self._db)
+            tally.write(self._db, trusted_ms)
         except BaseException:
             self._db.execute("ROLLBACK TO step")
             raise

@@ -341,9 +341,91 @@ _AUDIT_TABLES: tuple[str, ...] = (
     *("audit_batches", "audit_chain", "audit_segments", "audit_horizon", "audit_targets"),
 )
 
-# What it costs: hours of usage, prices, statements.
-_USAGE: tuple[str, ...] = ()
-_USAGE_TABLES: tuple[str, ...] = ()
+# What it costs. `usage_meters`: levels by bucket (or store, for what is asked beside buckets) and
+# storage class ("": requests), exact up to `since_ms`; `spans` is a packed tuple of
+# `usage_records.Span` (NULL: nobody has looked yet). Of each kind of period those rows
+# that are over and in which something happened: the level where it began, what was held
+# (byte-hours, and a rest of byte-ms), what happened. `usage_clock`: what ended by `closed_ms` never
+# changes. `usage_scopes`: who buckets and stores were that are gone. `usage_prices`: decimal
+# numbers, from a month on.
+_PERIOD_COLUMNS = """
+            scope_id BLOB NOT NULL,
+            storage_class TEXT NOT NULL,
+            at_ms INTEGER NOT NULL,
+            objects INTEGER NOT NULL,
+            versions INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            parts INTEGER NOT NULL,
+            part_bytes INTEGER NOT NULL,
+            byte_hours INTEGER NOT NULL,
+            rest INTEGER NOT NULL,
+            created INTEGER NOT NULL,
+            deleted INTEGER NOT NULL,
+            reads INTEGER NOT NULL,
+            writes INTEGER NOT NULL,
+            lists INTEGER NOT NULL,
+            deletes INTEGER NOT NULL,
+            bytes_in INTEGER NOT NULL,
+            bytes_out INTEGER NOT NULL,
+            PRIMARY KEY (scope_id, storage_class, at_ms)
+        """
+_USAGE: tuple[str, ...] = (
+    """CREATE TABLE usage_meters (
+            scope_id BLOB NOT NULL,
+            storage_class TEXT NOT NULL,
+            objects INTEGER NOT NULL,
+            versions INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            parts INTEGER NOT NULL,
+            part_bytes INTEGER NOT NULL,
+            since_ms INTEGER NOT NULL,
+            spans BLOB,
+            due_ms INTEGER,
+            PRIMARY KEY (scope_id, storage_class)
+        ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX usage_meters_due ON usage_meters (due_ms) WHERE due_ms IS NOT NULL",
+    *(
+        f"CREATE TABLE {name} ({_PERIOD_COLUMNS}) STRICT, WITHOUT ROWID"
+        for name in ("usage_samples", "usage_hours", "usage_months")
+    ),
+    """CREATE TABLE usage_clock (
+            id INTEGER NOT NULL PRIMARY KEY,
+            closed_ms INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE usage_scopes (
+            id BLOB NOT NULL PRIMARY KEY,
+            store_id BLOB NOT NULL,
+            tenant_id BLOB NOT NULL,
+            store TEXT NOT NULL,
+            bucket TEXT NOT NULL,
+            gone_ms INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX usage_scopes_of_store ON usage_scopes (store_id, id)",
+    """CREATE TABLE usage_prices (
+            zone TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            month_ms INTEGER NOT NULL,
+            price TEXT NOT NULL,
+            PRIMARY KEY (zone, kind, month_ms)
+        ) STRICT, WITHOUT ROWID""",
+    # What stands is metered from the first look at it on.
+    "INSERT INTO usage_meters SELECT bucket_id, storage_class, sum(latest = 1 AND marker = 0),"
+    " count(*), sum(size), 0, 0, 0, NULL, 0 FROM versions"
+    " GROUP BY bucket_id, storage_class",
+    "INSERT INTO usage_meters SELECT bucket_id, 'RESTORED', 0, 0, sum(size), 0, 0, 0, NULL, 0"
+    " FROM versions WHERE restored_id IS NOT NULL GROUP BY bucket_id",
+    "INSERT INTO usage_meters SELECT u.bucket_id, u.storage_class, 0, 0, 0, count(*), sum(p.size),"
+    " 0, NULL, 0 FROM uploads u JOIN parts p ON p.manifest_id = u.manifest_id"
+    " WHERE true GROUP BY u.bucket_id, u.storage_class"
+    " ON CONFLICT (scope_id, storage_class) DO UPDATE SET parts = excluded.parts,"
+    " part_bytes = excluded.part_bytes",
+    # Buckets with a quota of their own.
+    "CREATE INDEX buckets_capped ON buckets (id) WHERE traits & 2097152 <> 0",
+)
+_USAGE_TABLES: tuple[str, ...] = (
+    *("usage_meters", "usage_samples", "usage_hours", "usage_months"),
+    *("usage_clock", "usage_scopes", "usage_prices"),
+)
 
 _LEDGER = Migration(
     7,

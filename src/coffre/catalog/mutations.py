@@ -19,7 +19,6 @@ from coffre.catalog import annotation_mutations as annotated
 from coffre.catalog import archive_mutations as archived
 from coffre.catalog import lifecycle_mutations as lifecycle
 from coffre.catalog.audit_mutations import RecordAudit
-from coffre.catalog.audit_mutations import RecordAudit
 from coffre.catalog.clock_mutations import ClockMutation
 from coffre.catalog.ecs_mutations import Composition, EcsMutation
 from coffre.catalog.event_mutations import Caused, ForgetEvents
@@ -39,6 +38,7 @@ from coffre.catalog.records import (
     StoreSettings,
 )
 from coffre.catalog.trail_mutations import PackAudit, TrailMutation
+from coffre.catalog.usage_mutations import UsageMutation
 from coffre.vault.records import Blob, Extent
 
 
@@ -436,6 +436,7 @@ Mutation = (
     | ForgetChunk
     | ReapOrphans
     | ForgetEvents
+    | UsageMutation
     | ForgetCompletions
     | RecordAudit
 )

@@ -192,6 +192,10 @@ BUCKETS_INVENTORIED = (
     " LEFT JOIN users u ON u.id = b.owner_id"
     " WHERE b.traits & 1024 <> 0 AND b.id > ? ORDER BY b.id LIMIT ?"
 )
+BUCKETS_CAPPED = (
+    _BUCKET_COLUMNS + " FROM buckets b INDEXED BY buckets_capped"
+    " LEFT JOIN users u ON u.id = b.owner_id WHERE b.traits & 2097152 <> 0 ORDER BY b.id"
+)
 VERSION_AT = _VERSION + " AND v.ord = ? AND v.zone = ?"
 _SEARCH = (
     " WHERE bucket_id = ? AND number = ? AND latest = {latest}"

@@ -14,9 +14,9 @@ from coffre.catalog import queries as q
 from coffre.catalog.access_reads import AccessReads
 from coffre.catalog.annotation_reads import AnnotationReads
 from coffre.catalog.archive_reads import ArchiveReads
+from coffre.catalog.audit_reads import AuditReads
 from coffre.catalog.blob_reader import BlobReader
 from coffre.catalog.chunk_reads import ChunkReads
-from coffre.catalog.audit_reads import AuditReads
 from coffre.catalog.event_reads import EventReads
 from coffre.catalog.iam_reads import IamReads
 from coffre.catalog.key_order import decode_key, encode_key, next_key
@@ -61,6 +61,7 @@ from coffre.catalog.records import (
 from coffre.catalog.search_reader import SearchReader
 from coffre.catalog.stamp import version_order
 from coffre.catalog.trail_reads import TrailReads
+from coffre.catalog.usage_reads import UsageReads
 from coffre.vault.records import Blob
 
 _AFTER_ALL_NAMES = "\U0010ffff"
@@ -80,6 +81,7 @@ class SqliteReader(
     AnnotationReads,
     AccessReads,
     ArchiveReads,
+    UsageReads,
     PeopleReads,
 ):
     """Reads over `db`, one thread at a time."""

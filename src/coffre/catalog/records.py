@@ -43,6 +43,8 @@ class Trait(IntFlag):
     """It has documents `inventory:…`."""
     LIMITED = 1048576
     """Its store has a quota that refuses writes."""
+    CAPPED = 2097152
+    """It has a quota of its own, its document `quota`."""
     ANNOTATED = 8192
     """Versions in it may have annotations."""
     ARCHIVING = 16384

@@ -13,6 +13,7 @@ from typing import Any
 import apsw
 
 from coffre.catalog.audit_chain import append_batch
+from coffre.catalog.metering import Change, metered_ms, settle
 
 _BUCKET = "UPDATE buckets SET objects = objects + ?, bytes = bytes + ? WHERE id = ?"
 _CHUNK = "UPDATE chunks SET appended = appended + ?, dead = dead + ? WHERE id = ?"
@@ -26,26 +27,37 @@ _NO_CLASS = (
     "DELETE FROM bucket_classes WHERE bucket_id = ? AND storage_class = ?"
     " AND objects = 0 AND bytes = 0"
 )
-_OF_STORE = "SELECT id, objects, bytes FROM buckets WHERE store_id = ?"
+_HELD = (
+    "objects, bytes + coalesce((SELECT sum(part_bytes) FROM usage_meters WHERE scope_id = b.id), 0)"
+)
+_OF_STORE = f"SELECT id, {_HELD} FROM buckets b WHERE store_id = ?"  # noqa: S608
+_OF_BUCKET = f"SELECT {_HELD} FROM buckets b WHERE id = ?"  # noqa: S608
 _NOTHING = (0, 0)
+_UNCHANGED = (0, 0, 0, 0, 0, 0, 0)
 _Counted = bytes | tuple[bytes, str]
 _Sums = dict[Any, tuple[int, int]]
+_Undone = tuple[dict[Any, Any], _Counted, Any]
 
 
 class Tally:
     """Sums by bucket (objects, bytes), by its storage classes and by chunk (appended, dead), and
     encoded records of the audit, until `write`."""
 
-    __slots__ = ("_buckets", "_chunks", "_classes", "_records", "_store_of", "_stores", "_undo")
+    __slots__ = (
+        *("_buckets", "_chunks", "_classes", "_parts", "_records"),
+        *("_store_of", "_stores", "_undo", "_usage"),
+    )
 
     def __init__(self) -> None:
         self._buckets: _Sums = {}
         self._chunks: _Sums = {}
         self._classes: _Sums = {}
+        self._parts: dict[bytes, int] = {}
+        self._usage: dict[tuple[bytes, str], Change] = {}
         self._stores: _Sums = {}
         self._store_of: dict[bytes, bytes] = {}
         self._records: list[bytes] = []
-        self._undo: list[tuple[_Sums, _Counted, tuple[int, int]] | None] = []
+        self._undo: list[_Undone | None] = []
 
     def add_to_bucket(self, bucket_id: bytes, objects: int, size: int) -> None:
         self._add(self._buckets, bucket_id, objects, size)
@@ -59,6 +71,28 @@ class Tally:
     def add_to_class(self, bucket_id: bytes, storage_class: str, objects: int, size: int) -> None:
         """What is STANDARD is the rest, and not counted."""
         self._add(self._classes, (bucket_id, storage_class), objects, size)
+
+    def add_usage(
+        self,
+        bucket_id: bytes,
+        storage_class: str,
+        objects: int = 0,
+        versions: int = 0,
+        size: int = 0,
+        parts: int = 0,
+        part_size: int = 0,
+        moved: bool = False,
+    ) -> None:
+        """What a meter's level changes by (`usage_records.Level`). Versions count as made or gone,
+        but for those that are `moved` from class to class."""
+        created, deleted = (0, 0) if moved else (max(0, versions), max(0, -versions))
+        change = (objects, versions, size, parts, part_size, created, deleted)
+        counted = (bucket_id, storage_class)
+        before = self._usage.get(counted, _UNCHANGED)
+        self._undo.append((self._usage, counted, before))
+        self._usage[counted] = tuple(map(int.__add__, before, change))  # type: ignore[assignment]
+        if part_size:
+            self._add_parts(bucket_id, part_size)
 
     def record(self, record: bytes) -> None:
         """An encoded record (`audit_records`) for the group's batch."""
@@ -74,8 +108,8 @@ class Tally:
         return self._chunks.get(chunk_id, _NOTHING)
 
     def store(self, db: apsw.Connection, store_id: bytes, bucket_id: bytes) -> tuple[int, int]:
-        """(objects, bytes) that the store of a bucket holds by now. Reads the rows of its buckets
-        once a group."""
+        """(objects, bytes) that the store of a bucket holds by now, open parts counted as bytes.
+        Reads the rows of its buckets once a group."""
         if bucket_id not in self._store_of:
             objects = size = 0
             rows: list[Any] = db.execute(_OF_STORE, (store_id,)).fetchall()
@@ -83,9 +117,15 @@ class Tally:
                 self._store_of[one] = store_id
                 added_objects, added_size = self.bucket(one)
                 objects += kept_objects + added_objects
-                size += kept_size + added_size
+                size += kept_size + added_size + self._parts.get(one, 0)
             self._stores[store_id] = (objects, size)
         return self._stores[store_id]
+
+    def held(self, db: apsw.Connection, bucket_id: bytes) -> tuple[int, int]:
+        """(objects, bytes) that a bucket holds by now, open parts counted as bytes."""
+        objects, size = db.execute(_OF_BUCKET, (bucket_id,)).fetchone() or _NOTHING
+        added_objects, added_size = self.bucket(bucket_id)
+        return objects + added_objects, size + added_size + self._parts.get(bucket_id, 0)
 
     def mark(self) -> int:
         """A place to roll back to: take it where a savepoint begins."""
@@ -103,9 +143,9 @@ class Tally:
                 sums, counted, before = undone
                 sums[counted] = before
 
-    def write(self, db: apsw.Connection) -> None:
+    def write(self, db: apsw.Connection, trusted_ms: int = 0) -> None:
         """Add the sums to the rows, and the records' batch; the tally is empty then. A row that is
-        gone counts nothing."""
+        gone counts nothing. `trusted_ms`: the group's, for meters."""
         for statement, sums in ((_BUCKET, self._buckets), (_CHUNK, self._chunks)):
             for counted, (first, second) in sums.items():
                 if first or second:
@@ -116,6 +156,10 @@ class Tally:
                 db.execute(_CLASS, (bucket_id, storage_class, *added))
                 db.execute(_NO_CLASS, (bucket_id, storage_class))
         self._classes.clear()
+        if self._usage:
+            settle(db, self._usage, metered_ms(db, trusted_ms))
+            self._usage.clear()
+            self._parts.clear()
         if self._records:
             append_batch(db, self._records)
             self._records.clear()
@@ -125,6 +169,14 @@ class Tally:
     def _forget_stores(self) -> None:
         self._stores.clear()
         self._store_of.clear()
+
+    def _add_parts(self, bucket_id: bytes, size: int) -> None:
+        before = self._parts.get(bucket_id, 0)
+        self._parts[bucket_id] = before + size
+        self._undo.append((self._parts, bucket_id, before))
+        store_id = self._store_of.get(bucket_id)
+        if store_id is not None:
+            self._add(self._stores, store_id, 0, size)
 
     def _add(self, sums: _Sums, counted: _Counted, first: int, second: int) -> None:
         before = sums.get(counted, _NOTHING)

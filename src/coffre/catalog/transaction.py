@@ -135,7 +135,7 @@ class Transaction:
             if not changed and not writer.due:
                 roll_back(db)
                 return group
-            tally.write(db)
+            tally.write(db, self._trusted_ms)
             changeset = session.changeset()
         finally:
             session.close()

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from coffre.catalog import mutations as m
 from coffre.catalog.interface import Committer, Reader
 from coffre.catalog.records import Bucket, KeyOrder, ListedVersion, PartIndex, Secret
+from coffre.catalog.usage_records import NO_LEVEL
 from coffre.system.entropy import SeededEntropy, new_id
 from coffre.testing.catalog_model import (
     ModelBucket,
@@ -368,6 +369,8 @@ class CatalogMachine(RuleBasedStateMachine):
                 return  # Not set up yet.
             assert bucket.objects == len(model.objects())
             assert bucket.bytes == sum(v.manifest.size for v in model.objects() if v.manifest)
+            levels = [meter.level for meter in self.catalog.meters_of(bucket.id)]
+            assert levels in ([model.level()], [] if model.level() == NO_LEVEL else None)
             for key, versions in model.keys.items():
                 current = self.catalog.current(bucket, key)
                 assert current is not None

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from coffre.catalog.records import KeyOrder
+from coffre.catalog.usage_records import Level
 from coffre.vault.records import ciphertext_bytes
 
 
@@ -120,6 +121,17 @@ class ModelBucket:
     def objects(self) -> list[ModelVersion]:
         """Every version that is not a marker."""
         return [v for versions in self.keys.values() for v in versions if not v.marker]
+
+    def level(self) -> Level:
+        """What is metered of it, all of one storage class."""
+        parts = [part.size for upload in self.uploads.values() for part in upload.parts.values()]
+        return Level(
+            len(self.current_keys()),
+            sum(map(len, self.keys.values())),
+            sum(v.manifest.size for v in self.objects() if v.manifest),
+            len(parts),
+            sum(parts),
+        )
 
     def refusal(self, key: bytes, if_match: str | None, if_none_match: bool) -> str | None:
         """The code that a write with this condition is refused with."""
