@@ -97,7 +97,7 @@ def node() -> None:
 @shared
 def node_list(invocation: Invocation) -> None:
     """Every node with its rack, its drives and what is left on them."""
-    nodes = _by_node(invocation.call("drive.list"))
+    nodes = invocation.call("node.list")
     invocation.answer(
         nodes, lambda: show.table([_sized(row) for row in nodes], _NODE_COLUMNS, "No node.")
     )
@@ -220,25 +220,3 @@ def _sized(row: dict[str, Any]) -> dict[str, Any]:
         "free": None if free is None else show_size(free),
         "left": show_size(row["left_bytes"]),
     }
-
-
-def _by_node(drives: Rows) -> Rows:
-    found: dict[tuple[str, str], Rows] = {}
-    for row in drives:
-        found.setdefault((row["node"], row["rack"]), []).append(row)
-
-    def total(rows: Rows, key: str) -> int:
-        return sum(row[key] or 0 for row in rows)
-
-    return [
-        {
-            "node": name,
-            "rack": rack,
-            "drives": len(rows),
-            "states": sorted({row["intent"] or row["state"] for row in rows}),
-            "free_bytes": total(rows, "free_bytes"),
-            "left_bytes": total(rows, "left_bytes"),
-            "left_chunks": total(rows, "left_chunks"),
-        }
-        for (name, rack), rows in found.items()
-    ]

@@ -13,6 +13,9 @@ from coffre import __version__
 from coffre.catalog.mutations import Refusal
 from coffre.service.bucket_administration import BucketAdministration
 from coffre.service.caller import Caller
+from coffre.service.drive_view import by_node
+from coffre.service.emptying_administration import EmptyingAdministration
+from coffre.service.iam_administration import IamAdministration
 from coffre.service.invalid import Invalid
 from coffre.service.node import Node, NoStewards
 from coffre.service.policy_administration import PolicyAdministration
@@ -55,9 +58,13 @@ class Administration:
             **self._stores.operations,
             **users.operations,
             **BucketAdministration(node).operations,
+            **EmptyingAdministration(node).operations,
+            **IamAdministration(node).operations,
             **PolicyAdministration(node).operations,
             **presign_operations(node),
             "drive.list": self.list_drives,
+            "node.list": self.list_nodes,
+            "doctor.show": self.examine,
             "seal.now": self.seal_now,
             **node.operations,
             "steward.list": self.list_stewards,
@@ -91,7 +98,7 @@ class Administration:
         except Refusal as refusal:
             raise Invalid(refusal.code, _words(refusal)) from refusal
 
-    async def status(self) -> Answer:
+    async def status(self) -> dict[str, Any]:
         """The node as it stands."""
         return {
             "version": __version__,
@@ -112,6 +119,14 @@ class Administration:
     async def list_drives(self) -> Answer:
         """Every drive of the zone with its labels and state."""
         return self._node.drive_list()
+
+    async def list_nodes(self) -> Answer:
+        """Every node with its rack, its drives and what is left on them."""
+        return by_node(self._node.drive_list())
+
+    async def examine(self) -> Answer:
+        """What the doctor says of a node that serves."""
+        return await self._node.examine(await self.status())
 
     async def seal_now(self) -> Answer:
         """Seal every open chunk; returns when any 4 drives and the catalog file may go."""

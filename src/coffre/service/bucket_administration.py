@@ -18,6 +18,7 @@ from coffre.catalog.mutations import (
     DeleteBucket,
     DeleteBucketDocument,
     PutBucketDocument,
+    SetVersioning,
 )
 from coffre.catalog.records import Bucket, Store, Trait, store_owner_id
 from coffre.s3.control import OWNERSHIP
@@ -32,12 +33,19 @@ from coffre.service.named import (
     user_named,
 )
 from coffre.service.node import Node
+from coffre.service.pages import page_of
 from coffre.system.entropy import new_id
 from coffre.wire.bucket_settings import Ownership, render_ownership
 from coffre.wire.names import is_bucket_name
 
 Answer = dict[str, Any]
 _PAGE: Final = 1000
+NAME_RULES: Final = {
+    "aws": "a bucket name is 3 to 63 of a–z, 0–9, '.' and '-', begins and ends with a letter or"
+    " digit, and is no IP address",
+    "ecs": "a bucket name is 3 to 255 of letters, digits, '.', '_' and '-', neither begins nor ends"
+    " with '.', and is no IP address",
+}
 _ENFORCED: Final = render_ownership(Ownership.BUCKET_OWNER_ENFORCED)
 
 
@@ -51,6 +59,9 @@ class BucketAdministration:
     def operations(self) -> Mapping[str, Callable[..., Awaitable[Any]]]:
         return {
             "bucket.list": self.list_all,
+            "bucket.page": self.page,
+            "bucket.show": self.show,
+            "bucket.check": self.check,
             "bucket.create": self.create,
             "bucket.delete": self.delete,
             "bucket.usage": self.usage,
@@ -72,6 +83,39 @@ class BucketAdministration:
                 found += [self._row(each, bucket) for bucket in page]
         return found
 
+    async def page(
+        self,
+        stores: Sequence[str] | None = None,
+        names: Sequence[str] | None = None,
+        **how: Any,
+    ) -> Answer:
+        """A page of buckets, of some stores or of all; `names`: those alone, as `STORE/BUCKET`.
+        `how`: `search` in names and stores, `sort`, `descending`, `after`, `limit`."""
+        known = set(how) - {"search", "sort", "descending", "after", "limit"}
+        if known:
+            raise Invalid("InvalidArgument", f"there is no {min(known)}", min(known))
+        rows: list[Answer] = []
+        for each in [one.name for one in self._node.reader.stores()] if stores is None else stores:
+            rows += await self.list_all(each)
+        if names is not None:
+            rows = [row for row in rows if f"{row['store']}/{row['name']}" in names]
+        sorts = ("name", "store", "objects", "bytes", "created_ms", "region", "type", "network")
+        return page_of(rows, sorts=sorts, searched=("name", "store"), **how)
+
+    async def show(self, name: str, store: str | None = None) -> Answer:
+        """A bucket as it is set, and what it holds."""
+        return self._shown(bucket_named(self._node.reader, name, store))
+
+    async def check(self, name: str, store: str) -> Answer:
+        """Whether a bucket could be made under a name now; `problem` says why not."""
+        reader = self._node.reader
+        holder = store_named(reader, store)
+        valid = is_bucket_name(name, holder.dialect)
+        problem = "" if valid else NAME_RULES[holder.dialect]
+        if valid and reader.bucket(holder.id, name) is not None:
+            problem = "the store has a bucket of this name"
+        return {"name": name, "valid": valid, "available": not problem, "problem": problem}
+
     async def create(
         self,
         name: str,
@@ -80,6 +124,7 @@ class BucketAdministration:
         addresses: Sequence[str] = (),
         type: str = "performance",
         object_lock: bool = False,
+        versioning: bool = False,
     ) -> Answer:
         """A bucket of the store itself, reached from the operator's networks unless said
         otherwise; `archiving`: objects of which nothing else is said are archived; `object_lock`:
@@ -88,7 +133,7 @@ class BucketAdministration:
         check_choice("type", type, ("performance", "archiving"))
         holder = store_named(node.reader, store)
         if not is_bucket_name(name, holder.dialect):
-            raise Invalid("InvalidBucketName", f"no bucket may be called {name!r}", "name")
+            raise Invalid("InvalidBucketName", NAME_RULES[holder.dialect], "name")
         traits = Trait.ECS if holder.dialect == "ecs" else Trait(0)
         traits |= Trait.ARCHIVING if type == "archiving" else Trait(0)
         traits |= Trait.OBJECT_LOCK if object_lock else Trait(0)
@@ -97,17 +142,13 @@ class BucketAdministration:
             **holder.settings.defaults,
             NETWORK: network_rule(network, addresses),
         }
+        bucket_id = new_id(node.entropy, node.zone_number, node.clock.now_ms())
+        owner = store_owner_id(holder.id)
         await node.committer.commit(
-            CreateBucket(
-                new_id(node.entropy, node.zone_number, node.clock.now_ms()),
-                holder.id,
-                name,
-                store_owner_id(holder.id),
-                node.region,
-                documents,
-                int(traits),
-            )
+            CreateBucket(bucket_id, holder.id, name, owner, node.region, documents, int(traits))
         )
+        if versioning and not object_lock:
+            await node.committer.commit(SetVersioning(bucket_id, "enabled"))
         return self._shown(bucket_named(node.reader, name, store))
 
     async def delete(self, name: str, store: str | None = None) -> Answer:
@@ -182,6 +223,9 @@ class BucketAdministration:
         return store
 
     def _row(self, store: Store, bucket: Bucket) -> Answer:
+        """One of a list; `network` is what holds, the bucket's or (`inherited`) its store's."""
+        document = self._node.reader.bucket_document(bucket.id, NETWORK)
+        rule = read_rule(store.settings.network if document is None else document)
         owner = bucket.owner_label
         if bucket.owner_id == store_owner_id(store.id):
             owner = f"the store {store.name}"
@@ -192,22 +236,20 @@ class BucketAdministration:
             "owner_label": owner,
             "type": "archiving" if bucket.traits & Trait.ARCHIVING else "performance",
             "object_lock": bool(bucket.traits & Trait.OBJECT_LOCK),
+            "versioning": bucket.versioning,
+            "network": rule.kind,
+            "addresses": [str(one) for one in rule.networks],
+            "inherited": document is None,
+            "region": bucket.region,
             "objects": bucket.objects,
             "bytes": bucket.bytes,
+            "emptying": bool(bucket.traits & Trait.EMPTYING),
             "created_ms": bucket.created_ms,
         }
 
     def _shown(self, bucket: Bucket) -> Answer:
-        """A bucket with its network rule; `inherited`: it is the store's."""
         store = self._store_of(bucket)
-        document = self._node.reader.bucket_document(bucket.id, NETWORK)
-        rule = read_rule(store.settings.network if document is None else document)
-        answer = {
-            **self._row(store, bucket),
-            "network": rule.kind,
-            "addresses": [str(one) for one in rule.networks],
-            "inherited": document is None,
-        }
-        if rule == PUBLIC:
+        answer = {**self._row(store, bucket), "dialect": store.dialect}
+        if answer["network"] == PUBLIC.kind:
             answer["warning"] = PUBLIC_NETWORK
         return answer

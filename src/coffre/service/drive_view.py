@@ -161,3 +161,23 @@ class DriveView:
             }
             for (kept, away, spare), lengths in sorted(groups.items(), key=lambda one: one[0][2])
         ]
+
+
+def by_node(drives: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of `DriveView.rows` summed up by node and rack."""
+    found: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in drives:
+        found[row["node"], row["rack"]].append(row)
+    return [
+        {
+            "node": name,
+            "rack": rack,
+            "drives": len(rows),
+            "states": sorted({row["intent"] or row["state"] for row in rows}),
+            **{
+                key: sum(row[key] or 0 for row in rows)
+                for key in ("free_bytes", "left_bytes", "left_chunks")
+            },
+        }
+        for (name, rack), rows in found.items()
+    ]

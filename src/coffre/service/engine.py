@@ -50,6 +50,7 @@ from coffre.service.node import Node, NoStewards
 from coffre.service.snapshots import SnapshotDesk
 from coffre.service.time_sources import TimeSource
 from coffre.service.zone import World, ZoneFacts, catalog_reader, drive_set, open_root_keys
+from coffre.service.zone_administration import ZoneAdministration
 from coffre.vault.ballast import throw_off_from
 from coffre.vault.drives import DriveSet, DriveState
 from coffre.vault.interface import StorageFull
@@ -130,7 +131,9 @@ class DrivesNode(Node):
         )
         self.snapshots = SnapshotDesk(committer)
         self.release_clock = ClockKeeper(self.reader, committer, world.clock, sources)
+        self.zone = ZoneAdministration(self, settings, world)
         self.operations = {
+            **self.zone.operations,
             **self.keeper.operations,
             **self.changes.operations,
             **self.keys.operations,
@@ -163,6 +166,9 @@ class DrivesNode(Node):
 
     def drive_list(self) -> list[dict[str, Any]]:
         return self.view.rows()
+
+    async def examine(self, status: Mapping[str, Any]) -> dict[str, Any]:
+        return await self.zone.examine(status)
 
     def last_used(self, access_keys: Sequence[str]) -> Mapping[str, int]:
         return last_used(DataFolder(Path(self._settings.data)).local, access_keys)

@@ -15,7 +15,7 @@ from coffre.service.layout import DataFolder, StartRefused
 from coffre.service.zone import World, open_root_keys
 from coffre.system.disk import Disk
 from coffre.vault.key_backup import BackupDamaged, open_backup, read_head, seal_backup
-from coffre.vault.keys import RootKeyFile, WrongKey, write_root_keys
+from coffre.vault.keys import RootKey, RootKeyFile, WrongKey, write_root_keys
 from coffre.vault.superblock import SlotStatus, SuperblockStore
 
 PASSPHRASE_LENGTH = 12
@@ -41,20 +41,9 @@ def back_up(settings: Settings, world: World, file: Path, passphrase: str) -> di
     """Write all root keys to a new file under a passphrase, read it back, and note that it was
     made. Raises StartRefused."""
     folder = DataFolder(Path(settings.data))
-    if len(passphrase) < PASSPHRASE_LENGTH:
-        raise StartRefused(f"a passphrase has at least {PASSPHRASE_LENGTH} characters")
     if file.resolve().is_relative_to(folder.root.resolve()):
         raise StartRefused(f"{file} is in the data folder and would be lost with it: name another")
-    keys = open_root_keys(folder).all()
-    made_ms = world.clock.now_ms()
-    data = seal_backup(
-        keys,
-        passphrase,
-        region=settings.region,
-        zone=settings.zone,
-        made_ms=made_ms,
-        entropy=world.entropy,
-    )
+    data, backup, keys = _sealed(settings, world, passphrase)
     try:
         _write_new(world.disk, str(file), data)
         whole = open_backup(_read(world.disk, str(file)), passphrase) == keys
@@ -64,9 +53,36 @@ def back_up(settings: Settings, world: World, file: Path, passphrase: str) -> di
         raise StartRefused(f"{file} cannot be written: {error.strerror}") from error
     if not whole:
         raise StartRefused(f"{file} does not read back as it was written: make another backup")
-    ids = tuple(key.id.hex() for key in keys)
-    _note(folder, world.disk, Backup(made_ms, ids))
-    return {"file": str(file), "keys": list(ids), "made_ms": made_ms}
+    _note(folder, world.disk, backup)
+    return {"file": str(file), "keys": list(backup.keys), "made_ms": backup.made_ms}
+
+
+def back_up_bytes(settings: Settings, world: World, passphrase: str) -> tuple[bytes, Backup]:
+    """What `back_up` writes, for who keeps it elsewhere; noted as made. Raises StartRefused."""
+    data, backup, keys = _sealed(settings, world, passphrase)
+    if open_backup(data, passphrase) != keys:
+        raise StartRefused("the backup does not open as it was made: make another")
+    _note(DataFolder(Path(settings.data)), world.disk, backup)
+    return data, backup
+
+
+def _sealed(
+    settings: Settings, world: World, passphrase: str
+) -> tuple[bytes, Backup, tuple[RootKey, ...]]:
+    """All root keys under a passphrase; what is noted of it, and the keys."""
+    if len(passphrase) < PASSPHRASE_LENGTH:
+        raise StartRefused(f"a passphrase has at least {PASSPHRASE_LENGTH} characters")
+    keys = open_root_keys(DataFolder(Path(settings.data))).all()
+    made_ms = world.clock.now_ms()
+    data = seal_backup(
+        keys,
+        passphrase,
+        region=settings.region,
+        zone=settings.zone,
+        made_ms=made_ms,
+        entropy=world.entropy,
+    )
+    return data, Backup(made_ms, tuple(key.id.hex() for key in keys)), keys
 
 
 def restore(settings: Settings, world: World, file: Path, passphrase: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from coffre.access.networks import PRIVATE_NETWORKS, Network, read_networks
 from coffre.catalog.interface import Committer, Reader
+from coffre.service.invalid import Invalid
 from coffre.system.clock import Clock
 from coffre.system.entropy import Entropy
 from coffre.vault.keys import RootKeys
@@ -42,6 +43,10 @@ class Node(ABC):
     @abstractmethod
     async def seal_now(self) -> dict[str, Any]:
         """Seal every open chunk, the log's too; what was sealed."""
+
+    async def examine(self, status: Mapping[str, Any]) -> dict[str, Any]:
+        """What the doctor says of it, given its `status`: `ok` and `checks`. Raises Invalid."""
+        raise Invalid("Unavailable", "there is no data folder to look at")
 
     def last_used(self, access_keys: Sequence[str]) -> Mapping[str, int]:
         """When each access key was last used (ms since 1970), of those that were."""

@@ -64,6 +64,8 @@ class StoreAdministration:
             "tenant.set": self.set_tenant,
             "tenant.list": self.list_tenants,
             "store.create": self.create,
+            "store.check": self.check,
+            "store.show": self.show,
             "store.set": self.set,
             "store.lock": self.lock,
             "store.unlock": self.unlock,
@@ -92,6 +94,18 @@ class StoreAdministration:
     async def list_tenants(self) -> list[Answer]:
         """Every tenant with its stores."""
         return [self._tenant(one) for one in self._node.reader.tenants()]
+
+    async def check(self, name: str) -> Answer:
+        """Whether a store could be made under a name now; `problem` says why not."""
+        valid = _NAME.fullmatch(name) is not None
+        problem = "" if valid else _name_rule("store")
+        if valid and self._node.reader.store_named(name) is not None:
+            problem = "there is a store of this name"
+        return {"name": name, "valid": valid, "available": not problem, "problem": problem}
+
+    async def show(self, name: str) -> Answer:
+        """A store as it is set, and what it holds."""
+        return self._shown(store_named(self._node.reader, name))
 
     async def create(
         self,
@@ -310,11 +324,11 @@ def _policies(store: Store, given: dict[str, int] | None) -> dict[str, int] | No
 
 def _check_name(name: str, what: str) -> None:
     if not _NAME.fullmatch(name):
-        raise Invalid(
-            "InvalidName",
-            f"a {what} name is 1 to 63 of a–z, 0–9 and '-', no '-' at either end",
-            "name",
-        )
+        raise Invalid("InvalidName", _name_rule(what), "name")
+
+
+def _name_rule(what: str) -> str:
+    return f"a {what} name is 1 to 63 of a–z, 0–9 and '-', no '-' at either end"
 
 
 def _check_store_label(label: str) -> None:

@@ -5,7 +5,8 @@ A secret is in the answer that makes it, and nowhere else after that.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final, Literal
 
 from coffre.catalog.access_mutations import (
@@ -18,15 +19,17 @@ from coffre.catalog.access_mutations import (
     SetKey,
 )
 from coffre.catalog.mutations import CreateUser, RotateKey
-from coffre.catalog.records import Identity, Key, Secret, User, store_owner_id
+from coffre.catalog.records import Bucket, Identity, Key, Secret, User, store_owner_id
 from coffre.iam.credentials import new_access_key, new_owner_id, new_secret
 from coffre.iam.parameters import RULES, check
 from coffre.service.invalid import Invalid
 from coffre.service.named import check_choice, check_label, check_whole, store_named, user_named
 from coffre.service.node import Node
+from coffre.service.pages import page_of
 from coffre.wire.query_protocol import QueryError
 
 GRACE_LIMIT_S: Final = 30 * 24 * 3600
+_PAGE: Final = 1000
 THE_STORE: Final = "@store"
 """Who is given a bucket that shall be the store's own."""
 
@@ -44,7 +47,9 @@ class UserAdministration:
         return {
             "user.create": self.create,
             "user.list": self.list_all,
+            "user.page": self.page,
             "user.show": self.show,
+            "user.buckets": self.buckets,
             "user.set": self.set,
             "user.lock": self.lock,
             "user.unlock": self.unlock,
@@ -73,9 +78,56 @@ class UserAdministration:
         users = self._node.reader.users(store_named(self._node.reader, store).id)
         return [_row(user) for user in users]
 
+    async def page(self, store: str, search: str = "", after: str = "", limit: int = 100) -> Answer:
+        """A page of a store's users by label, each with its keys and when it was last used."""
+        found = page_of(
+            await self.list_all(store),
+            sorts=("label",),
+            searched=("label", "id"),
+            search=search,
+            after=after,
+            limit=limit,
+        )
+        reader = self._node.reader
+        keys = {
+            row["id"]: [one.access_key for one in reader.keys(row["id"])] for row in found["items"]
+        }
+        used = self._node.last_used([one for of in keys.values() for one in of])
+        for row in found["items"]:
+            row["access_keys"] = keys[row["id"]]
+            row["last_used_ms"] = max((used[k] for k in keys[row["id"]] if k in used), default=None)
+        return found
+
     async def show(self, user: str, store: str | None = None) -> Answer:
         """A user with its keys, when each was last used, and what it owns."""
         return self._shown(user_named(self._node.reader, user, store))
+
+    async def buckets(self, user: str, store: str | None = None) -> list[Answer]:
+        """The buckets that a user reaches as their owner or by a role, by name; those that policies
+        or ACLs open are not among them."""
+        reader = self._node.reader
+        found = user_named(reader, user, store)
+        owned = {
+            one.name: one for one in self._pages(partial(reader.buckets, found.store_id), found)
+        }
+        given = {
+            one.name: one
+            for one in self._pages(partial(reader.buckets_by_role, found.store_id), found)
+        }
+        return [
+            {
+                "bucket": name,
+                "owner": name in owned,
+                "role": reader.bucket_roles(bucket.id).get(found.id),
+            }
+            for name, bucket in sorted({**owned, **given}.items())
+        ]
+
+    def _pages(self, read: Callable[..., list[Bucket]], user: User) -> Iterator[Bucket]:
+        after = ""
+        while page := read(user.id, prefix="", after=after, limit=_PAGE):
+            after = page[-1].name
+            yield from page
 
     async def set(
         self,
@@ -132,12 +184,17 @@ class UserAdministration:
         return heir.id
 
     async def rotate(
-        self, access_key: str, grace_seconds: int = 0, end_grace: bool = False
+        self,
+        access_key: str,
+        grace_seconds: int = 0,
+        end_grace: bool = False,
+        store: str | None = None,
+        user: str | None = None,
     ) -> Answer:
         """A new secret for an access key; the old one goes on for `grace_seconds`. `end_grace`: no
-        new one, but the old one ends now."""
+        new one, but the old one ends now. `store`, `user`: whose key it must be."""
         _check_grace(grace_seconds)
-        node, identity = self._node, self._identity(access_key)
+        node, identity = self._node, self._identity(access_key, store, user)
         if end_grace:
             await node.committer.commit(EndGrace(access_key))
             return self._shown(identity.user)
@@ -157,12 +214,19 @@ class UserAdministration:
             "old_secret_expires_ms": expires_ms,
         }
 
-    async def reset(self, access_key: str, new_key: bool = False, grace_seconds: int = 0) -> Answer:
+    async def reset(
+        self,
+        access_key: str,
+        new_key: bool = False,
+        grace_seconds: int = 0,
+        store: str | None = None,
+        user: str | None = None,
+    ) -> Answer:
         """As `rotate`, or (`new_key`) another access key in its place."""
         if not new_key:
-            return await self.rotate(access_key, grace_seconds)
+            return await self.rotate(access_key, grace_seconds, store=store, user=user)
         _check_grace(grace_seconds)
-        node, identity = self._node, self._identity(access_key)
+        node, identity = self._node, self._identity(access_key, store, user)
         _check_goes_on(identity.key)
         made, secret = new_access_key(node.entropy), new_secret(node.entropy)
         expires_ms = self._end_of(grace_seconds)
@@ -184,15 +248,19 @@ class UserAdministration:
         await node.committer.commit(AddKey(found.id, made, self._wrapped(secret)))
         return {"access_key": made, "secret_key": secret, "id": found.id, "label": found.label}
 
-    async def set_key(self, access_key: str, active: bool) -> Answer:
+    async def set_key(
+        self, access_key: str, active: bool, store: str | None = None, user: str | None = None
+    ) -> Answer:
         """Let a key verify nothing, until it is made active again."""
-        identity = self._identity(access_key)
+        identity = self._identity(access_key, store, user)
         await self._node.committer.commit(SetKey(access_key, active))
         return self._shown(identity.user)
 
-    async def delete_key(self, access_key: str) -> Answer:
+    async def delete_key(
+        self, access_key: str, store: str | None = None, user: str | None = None
+    ) -> Answer:
         """A key goes, and its id never comes again."""
-        identity = self._identity(access_key)
+        identity = self._identity(access_key, store, user)
         await self._node.committer.commit(DeleteKey(access_key))
         return self._shown(identity.user)
 
@@ -224,10 +292,18 @@ class UserAdministration:
         )
         return {"access_key": access_key, "secret_key": secret, "id": user_id, "label": label}
 
-    def _identity(self, access_key: str) -> Identity:
-        identity = self._node.reader.identity(access_key)
-        if identity is None:
-            gone = self._node.reader.was_access_key(access_key)
+    def _identity(self, access_key: str, store: str | None, user: str | None) -> Identity:
+        """A key with its user, who is `user` of `store` where those are named: a key of anybody
+        else's is told of as one that never was."""
+        reader = self._node.reader
+        identity = reader.identity(access_key)
+        elsewhere = False
+        if store is not None and identity is not None:
+            elsewhere = identity.user.store_id != store_named(reader, store).id
+        if user is not None and identity is not None and not elsewhere:
+            elsewhere = identity.user.id != user_named(reader, user, store).id
+        if identity is None or elsewhere:
+            gone = store is None and reader.was_access_key(access_key)
             why = "is gone for good" if gone else "does not exist"
             raise Invalid("NoSuchKey", f"the access key {access_key!r} {why}", "access_key")
         return identity
@@ -241,12 +317,7 @@ class UserAdministration:
 
     def _owned(self, user: User) -> int:
         """How many buckets the user owns."""
-        owned, after = 0, ""
-        while page := self._node.reader.buckets(
-            user.store_id, user.id, prefix="", after=after, limit=1000
-        ):
-            owned, after = owned + len(page), page[-1].name
-        return owned
+        return sum(1 for _ in self._pages(partial(self._node.reader.buckets, user.store_id), user))
 
     def _shown(self, user: User) -> Answer:
         reader, now_ms = self._node.reader, self._node.clock.now_ms()
