@@ -7,6 +7,7 @@ asks for known vulnerabilities where the advisory service can be reached (it say
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -36,6 +37,10 @@ SPELLED = {
 # Metadata that names no licence, read by a person in the package's own licence file.
 READ = {
     "apsw": "MIT",  # "any-OSI": whichever licence the OSI approves, at the user's choice
+}
+# Files of others that lie in the package: name -> (version, licence, where).
+VENDORED = {
+    "htmx.org": ("4.0.1", "0BSD", Path("src/coffre/console/static/htmx.min.js")),
 }
 AUDIT_SECONDS = 60
 
@@ -98,6 +103,19 @@ def component(name: str, version: str, hashes: list[str]) -> dict[str, Any]:
     }
 
 
+def vendored(name: str) -> dict[str, Any]:
+    version, expression, path = VENDORED[name]
+    return {
+        "type": "library",
+        "bom-ref": f"pkg:npm/{name}@{version}",
+        "name": name,
+        "version": version,
+        "purl": f"pkg:npm/{name}@{version}",
+        "licenses": [{"expression": expression}],
+        "hashes": [{"alg": "SHA-256", "content": hashlib.sha256(path.read_bytes()).hexdigest()}],
+    }
+
+
 def write_bill(packages: dict[str, tuple[str, list[str]]]) -> None:
     """A bill of materials that is the same for the same lock: no date, no serial number."""
     bill = {
@@ -112,7 +130,10 @@ def write_bill(packages: dict[str, tuple[str, list[str]]]) -> None:
                 "licenses": [{"expression": "Apache-2.0"}],
             }
         },
-        "components": [component(name, *packages[name]) for name in sorted(packages)],
+        "components": [
+            *(component(name, *packages[name]) for name in sorted(packages)),
+            *(vendored(name) for name in sorted(VENDORED)),
+        ],
     }
     BILL.parent.mkdir(exist_ok=True)
     BILL.write_text(json.dumps(bill, indent=2) + "\n")
@@ -123,6 +144,9 @@ def licence_faults(packages: dict[str, tuple[str, list[str]]]) -> Iterator[str]:
         expression = licence(name)
         if refused(expression):
             yield f"licence of {name}: {expression or 'not stated'} is not on the list"
+    for name, (_, expression, _) in VENDORED.items():
+        if refused(expression):
+            yield f"licence of {name}: {expression} is not on the list"
 
 
 def audit() -> list[str]:
