@@ -89,6 +89,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     default_store: Name = "default"
     workers: Annotated[int, Meta(ge=0, le=256)] = 0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+    metrics_port: Port = 0
+    metrics_host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    metrics_token_file: Annotated[str, Meta(pattern="^(/.*)?$")] = ""
+    metrics_named: Annotated[int, Meta(ge=1, le=1000)] = 100
+    otlp_endpoint: Annotated[str, Meta(pattern=r"^(https?://[^/@]+(/.*)?)?$")] = ""
+    otlp_share: Annotated[float, Meta(ge=0, le=1)] = 1.0
 
     plain_http: Literal["loopback", "always", "never"] = "loopback"
     https_port: Port = 0

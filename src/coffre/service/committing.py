@@ -20,8 +20,10 @@ from coffre.service.door import NoAnswer, ask, open_door
 from coffre.service.engine import open_engine
 from coffre.service.layout import DataFolder, FolderLock
 from coffre.service.node import NoStewards
+from coffre.service.observing.committer import CommitterWatch, show_committer
+from coffre.service.observing.publishing import Observed, observed
 from coffre.service.time_sources import time_sources
-from coffre.service.zone import close_left_chunks, real_world
+from coffre.service.zone import World, close_left_chunks, real_world
 from coffre.vault.superblock import SnapshotRef
 
 # A committer whose supervisor was killed ends within a moment; the next one waits for that.
@@ -35,11 +37,32 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     lock = FolderLock(folder, "committer", patience_s=LOCK_PATIENCE_S)
     os.chdir(folder.root)
     world = real_world()
+    async with observed(folder, "committer", world.clock) as shown:
+        await _commit(boot, settings, folder, world, shown, ready, stop)
+    lock.release()
+
+
+async def _commit(
+    boot: Boot,
+    settings: Settings,
+    folder: DataFolder,
+    world: World,
+    shown: Observed,
+    ready: Callable[[dict[str, object]], None],
+    stop: asyncio.Event,
+) -> None:
+    world, follow = shown.measure(world)
     make_way(world.disk, str(folder.root))
     engine = await open_engine(
-        settings, world, accept_less=boot.accept_less, sources=time_sources(settings)
+        settings,
+        world,
+        accept_less=boot.accept_less,
+        sources=time_sources(settings),
+        watch=CommitterWatch(shown.page),
     )
     node = engine.node
+    follow(node.drives)
+    show_committer(shown, node, settings)
 
     async def ask_stewards(operation: str, arguments: dict[str, Any]) -> Any:
         try:
@@ -86,4 +109,3 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
             keeping.result()
     finally:
         link.close()
-        lock.release()

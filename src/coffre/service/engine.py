@@ -17,6 +17,7 @@ from msgspec import structs
 from coffre.access.networks import read_networks
 from coffre.catalog.generation import Generation
 from coffre.catalog.group import GroupCommitter
+from coffre.catalog.group_watch import UNWATCHED, GroupWatch
 from coffre.catalog.interface import CommitUnknown
 from coffre.catalog.log_state import LogSettings
 from coffre.catalog.log_writer import LogWriter
@@ -47,6 +48,8 @@ from coffre.service.layout import DataFolder, StartRefused
 from coffre.service.lifecycle_administration import lifecycle_operations
 from coffre.service.monitor import Monitor
 from coffre.service.node import Node, NoStewards
+from coffre.service.observing.health import CommitHealth
+from coffre.service.observing.operations import ObservingOperations
 from coffre.service.snapshots import SnapshotDesk
 from coffre.service.time_sources import TimeSource
 from coffre.service.zone import World, ZoneFacts, catalog_reader, drive_set, open_root_keys
@@ -131,6 +134,7 @@ class DrivesNode(Node):
         )
         self.snapshots = SnapshotDesk(committer)
         self.release_clock = ClockKeeper(self.reader, committer, world.clock, sources)
+        folder = DataFolder(Path(settings.data))
         self.zone = ZoneAdministration(self, settings, world)
         self.operations = {
             **self.zone.operations,
@@ -139,6 +143,8 @@ class DrivesNode(Node):
             **self.keys.operations,
             **self.snapshots.operations,
             **self.release_clock.operations,
+            **ObservingOperations(folder, world.clock, settings).operations,
+            **CommitHealth(self, folder, settings.landing_copies).operations,
             **kms_operations(settings, self.reader, committer, root_keys, world.entropy),
             **lifecycle_operations(self.reader, committer, world.clock),
         }
@@ -227,12 +233,13 @@ async def open_engine(
     accept_less: bool = False,
     wanted: Rebuild | None = None,
     sources: Sequence[TimeSource] = (),
+    watch: GroupWatch = UNWATCHED,
 ) -> Engine:
     """Find the zone's drives, recover, and make the committer. Raises StartRefused.
 
     The caller holds the data folder's lock. `accept_less`: a changed geometry may promise what the
     drives cannot keep. `wanted`: the catalog is made again in this way. `sources` may say together
-    that the release clock is wrong.
+    that the release clock is wrong. `watch` is told of every group.
     """
     folder = DataFolder(Path(settings.data))
     root_keys = open_root_keys(folder)
@@ -281,6 +288,7 @@ async def open_engine(
         HybridClock(world.clock, world.entropy, facts.zone_number, recovered.last_order),
         rights_changed=generation.rise,
         make_room=partial(throw_off_from, world.disk, str(folder.root)),
+        watch=watch,
     )
     os.chmod(folder.catalog, 0o600)
     node = DrivesNode(settings, world, root_keys, drives, facts, committer, superblocks, sources)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from coffre.service.child import Boot
 from coffre.service.door import open_door
 from coffre.service.follower_place import FILE, choose_folder, differs_mark, may_stay
 from coffre.service.layout import DataFolder, FolderLock
+from coffre.service.observing.publishing import Gauge, Observed, gauge, observed
 from coffre.service.zone import World, ZoneFacts, drive_set, open_root_keys, real_world
 from coffre.system.starved import Starved
 from coffre.vault.drives import DriveSet
@@ -52,8 +53,8 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     os.chdir(folder.root)
     world = real_world()
     drives = drive_set(facts, world)
-    async with following(drives, folder):
-        await _follow(settings, folder, world, drives, ready, stop)
+    async with following(drives, folder), observed(folder, "follower", world.clock) as shown:
+        await _follow(settings, folder, world, drives, ready, stop, shown)
     lock.release()
 
 
@@ -64,6 +65,7 @@ async def _follow(
     drives: DriveSet,
     ready: Callable[[dict[str, object]], None],
     stop: asyncio.Event,
+    shown: Observed,
 ) -> None:
     root_keys = open_root_keys(folder)
     superblocks = SuperblockStore(world.disk, root_keys, world.entropy)
@@ -91,6 +93,7 @@ async def _follow(
         return bool(settings.follower_path) or may_stay(place, drives)
 
     office = _Office(follower, path, mark, has_room, stays)
+    shown.collect(office.figures)
     door = await open_door(folder.follower_socket.name, office.call)
     ready({})
     await office.follow(stop)
@@ -157,6 +160,12 @@ class _Office:
     def _note_difference(self) -> None:
         if self._follower.difference is not None and not self._mark.exists():
             self._mark.write_text(f"{self._follower.difference}\n")
+
+    def figures(self) -> Iterator[Gauge]:
+        """How far it is behind, where that is known, and whether the two differ."""
+        if self._behind is not None:
+            yield gauge(self._behind, "coffre_follower_behind_records")
+        yield gauge(self._follower.difference is not None, "coffre_follower_differs")
 
     async def call(
         self, operation: str, arguments: dict[str, Any], caller: Caller | None = None

@@ -65,6 +65,11 @@ class DataFolder:
         return self.root / "local.db"
 
     @property
+    def console(self) -> Path:
+        """What the console remembers: sessions, activities (`service.console_memory`)."""
+        return self.root / "console.db"
+
+    @property
     def notices(self) -> Path:
         """Where workers tell the stewards of what they could not read (`service.notices`)."""
         return self.root / "notices.sock"
@@ -88,6 +93,16 @@ class DataFolder:
     def caps(self) -> Path:
         """Shared memory of a running node (`service.caps`)."""
         return self.root / "caps"
+
+    @property
+    def metrics(self) -> Path:
+        """What the processes of a running node count (`service.observing`)."""
+        return self.root / "metrics"
+
+    @property
+    def availability(self) -> Path:
+        """Minute by minute, how the node served (`service.observing.availability`)."""
+        return self.root / "availability.db"
 
     @property
     def tls(self) -> Path:

@@ -139,6 +139,11 @@ class Monitor:
         self._deadline = deadline
         self._watched: dict[bytes, _Watched] = {}
 
+    def pace(self, drive_id: bytes) -> float | None:
+        """The median seconds of a drive's last probes; None while there are too few."""
+        watched = self._watched.get(drive_id)
+        return None if watched is None else watched.pace
+
     async def watch(self) -> None:
         """Look at all drives every second, until cancelled."""
         while True:

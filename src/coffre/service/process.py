@@ -15,6 +15,7 @@ from typing import NoReturn
 import msgspec
 import uvloop
 
+from coffre.config import Settings
 from coffre.service.child import Boot, Ready, say_ready
 from coffre.service.journal import configure_logging
 from coffre.service.layout import StartRefused
@@ -31,6 +32,7 @@ _ROLES = {
     "worker": "working",
     "steward": "stewarding",
     "follower": "following",
+    "observer": "observing.process",
 }
 _LOWEST = 19
 
@@ -74,7 +76,9 @@ def main() -> None:
     die_with_parent(boot.parent)
     if boot.role == "follower":
         os.nice(_LOWEST)  # Before the imports that its role needs: they are work too.
-    configure_logging(str(boot.settings.get("log_level", "info")), process=boot.owner or boot.role)
+    settings = msgspec.convert(boot.settings, Settings, strict=False)
+    process = boot.owner or boot.role
+    configure_logging(settings.log_level, process=process, form=settings.log_format)
     try:
         uvloop.run(_run(boot))
     except Exception:

@@ -112,6 +112,11 @@ class OwnRequests:
             self._publish(oldest)
         self._count()
 
+    @property
+    def count(self) -> int:
+        """How many requests this process has open."""
+        return len(self._open)
+
     def beat(self) -> None:
         """Show that this process's loop turns."""
         self._beats += 1

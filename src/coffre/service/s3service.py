@@ -9,6 +9,7 @@ from coffre.catalog.interface import Committer, Reader
 from coffre.config import Settings
 from coffre.iam.call import Iam, unknown
 from coffre.iam.sessions import Sessions
+from coffre.s3.auditing import Audit
 from coffre.s3.caps import UNCOUNTED, Account
 from coffre.s3.fairness import Fairness
 from coffre.s3.gateway import Gateway
@@ -18,6 +19,7 @@ from coffre.s3.services import (
     AccessLog,
     Gate,
     KeyUse,
+    Ledger,
     OpenRequests,
     Services,
     open_gate,
@@ -49,6 +51,8 @@ def s3_gateway(
     caps: Account = UNCOUNTED,
     used: KeyUse = unnoted,
     key_last_used: Callable[[str], int | None] = unknown,
+    audit: Audit | None = None,
+    ledger: Ledger | None = None,
 ) -> Gateway:
     """The ASGI application of the S3 port."""
     keyring = Keyring(root_keys)
@@ -86,11 +90,13 @@ def s3_gateway(
                 OidcTokens(settings.oidc, clock),
                 key_last_used,
             ),
+            ledger=ledger,
             admit=admit,
             requests=requests,
             access_log=access_log,
             fairness=Fairness(settings.queued_bytes),
             caps=caps,
             used=used,
+            audit=audit,
         )
     )

@@ -28,6 +28,9 @@ from coffre.service.delivery_routes import Destinations, routing
 from coffre.service.door import Call, open_door
 from coffre.service.layout import DataFolder, FolderLock
 from coffre.service.local import LocalStore
+from coffre.service.observing.publishing import Observed, observed
+from coffre.service.observing.recording import Recorder
+from coffre.service.observing.stewards import show_stewards
 from coffre.service.repairing import Repairing
 from coffre.service.snapshots import DoorNamer, snapshotter
 from coffre.service.zone import World, ZoneFacts, catalog_reader, drive_set, real_world
@@ -35,6 +38,7 @@ from coffre.stewards.deliverer import Deliverer
 from coffre.stewards.emptier import Emptier
 from coffre.stewards.expirer import Expirer
 from coffre.stewards.inventory import Inventory
+from coffre.stewards.meter import Meter
 from coffre.stewards.reaper import Reaper
 from coffre.stewards.runner import Runner, StewardPaused, UnknownSteward
 from coffre.stewards.sealer import Sealer
@@ -45,6 +49,7 @@ from coffre.wire.inventory import read_inventory
 
 # A steward process whose supervisor was killed ends within a moment; the next one waits for that.
 LOCK_PATIENCE_S = 5.0
+RECORD_SHOWN_S = 30.0
 Operation = Callable[..., Awaitable[Any]]
 
 
@@ -83,6 +88,7 @@ def stewards(
             means.settings.notify_patience,
         ),
         Expirer(means.reader, means.committer, means.world.clock),
+        Meter(means.reader, means.committer, means.world.clock),
         archivist,
         *collection(*shared, means.reader, means.committer, means.drives, cold),
         snapshotter,
@@ -109,7 +115,23 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     lock = FolderLock(folder, "steward", patience_s=LOCK_PATIENCE_S)
     os.chdir(folder.root)
     world = real_world()
+    async with observed(folder, "steward", world.clock) as shown:
+        await _serve(settings, facts, folder, world, shown, ready, stop)
+    lock.release()
+
+
+async def _serve(
+    settings: Settings,
+    facts: ZoneFacts,
+    folder: DataFolder,
+    world: World,
+    shown: Observed,
+    ready: Callable[[dict[str, object]], None],
+    stop: asyncio.Event,
+) -> None:
+    world, follow = shown.measure(world)
     reader, drives = catalog_reader(folder), drive_set(facts, world)
+    follow(drives)
     committer = CommitterClient(folder.link.name)
     means = Means(
         settings=settings,
@@ -148,16 +170,26 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     door = await open_door(folder.steward_socket.name, _calls(runner, sealer, snapshots, repairing))
     await repairing.start(runner)
     runner.start()
+    recording = asyncio.create_task(_shown(shown, means, runner, repairing).run())
     ready({})
     async with following(means.drives, folder):
         await stop.wait()
+    recording.cancel()
     door.close()
     await runner.stop()
     repairing.close()
     await means.destinations.close()
     means.committer.close()
     means.local.close()
-    lock.release()
+
+
+def _shown(shown: Observed, means: Means, runner: Runner, repairing: Repairing) -> Recorder:
+    """Have all figures of the stewards shown; what writes down how available the node is."""
+    folder, clock, repairer = means.folder, means.world.clock, repairing.repairer
+    show_stewards(shown, runner, repairer, clock, means.reader, lambda: catalog_reader(folder))
+    recorder = Recorder(folder, shown.page, clock, repairer, means.local)
+    shown.collect_apart(recorder.figures, RECORD_SHOWN_S)
+    return recorder
 
 
 def _calls(runner: Runner, sealer: Sealer, snapshots: Snapshotter, repairing: Repairing) -> Call:
