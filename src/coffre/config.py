@@ -27,6 +27,7 @@ CONFIG_VARIABLE: Final = "COFFRE_CONFIG"
 # Variables of the test suite: no settings, and no typing errors either.
 TEST_VARIABLES: Final = ("COFFRE_REQUIRE_ALL", "COFFRE_LONG", "COFFRE_TEST_")
 
+CONSOLE_PORT: Final = 9001
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
@@ -67,13 +68,31 @@ class Destination(Struct, frozen=True, forbid_unknown_fields=True):
     stream: Annotated[str, Meta(min_length=1)] = "coffre-events"
 
 
+class ForwardTarget(Struct, frozen=True, forbid_unknown_fields=True):
+    """One that the audit's records are forwarded to: a syslog server (`udp:`, `tcp:`, `tls:`), a
+    URL that lines of JSON are posted to, or a file. `secret_file`: what posts are signed with;
+    `ca_file`: who signs the target's certificate, where the system does not know."""
+
+    name: Name
+    url: Annotated[
+        str,
+        Meta(pattern=r"^((udp|tcp|tls)://[^/@]+:[0-9]{1,5}|https?://[^/@]+(/.*)?|file:///.+)$"),
+    ]
+    secret_file: str = ""
+    ca_file: str = ""
+
+
 class OidcIssuer(Struct, frozen=True, forbid_unknown_fields=True):
     """One whose tokens AssumeRoleWithWebIdentity takes: its URL as its tokens name it, and for whom
-    they must be meant. `ca_file`: who signs its certificate, where the system does not know."""
+    they must be meant. `ca_file`: who signs its certificate, where the system does not know. With a
+    `client_id` people sign in to the console by it, under the `label` that its button shows."""
 
     issuer: Annotated[str, Meta(pattern=r"^https://[^/@?#]+(/[^?#]*)?$")]
     audiences: Annotated[tuple[str, ...], Meta(min_length=1)]
     ca_file: str = ""
+    client_id: str = ""
+    client_secret_file: str = ""
+    label: str = ""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -103,6 +122,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tls_key: Annotated[str, Meta(pattern="^(/.*)?$")] = ""
     tls_minimum: Literal["1.2", "1.3"] = "1.3"
     tls_names: tuple[CertifiedName, ...] = ()
+    audit: bool = True
+    audit_when_full: Literal["refuse", "drop"] = "refuse"
+    console: bool = True
+    console_port: Port = CONSOLE_PORT
+    console_session_hours: Annotated[float, Meta(gt=0, le=168)] = 12.0
+    console_idle_minutes: Annotated[float, Meta(gt=0, le=1440)] = 30.0
+    console_rate: Annotated[int, Meta(ge=1)] = 25
     trusted_proxies: tuple[str, ...] = ()
     proxy_header: Literal["X-Forwarded-For", "Forwarded", "PROXY"] = "X-Forwarded-For"
 
@@ -134,6 +160,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     access_log_every: Seconds = 300.0
     notify: tuple[Destination, ...] = ()
     notify_patience: Seconds = 345600.0
+    audit_keep_days: Annotated[int, Meta(ge=0, le=36500)] = 400
+    audit_forward: tuple[ForwardTarget, ...] = ()
     oidc: tuple[OidcIssuer, ...] = ()
     sse_c_over_http: bool = False
     private_networks: tuple[str, ...] = PRIVATE_NETWORKS
@@ -156,6 +184,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 read_networks(getattr(self, key))
             except BadNetwork as error:
                 raise ValueError(f"{key}: {error}") from error
+        names = [one.name for one in self.audit_forward]
+        if len(names) > len(set(names)):
+            raise ValueError("audit_forward: two targets have one name")
 
     @property
     def on_loopback(self) -> bool:
@@ -200,7 +231,7 @@ def coding_of(text: str) -> Geometry:
 
 KEYS: Final = Settings.__struct_fields__
 _TEXT_LISTS: Final = ("bases", "website_bases", "tls_names", "trusted_proxies", "private_networks")
-_FILE_ONLY: Final = ("drives", "notify", "oidc")
+_FILE_ONLY: Final = ("drives", "notify", "oidc", "audit_forward")
 
 
 def variable(key: str) -> str | None:

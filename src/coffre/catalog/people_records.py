@@ -20,6 +20,7 @@ SCOPE_ROLES: Final[tuple[ScopeRole, ...]] = ("maintainer", "writer", "reader")
 class PersonScope(Struct, frozen=True, array_like=True):
     """What a scoped person may do with one bucket."""
 
+    store_id: bytes
     bucket_id: bytes
     role: ScopeRole
 

@@ -130,6 +130,25 @@ def of_role(
     )
 
 
+def of_person(reader: Reader, store: Store, session: Session) -> Principal:
+    """A person at the console: what they make is the account's, and what the session's policies
+    allow they may, unless somebody denies it."""
+    policies = {f"console {at}": _policy(one) for at, one in enumerate(session.policies, 1)}
+    return Principal(
+        f"person:{session.name}",
+        session.name,
+        store.status != "active",
+        kind="role",
+        store=store.name,
+        path=f"assumed-role/console/{session.name}",
+        account=account_of(store.id),
+        role_path="role/console",
+        root_id=reader.iam_root(store.id) or store_owner_id(store.id),
+        known=_known(None, session),
+        identity=Identity(policies),
+    )
+
+
 def _known(entity: IamEntity | None, session: Session | None) -> Known:
     """Facts that only the catalog or a token says; tags of a session win over its role's."""
     tags = {} if entity is None else entity.facts.tags

@@ -37,7 +37,8 @@ class BadToken(Exception):
 class Session(Struct, frozen=True, array_like=True):
     """`key` is the long-term access key behind a session: it ends with that ("": others vouched for
     somebody). `role_id` "": it is the key's own user's. `policies` (documents) and `managed` (ids)
-    bound it, where there is any. `known` are facts by lower-case condition key."""
+    bound it, where there is any. `known` are facts by lower-case condition key. `person`: the
+    console vouches for a person called `name`, whom `policies` allow what they say."""
 
     store_id: bytes
     key: str
@@ -48,6 +49,7 @@ class Session(Struct, frozen=True, array_like=True):
     policies: tuple[bytes, ...] = ()
     managed: tuple[str, ...] = ()
     known: tuple[tuple[str, str], ...] = ()
+    person: bool = False
 
 
 class Credentials(Struct, frozen=True):

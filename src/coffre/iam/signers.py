@@ -92,6 +92,8 @@ def _of_session(
     if role is not None:
         locked = store.status != "active" or (signed is not None and signed.user.locked)
         principal = partial(identities.of_role, reader, store, role, session, locked=locked)
+    elif session.person:
+        principal = partial(identities.of_person, reader, store, session)
     elif signed is not None:
         who = (signed.user, store, session.key)
         principal = partial(identities.of_user, reader, *who, session)

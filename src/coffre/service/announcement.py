@@ -35,11 +35,13 @@ def announcement(
     ports: tuple[int | None, int | None],
     owner: Owner,
     first: FirstKeys | None,
+    console_port: int | None = None,
 ) -> dict[str, Any]:
     """The ready line. `ports`: of HTTP and HTTPS (None: not offered); the endpoint is HTTP's where
-    there is one, and HTTPS stands beside it. `ca` is what clients of HTTPS must trust, where the
-    certificate is the local authority's. `hosts` is the line for /etc/hosts when the store's own
-    name does not resolve; the endpoint is then the base, where every store answers path-style."""
+    there is one, and HTTPS stands beside it; `console_port`: of the console (None: there is none).
+    `ca` is what clients of HTTPS must trust, where the certificate is the local authority's.
+    `hosts` is the line for /etc/hosts when the store's own name does not resolve; the endpoint is
+    then the base, where every store answers path-style."""
     base = settings.bases[0]
     own = f"{owner.store}.{base}"
     resolves = _resolves(own)
@@ -56,8 +58,10 @@ def announcement(
     }
     if https is not None:
         facts["https"] = https
-        if is_local(settings):
-            facts["ca"] = str(authority_file(settings))
+    if console_port is not None:
+        facts["console"] = f"https://{base}{'' if console_port == 443 else f':{console_port}'}"
+    if is_local(settings) and (https is not None or console_port is not None):
+        facts["ca"] = str(authority_file(settings))
     if first is not None:
         facts["secret_key"] = first.secret_key
         facts["password"] = first.password

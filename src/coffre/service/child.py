@@ -17,7 +17,7 @@ _BOOT_LIMIT = 1 << 20
 
 
 class Doors(NamedTuple):
-    """The sockets that a worker accepts from: for HTTP, for HTTPS."""
+    """The sockets that a worker or the console accepts from: for HTTP, for HTTPS."""
 
     plain: socket.socket | None
     secure: socket.socket | None
@@ -41,10 +41,10 @@ class Boot(msgspec.Struct, frozen=True):
 
     `zone` is what the committer found at its start (`zone.ZoneFacts`), for all but itself;
     `owner` names the process in what it owns (striped chunks); `live_owners` are the workers that
-    run, so that a new committer knows whose chunks nobody will append to any more; `gone_owner` is
-    the worker that a new one takes the place of; `accept_less`: a changed geometry may promise
-    what the drives cannot keep; `plain_fd`
-    and `secure_fd` are the listening sockets that a worker accepts HTTP and HTTPS from (-1: none).
+    run, and the console, so that a new committer knows whose chunks nobody will append to any more;
+    `gone_owner` is the process that a new one takes the place of; `accept_less`: a changed geometry
+    may promise what the drives cannot keep; `plain_fd` and `secure_fd` are the listening sockets
+    that a worker or the console accepts HTTP and HTTPS from (-1: none).
     """
 
     role: str

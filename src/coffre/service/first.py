@@ -6,9 +6,9 @@ from coffre.catalog.interface import Reader
 from coffre.catalog.mutations import CreateTenant
 from coffre.catalog.people_mutations import CreatePerson
 from coffre.config import Settings
+from coffre.iam.passwords import hash_password, new_password
 from coffre.service.administration import Administration
 from coffre.service.announcement import FIRST_STORE, OPERATOR, FirstKeys, Owner
-from coffre.service.credentials import hash_password, new_password
 from coffre.service.node import Node
 from coffre.service.store_administration import DEFAULT_TENANT
 from coffre.system.entropy import new_id

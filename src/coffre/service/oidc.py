@@ -39,7 +39,7 @@ _AGAIN_S: Final = 60.0
 _MOST_KEYS: Final = 100
 
 
-class _Away(Exception):
+class IssuerAway(Exception):
     """The issuer does not answer as it should."""
 
 
@@ -97,7 +97,7 @@ class OidcTokens:
             if kept is None or age > _FRESH_S or (age > _AGAIN_S and name not in kept.by_id):
                 try:
                     keys = await asyncio.to_thread(_published, issuer)
-                except (OSError, HTTPException, ValueError, _Away) as error:
+                except (OSError, HTTPException, ValueError, IssuerAway) as error:
                     log.warning("the issuer %s is not reached: %s", issuer.issuer, error)
                     if kept is None:
                         raise QueryError("IDPCommunicationError") from error
@@ -155,38 +155,48 @@ def _identity(issuer: OidcIssuer, claims: Mapping[str, Any]) -> WebIdentity:
     return WebIdentity(name, claims["sub"], audience, lower)
 
 
-def _published(issuer: OidcIssuer) -> Mapping[str, Mapping[str, Any]]:
-    """An issuer's keys by their names, found by its discovery document."""
-    context = ssl.create_default_context(cafile=issuer.ca_file or None)
+def discovered(issuer: OidcIssuer) -> Mapping[str, Any]:
+    """What an issuer says of itself. Blocks. Raises IssuerAway, OSError, HTTPException,
+    ValueError."""
     base = issuer.issuer.rstrip("/")
-    about = _get(f"{base}/.well-known/openid-configuration", context)
+    about = fetched(issuer, f"{base}/.well-known/openid-configuration")
     if about.get("issuer") != issuer.issuer:
-        raise _Away("its discovery document names another issuer")
-    keys = _get(str(about.get("jwks_uri")), context).get("keys")
-    if not isinstance(keys, list) or len(keys) > _MOST_KEYS:
-        raise _Away("it publishes no list of keys")
-    usable = [one for one in keys if isinstance(one, dict) and one.get("use", "sig") == "sig"]
-    return {str(one.get("kid", "")): one for one in usable}
+        raise IssuerAway("its discovery document names another issuer")
+    return about
 
 
-def _get(url: str, context: ssl.SSLContext) -> dict[str, Any]:
+def fetched(issuer: OidcIssuer, url: str, form: str | None = None) -> dict[str, Any]:
+    """A JSON document of an issuer's; `form` is posted (RFC 6749, 4.1.3). Raises as `discovered`."""
+    context = ssl.create_default_context(cafile=issuer.ca_file or None)
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname:
-        raise _Away(f"{url} is no https URL")
+        raise IssuerAway(f"{url} is no https URL")
     connection = HTTPSConnection(
         parts.hostname, parts.port or 443, timeout=_PATIENCE_S, context=context
     )
+    headers = {"Accept": "application/json"}
+    if form is not None:
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
     try:
         target = parts.path + (f"?{parts.query}" if parts.query else "")
-        connection.request("GET", target, headers={"Accept": "application/json"})
+        connection.request("GET" if form is None else "POST", target, form, headers)
         answer = connection.getresponse()
         body = answer.read(_ANSWER_LIMIT)
     finally:
         connection.close()
     found = json.loads(body) if answer.status == 200 else None
     if not isinstance(found, dict):
-        raise _Away(f"{url} answers {answer.status} and no document")
+        raise IssuerAway(f"{url} answers {answer.status} and no document")
     return found
+
+
+def _published(issuer: OidcIssuer) -> Mapping[str, Mapping[str, Any]]:
+    """An issuer's keys by their names, found by its discovery document."""
+    keys = fetched(issuer, str(discovered(issuer).get("jwks_uri"))).get("keys")
+    if not isinstance(keys, list) or len(keys) > _MOST_KEYS:
+        raise IssuerAway("it publishes no list of keys")
+    usable = [one for one in keys if isinstance(one, dict) and one.get("use", "sig") == "sig"]
+    return {str(one.get("kid", "")): one for one in usable}
 
 
 def _invalid(why: str) -> QueryError:

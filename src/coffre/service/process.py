@@ -33,6 +33,7 @@ _ROLES = {
     "steward": "stewarding",
     "follower": "following",
     "observer": "observing.process",
+    "console": "console_process",
 }
 _LOWEST = 19
 

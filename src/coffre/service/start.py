@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -26,12 +26,15 @@ from coffre.service.journal import configure_logging
 from coffre.service.layout import FORMAT, DataFolder, FolderLock, StartRefused
 from coffre.service.machine import no_core_dumps
 from coffre.service.memory import serve_memory
+from coffre.service.observing.page import clear_pages
+from coffre.service.observing.publishing import observed
 from coffre.service.snapshots import snapshotter
-from coffre.service.supervisor import Supervisor, open_doors
+from coffre.service.supervisor import Supervisor, open_console, open_doors, open_observer
 from coffre.service.time_sources import time_sources
 from coffre.service.tls import certify
 from coffre.service.zone import catalog_reader, real_world
 from coffre.stewards.sealer import Sealer
+from coffre.system.clock import SystemClock
 from coffre.system.disk import Disk, LocalDisk
 from coffre.vault.drives import Drive
 from coffre.vault.keys import create_root_key
@@ -71,7 +74,7 @@ def serve(
     accept_less: bool = False,
 ) -> None:
     """Serve until told to stop. Raises StartRefused."""
-    configure_logging(settings.log_level, process="supervisor")
+    configure_logging(settings.log_level, process="supervisor", form=settings.log_format)
     no_core_dumps()
     if engine == "memory":
         uvloop.run(serve_memory(settings, announce))
@@ -129,16 +132,29 @@ async def _serve(settings: Settings, announce: Announce, accept_less: bool) -> N
     state = folder.state()
     lock = FolderLock(folder, "node", patience_s=2.0)
     try:
-        with ExitStack() as held:
+        async with AsyncExitStack() as held:
             doors = open_doors(settings, settings.worker_count)
             for listener in chain.from_iterable(doors):
                 if listener is not None:
                     held.enter_context(listener)
+            console = open_console(settings)
+            if console is not None and console.secure is not None:
+                held.enter_context(console.secure)
+            observer = open_observer(settings)
+            if observer is not None and observer.plain is not None:
+                held.enter_context(observer.plain)
             first = None
             if state == "new":
                 owner, first = await _make(settings, folder, accept_less)
+            clear_pages(folder.metrics)
+            await held.enter_async_context(observed(folder, "supervisor", SystemClock()))
             supervisor = Supervisor(
-                settings, doors, accept_less=accept_less, certify=partial(certify, settings)
+                settings,
+                doors,
+                console=console,
+                observer=observer,
+                accept_less=accept_less,
+                certify=partial(certify, settings),
             )
             stop = _stop_on_signals(supervisor.reload)
             try:
@@ -149,7 +165,8 @@ async def _serve(settings: Settings, announce: Announce, accept_less: bool) -> N
                 known = first_owner(catalog_reader(folder)) if first is None else owner
                 if known is None:
                     raise StartRefused(f"{folder.root} has no store: make one while it is stopped")
-                announce(announcement(settings, doors[0].ports(), known, first))
+                port = None if console is None else console.ports()[1]
+                announce(announcement(settings, doors[0].ports(), known, first, port))
                 await _until_stopped(supervisor, stop)
             finally:
                 await supervisor.stop()

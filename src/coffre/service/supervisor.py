@@ -1,4 +1,4 @@
-"""The supervisor: starts committer, steward, workers and follower, and starts each again.
+"""The supervisor: starts committer, steward, workers, console and follower, each again if it ends.
 
 It holds the folder's lock and the listening sockets, serves nothing itself, never touches data. A
 committer that rebuilt the catalog file has all others replaced: they would keep reading the file
@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from coffre.config import Settings
+from coffre.config import CONSOLE_PORT, Settings
 from coffre.service.child import NO_DOORS, Child, ChildDied, Doors, start_child
 from coffre.service.layout import StartRefused
 
@@ -34,6 +34,8 @@ _MAX_BACKOFF_S = 5.0
 REPLACE_GRACE_S = 5.0
 # What SIGKILL takes: a process that is stuck in the kernel is not waited for any longer.
 KILL_GRACE_S = 10.0
+# Those that accept connections, and own chunks that others leave alone while they live.
+_SERVING = ("worker", "console")
 
 
 def listen(host: str, port: int, count: int, setting: str = "COFFRE_PORT") -> list[socket.socket]:
@@ -85,6 +87,28 @@ def open_doors(settings: Settings, count: int) -> list[Doors]:
     return [Doors(*both) for both in zip(plain, secure, strict=True)]
 
 
+def open_console(settings: Settings) -> Doors | None:
+    """Listen for the console, if there is to be one; where the default port is taken, on any other:
+    the ready line says which. Raises StartRefused."""
+    if not settings.console:
+        return None
+    try:
+        listening = listen(settings.host, settings.console_port, 1, "COFFRE_CONSOLE_PORT")
+    except StartRefused:
+        if settings.console_port != CONSOLE_PORT:
+            raise
+        listening = listen(settings.host, 0, 1)
+    return Doors(None, listening[0])
+
+
+def open_observer(settings: Settings) -> Doors | None:
+    """Listen for the observer, if there is to be one. Raises StartRefused."""
+    if not settings.metrics_port:
+        return None
+    listening = listen(settings.metrics_host, settings.metrics_port, 1, "COFFRE_METRICS_PORT")
+    return Doors(listening[0], None)
+
+
 def _listen_for_https(settings: Settings, following: int, count: int) -> list[socket.socket]:
     if settings.https_port:
         return listen(settings.host, settings.https_port, count, "COFFRE_HTTPS_PORT")
@@ -104,15 +128,23 @@ class Supervisor:
         settings: Settings,
         doors: list[Doors],
         *,
+        console: Doors | None = None,
+        observer: Doors | None = None,
         accept_less: bool = False,
         certify: Callable[[], None] = lambda: None,
     ) -> None:
-        """`certify` has a certificate stand that will not soon end (it blocks; StartRefused)."""
+        """`console` and `observer` are what these accept from (None: there is none); `certify` has
+        a certificate stand that will not soon end (it blocks; StartRefused)."""
         self._settings = settings
         self._accept_less = accept_less
         self._certify = certify
         self._boot_settings: dict[str, Any] = msgspec.to_builtins(settings)
         self._workers = {f"worker-{index}": both for index, both in enumerate(doors)}
+        self._doors = dict(self._workers)
+        if console is not None:
+            self._doors["console"] = console
+        if observer is not None:
+            self._doors["observer"] = observer
         self._children: dict[str, Child] = {}
         self._keepers: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
@@ -122,11 +154,16 @@ class Supervisor:
 
     async def start(self) -> dict[str, Any]:
         """Start everything; the committer's facts once all workers serve. Raises StartRefused."""
+        if "observer" in self._doors:
+            # First of all: a catalog that is made again takes long, and that can be seen.
+            await self._start("observer", "observer")
         facts = await self._start("committer", "committer")
         self._certify()
         await asyncio.gather(*(self._start(name, "worker") for name in self._workers))
         await self._start("steward", "steward")
-        for name in ("committer", "steward", *self._workers):
+        if "console" in self._doors:
+            await self._start("console", "console")
+        for name in ("committer", "steward", *self._doors):
             task = asyncio.create_task(self._keep(name))
             self._keepers.add(task)
         self._keepers.add(asyncio.create_task(self._keep_certificate()))
@@ -136,15 +173,15 @@ class Supervisor:
         return facts
 
     async def stop(self) -> None:
-        """Drain the workers, then stop the steward, then the committer, which ends clean."""
+        """Drain what serves, then stop the steward, then the committer, which ends clean."""
         self._stopping.set()
         for child in self._children.values():
             if child.role == "follower":
                 # At its priority a farewell could take long, and it has nothing to lose.
                 child.signal(signal.SIGKILL)
         told: set[Child] = set()
-        for role in ("worker", "steward", "committer"):
-            ending = [child for child in self._children.values() if child.role == role]
+        for roles in (_SERVING, ("steward",), ("committer",), ("observer",)):
+            ending = [child for child in self._children.values() if child.role in roles]
             told.update(ending)
             await self._end(ending)
         for task in self._keepers:
@@ -183,14 +220,15 @@ class Supervisor:
                 # The one that stands serves on; the catalog may be made again just now.
                 log.error("the certificate is not renewed: %s", error)
             for child in self._children.values():
-                if asked and child.role == "worker":
+                if asked and child.role in _SERVING:
                     child.signal(signal.SIGHUP)
 
     async def _start(self, name: str, role: str) -> dict[str, Any]:
-        owner = f"{name}-{secrets.token_hex(4)}" if role == "worker" else name
+        serving = role in _SERVING
+        owner = f"{name}-{secrets.token_hex(4)}" if serving else name
         gone = self._children.get(name)
         zone = {} if role == "committer" else self._zone
-        live = tuple(c.owner for c in self._children.values() if c.role == "worker")
+        live = tuple(c.owner for c in self._children.values() if c.role in _SERVING)
         child, ready = await start_child(
             role,
             self._boot_settings,
@@ -198,8 +236,8 @@ class Supervisor:
             owner=owner,
             live_owners=live,
             accept_less=self._accept_less,
-            gone_owner=gone.owner if role == "worker" and gone is not None else "",
-            doors=self._workers[name] if role == "worker" else NO_DOORS,
+            gone_owner=gone.owner if serving and gone is not None else "",
+            doors=self._doors.get(name, NO_DOORS),
         )
         if ready.refused is not None:
             raise StartRefused(ready.refused)

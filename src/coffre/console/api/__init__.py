@@ -1,0 +1,1 @@
+"""The management API: one table of routes over the node's operations."""

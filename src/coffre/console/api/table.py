@@ -1,0 +1,14 @@
+"""All rows of the management API, in groups."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from coffre.console.api import session, stores, system
+from coffre.console.api.route import Route
+
+ROUTES: Final[tuple[Route, ...]] = (
+    *system.ROUTES,
+    *session.ROUTES,
+    *stores.ROUTES,
+)

@@ -1,0 +1,24 @@
+"""Operations that the console answers itself, for it alone knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from coffre.console.api.activities import Activities
+from coffre.console.api.route import Arguments, Own
+from coffre.console.signed import Signed
+
+
+def own_operations(activities: Activities) -> Mapping[str, Own]:
+    """By name."""
+
+    async def list_activities(signed: Signed, arguments: Arguments) -> Any:
+        return msgspec.to_builtins(activities.list(signed))
+
+    async def show_activity(signed: Signed, arguments: Arguments) -> Any:
+        return msgspec.to_builtins(activities.show(signed, arguments["id"]))
+
+    return {"activity.list": list_activities, "activity.show": show_activity}
