@@ -49,6 +49,7 @@ class Interrupted(Exception):
 
 def as_error(failure: Exception, request_id: str) -> S3Error:
     """What the client is told. Only what we did not foresee leaves a traceback, in our log."""
+    about = {"request_id": request_id}
     match failure:
         case S3Error():
             return failure
@@ -59,19 +60,19 @@ def as_error(failure: Exception, request_id: str) -> S3Error:
         case CommitterBusy():
             return S3Error("SlowDown", headers=((b"retry-after", b"1"),))
         case DataLost():
-            log.error("request %s met lost data: %s", request_id, str(failure))
+            log.error("request %s met lost data: %s", request_id, str(failure), extra=about)
             return S3Error(
                 "ServiceUnavailable",
                 "Too many drives that hold this object are away; it can be read once they return.",
             )
         case KeyServiceAway():
-            log.error("request %s met no key service: %s", request_id, str(failure))
+            log.error("request %s met no key service: %s", request_id, str(failure), extra=about)
             return S3Error("ServiceUnavailable", "The key service does not answer.")
         case Starved():
-            log.error("request %s cannot be served: %s", request_id, str(failure))
+            log.error("request %s cannot be served: %s", request_id, str(failure), extra=about)
             return S3Error("ServiceUnavailable")
         case StorageFull():
-            log.error("request %s met full storage: %s", request_id, str(failure))
+            log.error("request %s met full storage: %s", request_id, str(failure), extra=about)
             return S3Error("InsufficientStorage")
     log_failure("failed", request_id, failure)
     return S3Error("InternalError")
@@ -82,7 +83,7 @@ def log_failure(what: str, request_id: str, failure: Exception) -> None:
     the connection's objects, and with them the connection, for as long as anybody keeps it."""
     trace = "".join(format_exception(failure))
     failure.__traceback__ = None
-    log.error("request %s %s\n%s", request_id, what, trace)
+    log.error("request %s %s\n%s", request_id, what, trace, extra={"request_id": request_id})
 
 
 class Funnel:

@@ -26,6 +26,7 @@ from coffre.service.console_memory import ConsoleMemory, RootSealer
 from coffre.service.door import NoAnswer, ask
 from coffre.service.invalid import Invalid
 from coffre.service.layout import DataFolder
+from coffre.service.observing.app import observing
 from coffre.service.s3means import Birth, S3Means, s3_means
 from coffre.service.serving import serve_clients
 from coffre.service.working import spare_the_collector
@@ -60,7 +61,8 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
     number = min(settings.worker_count, _LAST_NUMBER)
     async with s3_means(settings, facts, folder, Birth(boot.owner, number, boot.gone_owner)) as s3:
         memory = ConsoleMemory(folder.console.name, s3.world.clock)
-        app = console_app(_parts(settings, s3, memory, _Door(folder.socket.name)))
+        pages = console_app(_parts(settings, s3, memory, _Door(folder.socket.name)))
+        app = observing(settings, folder, s3.world.clock, pages)
         spare_the_collector()
         ready({})
         await serve_clients(app, settings, stop, boot.doors())
