@@ -72,7 +72,7 @@ def test_a_failed_commit_is_answered(
     caplog.set_level(logging.ERROR, "coffre.s3")
 
     def change(services: Services) -> Services:
-        return replace(services, committer=FailingCommitter(services, failure))
+        return replace(services, committer=FailingCommitter(services, failure), audit=None)
 
     with MemoryServer(change=change) as server:
         wire = WireClient(server.port, server.user)

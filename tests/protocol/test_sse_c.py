@@ -347,7 +347,7 @@ class _Broken:
 
 
 def _broken(services: Services) -> Services:
-    return replace(services, committer=_Broken(services.committer))
+    return replace(services, committer=_Broken(services.committer), audit=None)
 
 
 def test_a_key_stays_nowhere(caplog: pytest.LogCaptureFixture) -> None:

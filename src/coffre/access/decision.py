@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Final
+from typing import Final, Protocol
 
 from coffre.access import acl, roles
 from coffre.access.acl import NO_CONTROL, Control
@@ -89,11 +89,28 @@ class Decision(Enum):
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """A decision and what decided: `source` in plain words (a policy's name, `role`, `ACL`, …),
-    and the statement of a policy that did."""
+    and the statement of a policy that did. `word` is what it is called where none did."""
 
     decision: Decision
     source: str
     statement: Statement | None = None
+    word: str = ""
+
+    @property
+    def by(self) -> str:
+        """What decided, in one word: `owner`, `acl`, `bucket-policy:SID`, `policy:NAME:SID`; a
+        statement without an id is named by its place in the document."""
+        statement = self.statement
+        if statement is None:
+            return self.word
+        where = "bucket-policy" if self.source == _BUCKET_POLICY else f"policy:{self.source}"
+        return f"{where}:{statement.sid or statement.place}"
+
+
+class Judged(Protocol):
+    """Who is told which statement or rule decided (`Explanation.by`)."""
+
+    decided: str
 
 
 _OF_EVERY_USER: Final = frozenset({"s3:CreateBucket", "s3:ListAllMyBuckets"})
@@ -101,15 +118,20 @@ _OWNERS_ALWAYS: Final = frozenset(
     {"s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"}
 )
 _BUCKET_POLICY: Final = "bucket policy"
-_LOCKED: Final = Explanation(Decision.DENY, "the user is locked")
-_OWNER: Final = Explanation(Decision.ALLOW, "owner of the bucket")
-_USER: Final = Explanation(Decision.ALLOW, "user of the store")
-_ROLE: Final = Explanation(Decision.ALLOW, "role on the bucket")
-_ACL: Final = Explanation(Decision.ALLOW, "ACL")
-_ROOT: Final = Explanation(Decision.ALLOW, "root user of the account")
-_NOBODY: Final = Explanation(Decision.NOBODY_ALLOWS, "nothing allows it")
-_BOUNDARY: Final = Explanation(Decision.NOBODY_ALLOWS, "the permission boundary does not allow it")
-_SESSION: Final = Explanation(Decision.NOBODY_ALLOWS, "the session's policies do not allow it")
+_LOCKED: Final = Explanation(Decision.DENY, "the user is locked", word="locked")
+_OWNER: Final = Explanation(Decision.ALLOW, "owner of the bucket", word="owner")
+_USER: Final = Explanation(Decision.ALLOW, "user of the store", word="user")
+_ROLE: Final = Explanation(Decision.ALLOW, "role on the bucket", word="role")
+_ACL: Final = Explanation(Decision.ALLOW, "ACL", word="acl")
+_ROOT: Final = Explanation(Decision.ALLOW, "root user of the account", word="root")
+_NOBODY: Final = Explanation(Decision.NOBODY_ALLOWS, "nothing allows it", word="nothing-allows")
+_SHUT: Final = Explanation(Decision.NOBODY_ALLOWS, "nothing allows it", word="public-block")
+_BOUNDARY: Final = Explanation(
+    Decision.NOBODY_ALLOWS, "the permission boundary does not allow it", word="boundary"
+)
+_SESSION: Final = Explanation(
+    Decision.NOBODY_ALLOWS, "the session's policies do not allow it", word="session-policy"
+)
 
 
 def decide(
@@ -147,6 +169,9 @@ def explain(
     if resource.policy is not None or identity is not NOBODYS:
         asked = Asked(principal, permission, resource.path, facts)
         judged = _by_policies(asked, resource, identity)
+        if judged is _SHUT:
+            found = _otherwise(principal, permission, resource, owns)
+            return _SHUT if found is _NOBODY else found
         if judged is not None and judged.decision is not Decision.ALLOW:
             return judged
         allowed = judged
@@ -154,13 +179,15 @@ def explain(
 
 
 def _by_policies(asked: Asked, resource: Resource, identity: Identity) -> Explanation | None:
-    """What the policies say; None when they neither deny nor allow."""
+    """What the policies say; None when they neither deny nor allow. `_SHUT`: the bucket's would
+    allow, were it not public."""
     # In order, not by name: what bounds an identity may be called like what allows it, or be it.
     giving = list(identity.policies.items())
     if resource.policy is not None:
         giving.insert(0, (_BUCKET_POLICY, resource.policy))
     bounds = [*(identity.boundary or {}).items(), *(identity.session or {}).items()]
     allowed: Explanation | None = None
+    blocked: Explanation | None = None
     for at, (name, policy) in enumerate((*giving, *bounds)):
         statement = _first(policy, asked)
         if statement is None:
@@ -169,12 +196,14 @@ def _by_policies(asked: Asked, resource: Resource, identity: Identity) -> Explan
             return Explanation(Decision.DENY, name, statement)
         signed = asked.principal.user_id is not None
         shut = policy is resource.policy and resource.restricted and not signed
+        if shut:
+            blocked = _SHUT
         if allowed is None and at < len(giving) and not shut:
             allowed = Explanation(Decision.ALLOW, name, statement)
     for bound, refusal in ((identity.boundary, _BOUNDARY), (identity.session, _SESSION)):
         if bound is not None and not any(_first(one, asked) for one in bound.values()):
             return refusal
-    return allowed
+    return allowed or blocked
 
 
 def _first(policy: Policy, asked: Asked) -> Statement | None:

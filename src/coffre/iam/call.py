@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 from msgspec.structs import replace
 
-from coffre.access.decision import Resource, decide
+from coffre.access.decision import Judged, Resource, explain
 from coffre.access.patterns import Facts
 from coffre.access.principals import Principal, account_of
 from coffre.catalog.iam_records import IamEntity, IamFacts, IamKind
@@ -50,7 +50,7 @@ def unknown(access_key: str, /) -> int | None:
 @dataclass(frozen=True, slots=True)
 class Iam:
     """All that IAM and STS stand on. `last_used` says when an access key last signed (ms), None
-    where nobody knows."""
+    where nobody knows. `judged` is told what decided."""
 
     reader: Reader
     committer: Committer
@@ -59,6 +59,7 @@ class Iam:
     entropy: Entropy
     web_tokens: WebTokens
     last_used: Callable[[str], int | None] = unknown
+    judged: Judged | None = None
 
 
 class Overlay(Mapping[str, tuple[str, ...]]):
@@ -180,7 +181,10 @@ class Call:
     def require(self, action: str, arn: str, said: Mapping[str, tuple[str, ...]]) -> None:
         """AccessDenied unless the caller may."""
         facts = Overlay(said, self.facts)
-        if not decide(self.principal, action, resource_of(action, arn), facts).allowed:
+        found = explain(self.principal, action, resource_of(action, arn), facts)
+        if self.iam.judged is not None:
+            self.iam.judged.decided = found.by
+        if not found.decision.allowed:
             raise QueryError(
                 "AccessDenied",
                 f"User: {caller_arn(self.principal)} is not authorized to perform: {action} on"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from coffre.access.decision import Decision, Resource, decide
+from coffre.access.decision import Decision, Explanation, Resource, decide, explain
 from coffre.access.principals import Principal
 from coffre.catalog.interface import Committer, Reader
 from coffre.catalog.records import Bucket, Store, Version
+from coffre.s3.auditing import key_record
 from coffre.s3.body import RequestBody
 from coffre.s3.control import Seen, bucket_tags, look, resource, tags_of
 from coffre.s3.facts import RequestFacts, Said
@@ -22,10 +24,14 @@ from coffre.wire.documents import Owner
 from coffre.wire.errors import S3Error
 from coffre.wire.request import RequestHead
 
+if TYPE_CHECKING:
+    from coffre.s3.exchange import Exchange
+
 
 class Context:
     """One authorized request. `head` is for `wire`'s parsers; handlers read no header themselves.
 
+    `exchange` is told what decided, where somebody listens.
     `named_bucket` is the bucket as the client calls it; `bucket` its row, which every operation on
     a bucket or object has except the one that creates it. `virtual`: the host named the bucket.
     """
@@ -37,6 +43,7 @@ class Context:
         "_virtual",
         "_writer",
         "body",
+        "exchange",
         "head",
         "key",
         "named_bucket",
@@ -61,6 +68,7 @@ class Context:
         seen: Seen,
         facts: RequestFacts,
         writer: Committer | None = None,
+        exchange: Exchange | None = None,
     ) -> None:
         self.services = services
         self.head = head
@@ -73,6 +81,7 @@ class Context:
         self.now_ms = now_ms
         self._virtual = virtual
         self._writer = writer or services.committer
+        self.exchange = exchange
         self._seen = seen
         self._facts = facts
 
@@ -134,8 +143,22 @@ class Context:
         self, permission: str, bucket: Bucket, key: bytes | None, version_id: bytes | None = None
     ) -> None:
         """AccessDenied unless the principal may, on what the table could not know beforehand."""
-        if not self.permits(permission, bucket, key, version_id):
+        found, exchange = self._explain(permission, bucket, key, version_id), self.exchange
+        if exchange is not None:
+            if not found.decision.allowed:
+                exchange.decided = found.by
+            elif key is not None:
+                exchange.allowed[key] = found.by
+        if not found.decision.allowed:
             raise S3Error("AccessDenied")
+
+    def refused(self, key: bytes, version: str, error: S3Error) -> None:
+        """One of the keys that the request names was refused: that has a record of its own."""
+        one = self.exchange
+        if one is not None and self.services.audit is not None:
+            ended = self.services.clock.monotonic()
+            one.refused.append(key_record(one, ended, key, version, error))
+            one.decided = ""
 
     def permits(
         self,
@@ -148,6 +171,17 @@ class Context:
     ) -> bool:
         """May the principal? `version_id` None: the current version. `said`: facts for policies'
         conditions that the request's body says; `new_tags`: tags that it gives the object."""
+        return self._explain(permission, bucket, key, version_id, said, new_tags).decision.allowed
+
+    def _explain(
+        self,
+        permission: str,
+        bucket: Bucket,
+        key: bytes | None,
+        version_id: bytes | None = None,
+        said: Said | None = None,
+        new_tags: Mapping[str, str] | None = None,
+    ) -> Explanation:
         about = (self.principal, permission, bucket, key, version_id)
         asked = resource(self.reader, *about, self._seen)
         if version_id is not None:
@@ -159,7 +193,7 @@ class Context:
             said,
             new_tags,
         )
-        return decide(self.principal, permission, asked, facts).allowed
+        return explain(self.principal, permission, asked, facts)
 
     def permits_in_new(self, permission: str) -> bool:
         """May the principal, in the bucket that the request makes?"""

@@ -11,13 +11,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from coffre.access.decision import SERVICE, Resource, decide
+from coffre.access.decision import SERVICE, Judged, Resource, explain
 from coffre.access.principals import ANONYMOUS, Principal
 from coffre.catalog.event_mutations import Cause
 from coffre.catalog.interface import Committer, Reader
 from coffre.catalog.records import Bucket, Store, Trait
 from coffre.s3 import cors, ecs_rules, parameters
 from coffre.s3.access_entry import entry_of
+from coffre.s3.auditing import attribute, keep_refusal, record_of, recording
 from coffre.s3.authenticate import (
     authenticate,
     authenticate_form,
@@ -29,6 +30,7 @@ from coffre.s3.caps import begin_capped
 from coffre.s3.context import Context
 from coffre.s3.control import Seen, bucket_tags, resource, tags_of
 from coffre.s3.deadlines import Deadlines
+from coffre.s3.exchange import Exchange
 from coffre.s3.facts import RequestFacts
 from coffre.s3.fairness import Turn
 from coffre.s3.form_body import FormBody
@@ -46,7 +48,7 @@ from coffre.s3.services import Event, Services
 from coffre.s3.unread import CLOSE, Unread, has_body
 from coffre.s3.website import Site, html, site_bucket, site_forms, site_label
 from coffre.wire.access_log import log_line
-from coffre.wire.auth import Claim, read_claim
+from coffre.wire.auth import read_claim
 from coffre.wire.errors import S3Error
 from coffre.wire.form_auth import read_form_claim
 from coffre.wire.post_policy import check_policy, parse_policy
@@ -56,50 +58,9 @@ from coffre.wire.target import Target, host_forms, resolve
 from coffre.wire.website import error_page
 
 _ROUTER = Router(TABLE)
+NETWORK = "network"
 _NO_STORE = Store(b"", "", b"", b"", 0)
 _READS = {row.method: row for row in TABLE if row.name in ("GetObject", "HeadObject")}
-
-
-class _Exchange:
-    """One request and what became known of it, for the ledger."""
-
-    __slots__ = (
-        *(
-            "access_key",
-            "body",
-            "bucket",
-            "claim",
-            "error",
-            "head",
-            "now_ms",
-            "operation",
-            "principal",
-        ),
-        *("request_id", "sent", "started", "status", "store", "target"),
-        *("answered", "called", "capped", "response", "site", "turn"),
-    )
-
-    def __init__(self, head: RequestHead, request_id: str, now_ms: int, started: float) -> None:
-        self.head = head
-        self.request_id = request_id
-        self.now_ms = now_ms
-        self.started = started
-        self.target: Target | None = None
-        self.claim: Claim | None = None
-        self.operation: Operation | None = None
-        self.principal: Principal | None = None
-        self.bucket: Bucket | None = None
-        self.body: RequestBody | None = None
-        self.store = ""
-        self.error = ""
-        self.status = 0
-        self.sent = 0
-        self.answered = started
-        self.response: Response | None = None
-        self.site = False
-        self.called = ""
-        self.turn: Turn | None = None
-        self.capped: Store | None = None
 
 
 class Gateway:
@@ -129,13 +90,17 @@ class Gateway:
             client=scope["client"][0],
         )
         clock = services.clock
-        exchange = _Exchange(head, funnel.request_id(), clock.now_ms(), clock.monotonic())
+        exchange = Exchange(head, funnel.request_id(), clock.now_ms(), clock.monotonic())
         services.requests.begin(exchange, exchange.started)
         try:
             try:
+                if services.audit is not None:
+                    services.audit.admit()
                 response = await self._answer(exchange, receive)
             except Exception as failure:
                 response = self._failed(exchange, failure)
+            if response.status >= 400 or exchange.refused:
+                response = await self._recorded(exchange, response)
             exchange.answered, exchange.response = clock.monotonic(), response
             await self._send(exchange, response, receive, send)
         finally:
@@ -144,10 +109,38 @@ class Gateway:
                 self._log_access(exchange, bucket)
             services.requests.end(exchange)
             self._leave(exchange)
+            self._note(exchange)
             if services.ledger is not None:
                 services.ledger(self._event(exchange))
 
-    async def _enter(self, exchange: _Exchange, store: Store) -> Turn:
+    async def _recorded(self, exchange: Exchange, response: Response) -> Response:
+        """The answer, once its refusals are recorded; another where that is impossible."""
+        audit = self._services.audit
+        if audit is None:
+            return response
+        if exchange.turn is not None:
+            exchange.turn.leave()
+        try:
+            if not exchange.store:
+                attribute(self._services.reader, exchange)
+            ended = self._services.clock.monotonic()
+            await keep_refusal(audit, exchange, ended, response.status)
+        except S3Error as failure:
+            return self._failed(exchange, failure)
+        return response
+
+    def _note(self, exchange: Exchange) -> None:
+        """A read is over, whether or not all of it was sent: record that soon."""
+        audit, status = self._services.audit, exchange.status
+        if audit is None or exchange.recorded or not status or status >= 400:
+            return
+        try:
+            ended = self._services.clock.monotonic()
+            audit.note(record_of(exchange, ended, status, exchange.error, exchange.sent))
+        except Exception as failure:
+            log_failure("was not recorded", exchange.request_id, failure)
+
+    async def _enter(self, exchange: Exchange, store: Store) -> Turn:
         """Begin within the store's caps, when it is its turn. Raises SlowDown beyond a cap."""
         services = self._services
         if store.settings.limits.capped:
@@ -156,7 +149,7 @@ class Gateway:
         turn = exchange.turn = await services.fairness.enter(store)
         return turn
 
-    def _leave(self, exchange: _Exchange) -> None:
+    def _leave(self, exchange: Exchange) -> None:
         if exchange.turn is not None:
             exchange.turn.leave()
         if exchange.capped is not None:
@@ -164,12 +157,12 @@ class Gateway:
             size = received + exchange.sent
             self._services.caps.end(store.id, store.settings.limits, size)
 
-    def _failed(self, exchange: _Exchange, failure: Exception) -> Response:
+    def _failed(self, exchange: Exchange, failure: Exception) -> Response:
         error = as_error(failure, exchange.request_id)
         exchange.error = error.code
         return self._funnel.error(error, exchange.head, exchange.request_id)
 
-    def _log_access(self, exchange: _Exchange, bucket: Bucket) -> None:
+    def _log_access(self, exchange: Exchange, bucket: Bucket) -> None:
         services = self._services
         if services.access_log is None:
             return
@@ -181,7 +174,7 @@ class Gateway:
             log_failure("was not logged", exchange.request_id, failure)
 
     async def _send(
-        self, exchange: _Exchange, response: Response, receive: Receive, send: Send
+        self, exchange: Exchange, response: Response, receive: Receive, send: Send
     ) -> None:
         unread = None
         if exchange.turn is not None:
@@ -197,7 +190,7 @@ class Gateway:
             await unread.linger()
 
     async def _send_it(
-        self, exchange: _Exchange, response: Response, receive: Receive, send: Send
+        self, exchange: Exchange, response: Response, receive: Receive, send: Send
     ) -> None:
         self._share(exchange, response)
         exchange.status = response.status
@@ -225,12 +218,12 @@ class Gateway:
                 exchange.error = "ResponseInterrupted"
                 log_failure("broke off its answer", request_id, failure)
                 raise Interrupted(request_id) from None
-            response = self._failed(exchange, failure)
+            response = await self._recorded(exchange, self._failed(exchange, failure))
             self._share(exchange, response)
             exchange.status = response.status
             exchange.sent = await self._funnel.send(response, request_id, send)
 
-    def _share(self, exchange: _Exchange, response: Response) -> None:
+    def _share(self, exchange: Exchange, response: Response) -> None:
         """Tell a browser whether the page that asked may see the answer, an error's too."""
         head, operation = exchange.head, exchange.operation
         if b"origin" not in head.by_name:
@@ -243,7 +236,7 @@ class Gateway:
         except Exception as failure:
             log_failure("did not learn who may see its answer", exchange.request_id, failure)
 
-    async def _answer(self, exchange: _Exchange, receive: Receive) -> Response:
+    async def _answer(self, exchange: Exchange, receive: Receive) -> Response:
         services, sent_head = self._services, exchange.head
         settings = services.settings
         label = site_label(sent_head, self._sites)
@@ -270,13 +263,15 @@ class Gateway:
         else:
             principal, store, verified = authenticate(services, claim, sent_head, target, now_ms)
         exchange.principal = principal
-        exchange.store = store.name
+        exchange.enter(store)
         ecs_rules.check_store(store, operation, head)
         services.zone(operation.name, head.client, target.bucket)
         named = None if operation.creates_bucket else target.bucket
         bucket = None if named is None else services.reader.bucket(store.id, named)
         exchange.bucket = bucket
+        exchange.decided = NETWORK
         check_entry(services.reader, settings, head.client, store, bucket)
+        exchange.decided = ""
         if bucket is not None:
             ecs_rules.check_bucket(bucket, operation)
         turn = await self._enter(exchange, store)
@@ -285,7 +280,7 @@ class Gateway:
         seen: Seen = {}
         facts = RequestFacts(head, principal, claim, now_ms)
         asked = SERVICE if bucket is not None or target.bucket is None else Resource(target.bucket)
-        authorize(operation, services.reader, facts, bucket, target.key, seen, asked)
+        authorize(operation, services.reader, facts, bucket, target.key, seen, asked, exchange)
         charged = bucket is not None and is_charged(services.reader, principal, head, bucket)
         body = exchange.body
         if body is None:
@@ -308,19 +303,19 @@ class Gateway:
             seen,
             facts,
             self._writer(exchange, principal, bucket),
+            exchange,
         )
         response = await operation.handler(context)
         if charged:
             response.headers.append(CHARGED)
         return response
 
-    def _writer(
-        self, exchange: _Exchange, principal: Principal, bucket: Bucket | None
-    ) -> Committer:
+    def _writer(self, exchange: Exchange, principal: Principal, bucket: Bucket | None) -> Committer:
         """The committer, which a request in a bucket that notifies tells who it came from."""
-        committer, target = self._services.committer, exchange.target
+        services, target = self._services, exchange.target
+        committer = recording(services.audit, services.committer, exchange, services.clock)
         if exchange.turn is not None:
-            committer = self._services.fairness.committer(committer, exchange.turn)
+            committer = services.fairness.committer(committer, exchange.turn)
         if bucket is None or target is None or not bucket.traits & Trait.NOTIFYING:
             return committer
         head = exchange.head
@@ -328,7 +323,7 @@ class Gateway:
         cause = Cause(bucket.id, target.key or b"", head.method, *about)
         return TellingCommitter(committer, cause)
 
-    async def _answer_site(self, exchange: _Exchange, receive: Receive, label: str) -> Response:
+    async def _answer_site(self, exchange: Exchange, receive: Receive, label: str) -> Response:
         """The answer of a bucket's website: reads by nobody, and pages for errors."""
         services, head, now_ms = self._services, exchange.head, exchange.now_ms
         operation = exchange.operation = _READS["HEAD" if head.method == "HEAD" else "GET"]
@@ -340,14 +335,16 @@ class Gateway:
             services.zone(operation.name, head.client, bucket.name)
             store = services.reader.store(bucket.store_id)
             assert store is not None, "a bucket's store is there"
+            exchange.enter(store)
+            exchange.decided = NETWORK
             check_entry(services.reader, services.settings, head.client, store, bucket)
+            exchange.decided = ""
             await self._enter(exchange, store)
         except Exception as failure:
             error = as_error(failure, exchange.request_id)
             exchange.error = error.code
             page = error_page(error, exchange.request_id, self._funnel.host_id)
             return html(error, page, head)
-        exchange.store = store.name
         patience = services.settings.patience
 
         def visit(asked: RequestHead, key: bytes) -> Context:
@@ -355,7 +352,7 @@ class Gateway:
             body = RequestBody(receive, asked, None, patience, self._deadlines)
             facts = RequestFacts(asked, ANONYMOUS, None, now_ms)
             about = (services, asked, ANONYMOUS, store, bucket.name, bucket, key)
-            return Context(*about, body, now_ms, True, {}, facts)
+            return Context(*about, body, now_ms, True, {}, facts, None, exchange)
 
         site = Site(head, bucket, store, services.reader, visit)
         response = await site.answer(exchange.request_id, self._funnel.host_id)
@@ -364,7 +361,7 @@ class Gateway:
         return response
 
     async def _enter_by_form(
-        self, exchange: _Exchange, operation: Operation, receive: Receive
+        self, exchange: Exchange, operation: Operation, receive: Receive
     ) -> tuple[RequestHead, Principal, Store]:
         """Read a browser form as far as its file: what it asks for, and who allowed it."""
         services, sent, target = self._services, exchange.head, exchange.target
@@ -395,7 +392,7 @@ class Gateway:
     def _is_store(self, name: str) -> bool:
         return self._services.reader.store_named(name) is not None
 
-    def _event(self, exchange: _Exchange) -> Event:
+    def _event(self, exchange: Exchange) -> Event:
         operation, target, principal = exchange.operation, exchange.target, exchange.principal
         return Event(
             request_id=exchange.request_id,
@@ -431,9 +428,10 @@ def authorize(
     key: bytes | None,
     seen: Seen,
     otherwise: Resource,
+    judged: Judged,
 ) -> None:
     """AccessDenied unless everything that the table asks for beforehand is permitted; `otherwise`
-    is what it is asked on where there is no bucket yet."""
+    is what it is asked on where there is no bucket yet. `judged` is told what decided."""
     principal, head = facts.principal, facts.head
     for need in operation.needs:
         if need.by_body or need.on in (On.SOURCE, On.EACH_KEY):
@@ -449,5 +447,7 @@ def authorize(
             if asked.policy is not None or principal.identity is not None:
                 told = partial(tags_of, reader, bucket, key, version_id, seen)
                 facts = facts.about(told, partial(bucket_tags, reader, bucket))
-        if not decide(principal, permission, asked, facts).allowed:
+        found = explain(principal, permission, asked, facts)
+        judged.decided = found.by
+        if not found.decision.allowed:
             raise S3Error("AccessDenied")

@@ -56,6 +56,7 @@ async def delete_objects(context: Context) -> Response:
             wanted.append((entry, _mutation(context, entry)))
         except S3Error as error:
             failures.append(_failure(entry, error))
+            context.refused(entry.key, entry.version_id or "", error)
     results = await context.committer.commit_all([mutation for _, mutation in wanted])
     done: list[documents.Deleted] = []
     for (entry, _), result in zip(wanted, results, strict=True):

@@ -7,22 +7,28 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Final, Protocol
+from dataclasses import replace
+from typing import Final
 
-from coffre.access.principals import ANONYMOUS, Principal
+import msgspec
+
+from coffre.access.principals import ANONYMOUS
 from coffre.catalog.records import Store
 from coffre.iam import service as iam_service
+from coffre.iam.call import Iam
 from coffre.iam.service import Caller
 from coffre.iam.table import Action
+from coffre.s3.auditing import recording
 from coffre.s3.authenticate import admitted, signer_of
 from coffre.s3.body import Receive, RequestBody
 from coffre.s3.deadlines import Deadlines
+from coffre.s3.exchange import Exchange
 from coffre.s3.facts import RequestFacts
 from coffre.s3.funnel import as_error
 from coffre.s3.network import check_entry
 from coffre.s3.response import Header, Response
 from coffre.s3.services import Services
-from coffre.wire.auth import Claim, read_claim, verify
+from coffre.wire.auth import read_claim, verify
 from coffre.wire.claim import security_token
 from coffre.wire.query_protocol import (
     BODY_LIMIT,
@@ -32,25 +38,19 @@ from coffre.wire.query_protocol import (
     render,
     render_error,
 )
-from coffre.wire.request import RequestHead
 from coffre.wire.target import Target
 
 _XML: Final[Header] = (b"content-type", b"text/xml")
 _UNKNOWN: Final = "iam"
-
-
-class Exchange(Protocol):
-    """What becomes known of a request; `called` is its action as the ledger calls it."""
-
-    head: RequestHead
-    request_id: str
-    now_ms: int
-    claim: Claim | None
-    principal: Principal | None
-    store: str
-    body: RequestBody | None
-    error: str
-    called: str
+# Parameters that a record may repeat: names and ids. Others may be secrets, or long.
+_TOLD: Final = frozenset(
+    {
+        *("AccessKeyId", "GroupName", "InstanceProfileName", "NewGroupName", "NewPath"),
+        *("NewUserName", "Path", "PermissionsBoundary", "PolicyArn", "PolicyName", "RoleArn"),
+        *("RoleName", "RoleSessionName", "Status", "UserName", "VersionId"),
+    }
+)
+_TOLD_CHARACTERS: Final = 256
 
 
 async def answer_query(
@@ -66,7 +66,7 @@ async def answer_query(
         principal = ANONYMOUS if caller is None else caller.principal
         facts = RequestFacts(exchange.head, principal, exchange.claim, exchange.now_ms)
         asked = (service, action, given, caller, facts, exchange.now_ms)
-        result = await iam_service.answer(services.iam, *asked)
+        result = await iam_service.answer(_iam(services, exchange, given), *asked)
     except Exception as failure:
         error = failure if isinstance(failure, QueryError) else None
         if error is None:
@@ -128,6 +128,17 @@ def _caller(
 def _let_in(services: Services, exchange: Exchange, store: Store) -> None:
     """AccessDenied where the store's network rule, or its lock, lets nobody in."""
     client = exchange.head.client
-    exchange.store = store.name
+    exchange.enter(store)
     services.zone(exchange.called, client, None)
+    exchange.decided = "network"
     check_entry(services.reader, services.settings, client, store, None)
+    exchange.decided = ""
+
+
+def _iam(services: Services, exchange: Exchange, given: Mapping[str, str]) -> Iam:
+    """IAM as one call uses it: what it changes leaves the call's record, which names what the call
+    is about."""
+    told = {name: value[:_TOLD_CHARACTERS] for name, value in given.items() if name in _TOLD}
+    exchange.detail = msgspec.json.encode(told).decode() if told else ""
+    committer = recording(services.audit, services.committer, exchange, services.clock)
+    return replace(services.iam, committer=committer, judged=exchange)

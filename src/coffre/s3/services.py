@@ -11,6 +11,7 @@ from msgspec import Struct
 from coffre.catalog.interface import Committer, Reader
 from coffre.catalog.records import Bucket
 from coffre.iam.call import Iam
+from coffre.s3.auditing import Audit
 from coffre.s3.caps import UNCOUNTED, Account
 from coffre.s3.fairness import QUEUED_BYTES, Fairness
 from coffre.s3.key_service import KeyService
@@ -89,10 +90,11 @@ class AccessLog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """`ledger` is told of every finished request. `network` and `zone` are asked before the
-    signature and after it; `admit` before a body is read (it raises CommitterBusy while too much is
-    queued). `iam` answers what is IAM's and STS's. `used` is told of every access key that
-    verified. `requests` is told of every request's begin, before it reads anything, and end."""
+    """`ledger` is told of every finished request, `audit` keeps a record of each. `network` and
+    `zone` are asked before the signature and after it; `admit` before a body is read (it raises
+    CommitterBusy while too much is queued). `iam` answers what is IAM's and STS's. `used` is told
+    of every access key that verified. `requests` is told of every request's begin, before it reads
+    anything, and end."""
 
     reader: Reader
     committer: Committer
@@ -112,3 +114,4 @@ class Services:
     fairness: Fairness = field(default_factory=lambda: Fairness(QUEUED_BYTES))
     caps: Account = UNCOUNTED
     used: KeyUse = unnoted
+    audit: Audit | None = None

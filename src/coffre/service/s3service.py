@@ -9,6 +9,7 @@ from coffre.catalog.interface import Committer, Reader
 from coffre.config import Settings
 from coffre.iam.call import Iam, unknown
 from coffre.iam.sessions import Sessions
+from coffre.s3.auditing import Audit
 from coffre.s3.caps import UNCOUNTED, Account
 from coffre.s3.fairness import Fairness
 from coffre.s3.gateway import Gateway
@@ -50,6 +51,7 @@ def s3_gateway(
     caps: Account = UNCOUNTED,
     used: KeyUse = unnoted,
     key_last_used: Callable[[str], int | None] = unknown,
+    audit: Audit | None = None,
     ledger: Ledger | None = None,
 ) -> Gateway:
     """The ASGI application of the S3 port."""
@@ -95,5 +97,6 @@ def s3_gateway(
             fairness=Fairness(settings.queued_bytes),
             caps=caps,
             used=used,
+            audit=audit,
         )
     )

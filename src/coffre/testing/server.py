@@ -36,6 +36,7 @@ from coffre.catalog.mutations import (
 from coffre.iam.call import Iam
 from coffre.iam.sessions import Sessions
 from coffre.iam.web_tokens import NoIssuers
+from coffre.ledger.recorder import Recorder
 from coffre.s3.access_logs import AccessLogs
 from coffre.s3.gateway import Gateway
 from coffre.s3.key_service import BUILT_IN, BuiltInKeys, KeyService
@@ -125,6 +126,7 @@ class MemoryEngine:
                 NoIssuers(),
             ),
             ledger=self.events.append,
+            audit=Recorder(self.catalog, self.clock, "memory"),
             access_log=self.access_logs,
             used=self.used.__setitem__,
         )
