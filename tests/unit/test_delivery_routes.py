@@ -8,7 +8,7 @@ import pytest
 
 from coffre.config import Destination
 from coffre.service.delivery_routes import Destinations
-from coffre.stewards.deliverer import Undelivered
+from coffre.stewards.outages import Undelivered
 
 
 @pytest.mark.parametrize("content", [b"", b"s3cr3t\nmore", b"s3cr3t\xff"])

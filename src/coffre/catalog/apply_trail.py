@@ -27,6 +27,7 @@ from coffre.catalog.trail_records import (
     SYSTEM_STORE_ID,
     SYSTEM_TENANT_ID,
     AuditSegment,
+    AuditTarget,
 )
 
 _SEGMENT: Final = SELECT_SEGMENT + " WHERE first_sequence = ?"
@@ -42,6 +43,8 @@ _BATCHES: Final = (
     " WHERE sequence BETWEEN ? AND ? ORDER BY sequence"
 )
 _PACKED: Final = "DELETE FROM audit_batches WHERE sequence BETWEEN ? AND ?"
+_TARGET: Final = "SELECT name, sequence, place FROM audit_targets WHERE name = ?"
+_SET_TARGET: Final = "INSERT OR REPLACE INTO audit_targets (name, sequence, place) VALUES (?, ?, ?)"
 _HORIZON: Final = (
     "INSERT INTO audit_horizon (id, sequence, hash, records, removed_ms) VALUES (0, ?1, ?2, ?3, ?4)"
     " ON CONFLICT (id) DO UPDATE SET sequence = ?1, hash = ?2, records = records + ?3,"
@@ -122,14 +125,14 @@ def remove_audit(db: apsw.Connection, mutation: RemoveAudit, stamp: Stamp, tally
 
 
 def move_target(db: apsw.Connection, mutation: MoveTarget, stamp: Stamp) -> Done:
+    row: Any = db.execute(_TARGET, (mutation.name,)).fetchone()
+    if mutation.seen != (row and AuditTarget(*row)):
+        raise Refusal("OperationAborted")
     target = mutation.target
-    if mutation.gone:
-        db.execute("DELETE FROM audit_targets WHERE name = ?", (target.name,))
+    if target is None:
+        db.execute("DELETE FROM audit_targets WHERE name = ?", (mutation.name,))
     else:
-        db.execute(
-            "INSERT OR REPLACE INTO audit_targets (name, sequence, place) VALUES (?, ?, ?)",
-            (target.name, target.sequence, target.place),
-        )
+        db.execute(_SET_TARGET, (mutation.name, target.sequence, target.place))
     return Done()
 
 

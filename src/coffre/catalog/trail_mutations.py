@@ -39,10 +39,12 @@ class RemoveAudit(Struct, frozen=True, tag=True):
 
 
 class MoveTarget(Struct, frozen=True, tag=True):
-    """How far a target of the forwarding is from now on; `gone`: nobody forwards to it."""
+    """How far a target of the forwarding is from now on (None: nobody forwards to it any more).
+    Refused: OperationAborted, where it is not as it was `seen` (None: there was none)."""
 
-    target: AuditTarget
-    gone: bool = False
+    name: str
+    seen: AuditTarget | None
+    target: AuditTarget | None
 
 
 TrailMutation = FoundAudit | PackAudit | RemoveAudit | MoveTarget

@@ -56,6 +56,17 @@ SELECT_SEGMENT: Final = (
 )
 
 
+class SegmentFile(Struct, frozen=True):
+    """A new segment's Parquet file, and what its records are, taken together."""
+
+    content: bytes
+    records: int
+    first_ms: int
+    last_ms: int
+    text_bytes: int
+    names: bytes
+
+
 class AuditHorizon(Struct, frozen=True):
     """What retention removed: the last batch that is gone, its hash, how many records in all, and
     when the last of them were removed (ms)."""
@@ -66,9 +77,13 @@ class AuditHorizon(Struct, frozen=True):
     removed_ms: int = 0
 
 
+WHOLE: Final = (1 << 31) - 1
+"""A place behind every record of a batch."""
+
+
 class AuditTarget(Struct, frozen=True):
-    """A target of the forwarding has all records up to number `place` (from 0; -1: none) of batch
-    `sequence`."""
+    """A target of the forwarding has all records up to number `place` (from 0; -1: none, WHOLE:
+    all) of batch `sequence`."""
 
     name: str
     sequence: int

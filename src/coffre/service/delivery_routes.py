@@ -6,10 +6,9 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from functools import partial
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -17,7 +16,9 @@ from redis.exceptions import RedisError
 from coffre.catalog.event_mutations import BucketEvent, EventPlace
 from coffre.catalog.records import Bucket
 from coffre.config import Destination
-from coffre.stewards.deliverer import Delivery, Undelivered
+from coffre.service.posting import post
+from coffre.stewards.deliverer import Delivery
+from coffre.stewards.outages import Undelivered
 from coffre.wire.dates import iso
 from coffre.wire.notifications import Happened, message, read_notification, trial_message
 
@@ -62,26 +63,16 @@ class Destinations:
 
 
 def _post(one: Destination, body: bytes) -> None:
-    """POST an event. Redirects are not followed: where events go is the operator's to say."""
-    parts = urlsplit(one.url)
-    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    headers = {"Content-Type": "application/json", "User-Agent": "Coffre"}
+    headers = {"Content-Type": "application/json"}
     if one.token_file:
         token = Path(one.token_file).read_bytes().strip()
         if not token.isascii() or len(token.split()) != 1:
             # What a header refuses it repeats in its error, which the log tells.
             raise Undelivered(f"{one.token_file} does not hold one token")
         headers["Authorization"] = f"Bearer {token.decode()}"
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    connection = kind(parts.netloc, timeout=_PATIENCE_S)
-    try:
-        connection.request("POST", path, body, headers)
-        answer = connection.getresponse()
-        answer.read(1024)
-    finally:
-        connection.close()
-    if not 200 <= answer.status < 300:
-        raise Undelivered(f"it answers {answer.status}")
+    status = post(one.url, body, headers)
+    if not 200 <= status < 300:
+        raise Undelivered(f"it answers {status}")
 
 
 def route(

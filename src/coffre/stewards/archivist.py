@@ -22,16 +22,17 @@ from coffre.catalog.archive_mutations import (
 )
 from coffre.catalog.archive_reads import Archived
 from coffre.catalog.archive_rows import GATHERED_AFTER_MS
-from coffre.catalog.interface import Committer, CommitUnknown, Reader
-from coffre.catalog.mutations import CloseChunk, CountDead, MoveBlob, Mutation, Refusal
+from coffre.catalog.interface import Committer, Reader
+from coffre.catalog.mutations import CountDead, MoveBlob, Mutation, Refusal
 from coffre.catalog.records import ARCHIVED, BlobName
 from coffre.stewards.expirer import released_ms
 from coffre.stewards.shape import Round, Steward
+from coffre.stewards.staging import close_left, commit_written
 from coffre.system.clock import Clock
 from coffre.vault.compression import LEAST_BYTES, SAMPLE_BYTES, is_compressible, write_compressed
 from coffre.vault.interface import BlobWriter, ChunkStore, DataLost, Staged, Vault
 from coffre.vault.moving import copy_extents
-from coffre.vault.records import STRIPE_UNIT, Blob, Chunk, ChunkKind, ChunkState
+from coffre.vault.records import STRIPE_UNIT, Blob, Chunk
 
 log = logging.getLogger("coffre.archivist")
 
@@ -229,18 +230,7 @@ class Archivist(Steward):
         writing: Awaitable[Staged],
         committed: Callable[[Blob], Mutation],
     ) -> None:
-        """Write a blob and commit what names it, or leave nothing of it."""
-        try:
-            staged = await writing
-            await self._committer.commit(committed(staged.blob), staged.body)
-        except CommitUnknown:
-            raise
-        except BaseException as error:
-            await writer.abandon()
-            if isinstance(error, Refusal):
-                # A committer that started anew has closed this process's chunks.
-                self._renew()
-            raise
+        await commit_written(self._committer, writer, writing, committed, self._renew)
 
     async def _count(self, size: int) -> None:
         self._moved += size
@@ -248,10 +238,6 @@ class Archivist(Steward):
 
     async def _close_left(self) -> None:
         """Close what those before this one left open, once."""
-        if self._left_closed:
-            return
-        for chunk in self._reader.unsealed_chunks():
-            ours = chunk.owner.startswith((OWNER, WARM_OWNER)) and chunk.owner not in self._owners
-            if ours and chunk.kind is ChunkKind.STRIPED and chunk.state is ChunkState.OPEN:
-                await self._committer.commit(CloseChunk(chunk.id))
-        self._left_closed = True
+        if not self._left_closed:
+            await close_left(self._reader, self._committer, (OWNER, WARM_OWNER), self._owners)
+            self._left_closed = True

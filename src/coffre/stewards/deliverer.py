@@ -15,6 +15,7 @@ from typing import NamedTuple
 from coffre.catalog.event_mutations import BucketEvent, EventPlace, ForgetEvents
 from coffre.catalog.interface import Committer, Reader
 from coffre.catalog.records import Bucket
+from coffre.stewards.outages import Outages, Undelivered
 from coffre.stewards.shape import Round, Steward
 from coffre.system.clock import Clock
 
@@ -22,16 +23,11 @@ log = logging.getLogger("coffre.deliverer")
 
 DOCUMENT = "notification"
 ROUND_S = 1.0
-MOST_BACKOFF_S = 60.0
 _PAGE = 256
 # Pages that are looked through for what other destinations than those that are down may take.
 _PAGES = 16
 _WORK_S = 2.0
 _FIRST = EventPlace(b"", 0, 0)
-
-
-class Undelivered(Exception):
-    """A destination did not take an event."""
 
 
 class Delivery(NamedTuple):
@@ -45,13 +41,6 @@ Route = Callable[[bytes, Bucket, EventPlace, BucketEvent], Sequence[Delivery]]
 """What an event becomes under a bucket's kept configuration."""
 Send = Callable[[str, bytes], Awaitable[None]]
 """Gives a body to a destination; raises Undelivered."""
-
-
-class _Down(NamedTuple):
-    """A destination that did not take an event: not asked before `until` (monotonic)."""
-
-    until: float
-    backoff: float
 
 
 class Deliverer(Steward):
@@ -74,13 +63,13 @@ class Deliverer(Steward):
         self._route = route
         self._send = send
         self._patience_ms = patience_s * 1000
-        self._down: dict[str, _Down] = {}
+        self._outages = Outages(clock)
         # What some of an event's destinations took already; a crash may tell them again.
         self._took: dict[EventPlace, set[str]] = {}
 
     def hasten(self) -> None:
         """Ask destinations that are down at once."""
-        self._down = {name: _Down(0.0, down.backoff) for name, down in self._down.items()}
+        self._outages.end_waits()
 
     async def round(self) -> Round:
         """Deliver for a second or two."""
@@ -101,9 +90,9 @@ class Deliverer(Steward):
             if len(page) < _PAGE or self._clock.monotonic() >= deadline:
                 break
         result = f"delivered {sent} events" if sent else ""
-        if self._down:
+        if down := self._outages.names:
             result = f"{result}; " if result else ""
-            result += f"waiting for {', '.join(sorted(self._down))}"
+            result += f"waiting for {', '.join(down)}"
         busy = sent and left == 0 and self._clock.monotonic() >= deadline
         return Round(sent, left, "events", 0, result, 0.0 if busy else ROUND_S)
 
@@ -149,8 +138,7 @@ class Deliverer(Steward):
         self, name: str, queue: list[tuple[EventPlace, bytes]], deadline: float
     ) -> None:
         """Give a destination what waits for it, in order, until it takes no more."""
-        down = self._down.get(name)
-        if down is not None and self._clock.monotonic() < down.until:
+        if not self._outages.is_over(name):
             return
         for place, body in queue:
             if self._clock.monotonic() >= deadline:
@@ -158,11 +146,10 @@ class Deliverer(Steward):
             try:
                 await self._send(name, body)
             except Undelivered as error:
-                backoff = min(MOST_BACKOFF_S, max(ROUND_S, down.backoff * 2 if down else 0.0))
-                self._down[name] = _Down(self._clock.monotonic() + backoff, backoff)
+                backoff = self._outages.failed(name, str(error))
                 log.warning(
                     "destination %s takes no events, next try in %g s: %s", name, backoff, error
                 )
                 return
-            self._down.pop(name, None)
+            self._outages.took(name)
             self._took.setdefault(place, set()).add(name)
