@@ -25,6 +25,8 @@ from coffre.service.caller import Caller
 log = logging.getLogger("coffre.door")
 
 _LINE_LIMIT = 1 << 20
+# An answer may be a list: of a thousand buckets it is half a mebibyte.
+_ANSWER_LIMIT = 64 << 20
 ALIVE_EVERY_S = 5.0
 # How long no line may come, and how long an answer may take that only has to be looked up.
 SILENCE_S = 60.0
@@ -92,7 +94,7 @@ async def _ask(path: str, request: Request) -> bytes:
     """The line that answers; empty if the other side went away. Raises TimeoutError when no sign
     of life comes, OSError."""
     async with asyncio.timeout(SILENCE_S):
-        reader, writer = await asyncio.open_unix_connection(path, limit=_LINE_LIMIT)
+        reader, writer = await asyncio.open_unix_connection(path, limit=_ANSWER_LIMIT)
     try:
         writer.write(msgspec.json.encode(request) + b"\n")
         line = b"\n"

@@ -67,6 +67,7 @@ class StoreAdministration:
             "store.check": self.check,
             "store.show": self.show,
             "store.set": self.set,
+            "store.limit": self.limit,
             "store.lock": self.lock,
             "store.unlock": self.unlock,
             "store.delete": self.delete,
@@ -174,6 +175,13 @@ class StoreAdministration:
         if settings.get("network") == "public":
             answer["warning"] = PUBLIC_NETWORK
         return answer
+
+    async def limit(self, name: str, profile: Profile | None = None, **numbers: Any) -> Answer:
+        """Of what `set` changes, what is the operator's alone: quota, caps, profile."""
+        for one in numbers:
+            if one not in _QUOTAS and one not in _LIMITS:
+                raise Invalid("InvalidArgument", f"a store has no {one!r}", one)
+        return await self.set(name, profile=profile, **numbers)
 
     async def lock(self, name: str) -> Answer:
         """Refuse every request about the store, whoever asks, until it is unlocked."""

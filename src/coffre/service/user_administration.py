@@ -57,6 +57,7 @@ class UserAdministration:
             "user.rotate": self.rotate,
             "user.reset": self.reset,
             "user.key.add": self.add_key,
+            "user.key.end_grace": self.end_grace,
             "user.key.set": self.set_key,
             "user.key.delete": self.delete_key,
         }
@@ -213,6 +214,10 @@ class UserAdministration:
             "label": identity.user.label,
             "old_secret_expires_ms": expires_ms,
         }
+
+    async def end_grace(self, access_key: str, store: str, user: str) -> Answer:
+        """The secret of before ends now, or a key that was replaced."""
+        return await self.rotate(access_key, end_grace=True, store=store, user=user)
 
     async def reset(
         self,

@@ -67,16 +67,12 @@ Ownership = Annotated[
     Meta(description="Who owns what others put into a bucket, and whether ACLs count."),
 ]
 Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
-Search = Annotated[
-    str, Meta(max_length=255, description="A part of the name, whatever its case.")
-]
+Search = Annotated[str, Meta(max_length=255, description="A part of the name, whatever its case.")]
 Key = Annotated[
     str,
     Meta(min_length=1, max_length=1024, description="An object's name.", examples=["a/b.txt"]),
 ]
-VersionId = Annotated[
-    str, Meta(max_length=128, description="A version; empty: the current one.")
-]
+VersionId = Annotated[str, Meta(max_length=128, description="A version; empty: the current one.")]
 BucketRole = Literal["reader", "writer", "maintainer", "write-only"]
 
 
@@ -93,8 +89,8 @@ class InBucket(Struct, kw_only=True):
     bucket: BucketName
 
 
-class Paged(Struct, kw_only=True):
-    """What the operation pages itself."""
+class StorePage(InStore, kw_only=True):
+    """Of what the operation pages itself."""
 
     after: str = ""
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100

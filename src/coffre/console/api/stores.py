@@ -22,7 +22,9 @@ from coffre.console.api.route import Access, Route, Rows
 StoreLabel = Annotated[str, Meta(max_length=128, examples=["The shop's data"])]
 RetentionPolicies = Annotated[
     dict[str, Annotated[int, Meta(ge=-1, lt=1 << 33)]],
-    Meta(description="Seconds by name; -1: for ever; 0 takes one away.", examples=[{"tax": 31536000}]),
+    Meta(
+        description="Seconds by name; -1: for ever; 0 takes one away.", examples=[{"tax": 31536000}]
+    ),
 ]
 
 
@@ -45,16 +47,9 @@ class TenantChange(Struct, kw_only=True):
     bucket_limit: Annotated[int, Meta(ge=1, le=1_000_000)]
 
 
-class StoreLimits(Struct):
-    """Caps of a store; 0: none."""
-
-    rate: int | None = None
-    burst: int | None = None
-
-
 class Store(Struct):
     """An object store, how it is set, and what it holds. `quota` has `hard_bytes`, `hard_objects`,
-    `warn_bytes`, `warn_objects`, those that are set."""
+    `warn_bytes`, `warn_objects`, those that are set; `limits` are caps, 0: none."""
 
     name: str
     tenant: str | None
@@ -66,7 +61,7 @@ class Store(Struct):
     objects: int
     bytes: int
     quota: dict[str, int]
-    limits: dict[str, int]
+    limits: dict[str, float]
     network: str
     addresses: list[str]
     ownership: str | None
@@ -119,10 +114,15 @@ class StoreBounds(InStore, kw_only=True):
     hard_objects: Count | None = None
     warn_bytes: Count | None = None
     warn_objects: Count | None = None
-    rate: Annotated[int, Meta(ge=1)] | None = None
-    requests: Count | None = None
-    concurrent: Count | None = None
-    bandwidth: Count | None = None
+    rate: (
+        Annotated[
+            int, Meta(ge=1, description="Bytes a second that are its own when all want more.")
+        ]
+        | None
+    ) = None
+    cap_requests: Annotated[Count, Meta(description="Requests a second.")] | None = None
+    cap_connections: Annotated[Count, Meta(description="Requests at once.")] | None = None
+    cap_bandwidth: Annotated[Count, Meta(description="Bytes of bodies a second.")] | None = None
 
 
 class StoreNameAsked(Struct, kw_only=True):
@@ -203,7 +203,7 @@ ROUTES: Final = (
         operation="store.show",
         method="GET",
         path="/stores/{store}",
-        access=Access.SCOPED_STORE,
+        access=Access.ANYONE,
         scope="stores:read",
         arguments=InStore,
         answer=Store,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from coffre.console.api import session, stores, system
+from coffre.console.api import accounts, session, stores, system
 from coffre.console.api.route import Route
 
 ROUTES: Final[tuple[Route, ...]] = (
     *system.ROUTES,
     *session.ROUTES,
     *stores.ROUTES,
+    *accounts.ROUTES,
 )
