@@ -46,10 +46,10 @@ def presign(invocation: Invocation, method: str, url: str, **options: Any) -> No
         raise Unusable("--version-id: a PUT makes a version, it names none")
     asked = {
         "method": method.upper(),
-        "endpoint": options["endpoint"] or _endpoint(settings),
+        "endpoint": options["endpoint"] or endpoint_of(settings),
         "bucket": bucket,
         "key": key,
-        "region": options["region"] or _region(settings),
+        "region": options["region"] or region_of(settings),
         "expires_s": options["expires"],
         "virtual": options["virtual"],
         "version_id": options["version_id"] or "",
@@ -70,7 +70,7 @@ def _object(url: str) -> tuple[str, str]:
     return bucket, key
 
 
-def _endpoint(settings: Settings) -> str:
+def endpoint_of(settings: Settings) -> str:
     for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
         if named := os.environ.get(name):
             return named
@@ -80,7 +80,7 @@ def _endpoint(settings: Settings) -> str:
     return f"{scheme}://{settings.bases[0]}{'' if settings.port == own else f':{settings.port}'}"
 
 
-def _region(settings: Settings) -> str:
+def region_of(settings: Settings) -> str:
     named = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     return named or settings.region
 
