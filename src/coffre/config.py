@@ -131,6 +131,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     console_session_hours: Annotated[float, Meta(gt=0, le=168)] = 12.0
     console_idle_minutes: Annotated[float, Meta(gt=0, le=1440)] = 30.0
     console_rate: Annotated[int, Meta(ge=1)] = 25
+    web_upload_limit: Annotated[int, Meta(ge=0)] = 40_000_000
     trusted_proxies: tuple[str, ...] = ()
     proxy_header: Literal["X-Forwarded-For", "Forwarded", "PROXY"] = "X-Forwarded-For"
 

@@ -76,6 +76,11 @@ class Language:
         message = self.translations.ngettext(one, many, num)
         return message % {"num": self.number(num), **values}
 
+    @property
+    def units(self) -> list[str]:
+        """Bytes, thousands of them, and so on."""
+        return _DECIMAL[self.code].split()
+
     def number(self, value: float | Decimal) -> str:
         return numbers.format_decimal(value, locale=self._locale)
 
@@ -92,7 +97,7 @@ class Language:
 
     def size(self, count: int) -> str:
         """Bytes in the unit of a thousand that suits: `18,4 Go`, `18.4 GB`."""
-        return self._scaled(count, 1000, _DECIMAL[self.code].split())
+        return self._scaled(count, 1000, self.units)
 
     def exact_size(self, count: int) -> str:
         """Bytes in units of 1024 and to the byte: `17.14 GiB (18,402,123,456 bytes)`."""

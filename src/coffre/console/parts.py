@@ -51,12 +51,13 @@ class Issuers(Protocol):
 
 class Limits(Struct, frozen=True, kw_only=True):
     """`rate`: requests a second of one person, token or address. `password_link_s`: how long an
-    invitation holds."""
+    invitation holds. `web_upload`: bytes a file that a page uploads (0: any)."""
 
     session_s: float = 12 * 3600.0
     idle_s: float = 30 * 60.0
     recent_s: float = 10 * 60.0
     rate: int = 25
+    web_upload: int = 40_000_000
 
 
 class Parts(Struct, kw_only=True):

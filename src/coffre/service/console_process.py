@@ -87,5 +87,6 @@ def _parts(settings: Settings, s3: S3Means, memory: ConsoleMemory, node: _Door) 
             session_s=settings.console_session_hours * 3600,
             idle_s=settings.console_idle_minutes * 60,
             rate=settings.console_rate,
+            web_upload=settings.web_upload_limit,
         ),
     )

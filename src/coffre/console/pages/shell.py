@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from coffre.console import i18n
+from coffre.console import i18n, names
 from coffre.console.api.entrance import sees_store
 from coffre.console.api.problem import Problem
 from coffre.console.console import console_of
@@ -63,6 +63,7 @@ def environment(code: str) -> Environment:
     )
     i18n.install(made, i18n.language(code))
     made.globals["asset"] = asset
+    made.filters.update(shown=names.shown, seen=names.seen, in_query=names.in_query)
     return made
 
 
