@@ -96,7 +96,8 @@ class EndGrace(Struct, frozen=True, tag=True):
 
 
 class Rewrapped(Struct, frozen=True, array_like=True):
-    """What `name` (a store key's id, or an access key) holds wrapped, and the same wrapped anew."""
+    """What `name` (a store key's id, an access key, or a person's id) holds wrapped, and the same
+    wrapped anew."""
 
     name: bytes
     old: bytes
@@ -104,12 +105,13 @@ class Rewrapped(Struct, frozen=True, array_like=True):
 
 
 class RewrapKeys(Struct, frozen=True, tag=True):
-    """The same keys and secrets, wrapped by the root key `root_key_id`. What is not wrapped as
-    `old` any more is left as it is."""
+    """The same keys, secrets and makers of one-time codes, wrapped by the root key `root_key_id`.
+    What is not wrapped as `old` any more is left as it is."""
 
     root_key_id: bytes
     store_keys: tuple[Rewrapped, ...] = ()
     secrets: tuple[Rewrapped, ...] = ()
+    codes: tuple[Rewrapped, ...] = ()
 
 
 class SetRole(Struct, frozen=True, tag=True):

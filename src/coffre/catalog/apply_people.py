@@ -7,6 +7,7 @@ from typing import Final
 import apsw
 from msgspec.structs import replace
 
+from coffre.catalog.access_mutations import Rewrapped
 from coffre.catalog.mutations import Done, Refusal
 from coffre.catalog.packing import pack
 from coffre.catalog.people_mutations import (
@@ -16,8 +17,8 @@ from coffre.catalog.people_mutations import (
     PutPerson,
     PutToken,
 )
-from coffre.catalog.people_records import Person
-from coffre.catalog.people_rows import INSERT_TOKENS, PUT_PERSON, row_of
+from coffre.catalog.people_records import Person, PersonSecrets, SealedCode
+from coffre.catalog.people_rows import INSERT_TOKENS, PUT_PERSON, row_of, unpack_person_secrets
 from coffre.catalog.stamp import Stamp
 
 MOST_TOKENS: Final = 50
@@ -95,6 +96,15 @@ def delete_token(db: apsw.Connection, mutation: DeleteToken, stamp: Stamp) -> Do
         raise Refusal("NoSuchToken")
     db.execute("DELETE FROM api_tokens WHERE id = ?", (mutation.token_id,))
     return Done()
+
+
+def rewrap_codes(db: apsw.Connection, anew: Rewrapped, root_key_id: bytes) -> None:
+    """What makes a person's codes, wrapped by another root key. It changes nothing for anybody."""
+    packed = db.execute("SELECT secrets FROM people WHERE id = ?", (anew.name,)).get
+    secrets = PersonSecrets() if packed is None else unpack_person_secrets(packed)
+    if secrets.codes is not None and secrets.codes.wrapped == anew.old:
+        kept = replace(secrets, codes=SealedCode(anew.new, root_key_id))
+        db.execute("UPDATE people SET secrets = ? WHERE id = ?", (pack(kept), anew.name))
 
 
 def _keep_an_operator(db: apsw.Connection, but: bytes) -> None:

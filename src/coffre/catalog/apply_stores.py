@@ -10,6 +10,7 @@ from coffre.catalog.access_mutations import RewrapKeys
 from coffre.catalog.apply_access import check_goes_on, check_label, check_new_key
 from coffre.catalog.apply_events import TEST_EVENT, insert_event
 from coffre.catalog.apply_objects import bucket_rules, require_bucket
+from coffre.catalog.apply_people import rewrap_codes
 from coffre.catalog.apply_usage import note_gone_bucket
 from coffre.catalog.ecs_mutations import SetStore, SetTraits
 from coffre.catalog.event_mutations import BucketEvent
@@ -179,6 +180,8 @@ def rewrap_keys(db: apsw.Connection, mutation: RewrapKeys, stamp: Stamp) -> Done
             for one in unpack_secrets(packed)
         ]
         db.execute("UPDATE access_keys SET secrets = ? WHERE access_key = ?", (pack(kept), name))
+    for codes in mutation.codes:
+        rewrap_codes(db, codes, root)
     return Done()
 
 

@@ -25,7 +25,7 @@ INSERT_TOKENS: Final = (
     " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 _scopes = msgspec.msgpack.Decoder(tuple[PersonScope, ...]).decode
-_secrets = msgspec.msgpack.Decoder(PersonSecrets).decode
+unpack_person_secrets = msgspec.msgpack.Decoder(PersonSecrets).decode
 _words = msgspec.msgpack.Decoder(tuple[str, ...]).decode
 
 
@@ -36,7 +36,7 @@ def person_of(row: tuple[Any, ...]) -> Person:
     return Person(
         *(person_id, name, role, password_hash, created_ms, email, tenant_id, status),
         scopes=() if scopes is None else _scopes(scopes),
-        secrets=PersonSecrets() if secrets is None else _secrets(secrets),
+        secrets=PersonSecrets() if secrets is None else unpack_person_secrets(secrets),
         epoch=epoch,
         revision=revision,
     )

@@ -60,16 +60,17 @@ class Zone(Protocol):
 
 
 class WrappedRow(Struct, frozen=True):
-    """A store key or a secret as a row keeps it. `name` is the key's id, or the access key."""
+    """A store key, a secret or a maker of one-time codes as a row keeps it. `name` is the key's id,
+    the access key, or the person's id."""
 
-    kind: Literal["store keys", "secrets"]
+    kind: Literal["store keys", "secrets", "codes"]
     name: bytes
     root_key_id: bytes
     wrapped: bytes
 
 
 def wrapped_rows(reader: Reader) -> Iterator[list[WrappedRow]]:
-    """All store keys, then all secrets, some at a time."""
+    """All store keys, then all secrets, some at a time; then what makes people's codes."""
     first = b""
     while keys := reader.store_keys(after=first, limit=PAGE):
         yield [WrappedRow("store keys", key.id, key.root_key_id, key.wrapped) for key in keys]
@@ -82,6 +83,12 @@ def wrapped_rows(reader: Reader) -> Iterator[list[WrappedRow]]:
             for secret in one.secrets
         ]
         after = users[-1].access_key
+    sealed = [(one.id, one.secrets.codes) for one in reader.people()]
+    yield [
+        WrappedRow("codes", person_id, codes.root_key_id, codes.wrapped)
+        for person_id, codes in sealed
+        if codes is not None
+    ]
 
 
 def refuse_unknown_keys(reader: Reader, root_keys: RootKeyFile) -> None:
@@ -212,15 +219,14 @@ class KeyKeeper:
     async def _wrap_anew(self) -> int:
         current, done = self._root_keys.current, 0
         for page in wrapped_rows(self._reader):
-            anew: dict[str, list[Rewrapped]] = {"store keys": [], "secrets": []}
+            anew: dict[str, list[Rewrapped]] = {"store keys": [], "secrets": [], "codes": []}
             for row in page:
                 if row.root_key_id != current.id:
                     new = current.wrap(self._open(row))
                     anew[row.kind].append(Rewrapped(row.name, row.wrapped, new))
                     done += 1
             if any(anew.values()):
-                keys, secrets = map(tuple, anew.values())
-                await self._committer.commit(RewrapKeys(current.id, keys, secrets))
+                await self._committer.commit(RewrapKeys(current.id, *map(tuple, anew.values())))
         return done
 
     def _open(self, row: WrappedRow) -> bytes:
