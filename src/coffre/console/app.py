@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Final
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount
-from starlette.staticfiles import StaticFiles
 
 from coffre.console import pages
 from coffre.console.api.activities import Activities
@@ -19,13 +16,12 @@ from coffre.console.console import Console
 from coffre.console.data import Data
 from coffre.console.management import Management
 from coffre.console.own import own_operations
+from coffre.console.pages.assets import ASSET_ROUTE
 from coffre.console.parts import Application, Parts
 from coffre.console.sessions import ConsoleSessions
 from coffre.console.signin import SignIn
 from coffre.console.tokens import Tokens
 from coffre.console.web import Doorman, Headed
-
-_STATIC: Final = Path(__file__).parent / "static"
 
 
 def console_app(parts: Parts, beside: Sequence[BaseRoute] = ()) -> Application:
@@ -39,7 +35,7 @@ def console_app(parts: Parts, beside: Sequence[BaseRoute] = ()) -> Application:
         routes=[
             *beside,
             Mount(PREFIX, routes=api.routes(ROUTES)),
-            Mount("/static", StaticFiles(directory=_STATIC)),
+            ASSET_ROUTE,
             *pages.routes(),
         ]
     )

@@ -70,6 +70,23 @@ def announcement(
     return facts
 
 
+def reached(settings: Settings) -> dict[str, Any]:
+    """Where programs reach S3, for pages that say it: `http` and `https` are ports (None: not
+    offered), `names` whether stores' own names resolve, `authority` the local authority's
+    certificate ("": the certificate is not its)."""
+    plain = settings.port if settings.serves_plain else None
+    secure = settings.https_port or (settings.port if plain is None else None)
+    authority = authority_file(settings)
+    local = is_local(settings) and authority.exists()
+    return {
+        "http": plain,
+        "https": secure,
+        "base": settings.bases[0],
+        "names": _resolves(f"{settings.default_store}.{settings.bases[0]}"),
+        "authority": authority.read_text() if local else "",
+    }
+
+
 def _resolves(name: str) -> bool:
     try:
         return bool(socket.getaddrinfo(name, None))

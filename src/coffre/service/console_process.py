@@ -20,6 +20,7 @@ from coffre.console.app import console_app
 from coffre.console.parts import Limits, Parts
 from coffre.console.refused import Away, Refused
 from coffre.iam.sessions import Sessions
+from coffre.service.announcement import reached
 from coffre.service.child import Boot
 from coffre.service.console_issuers import ConfiguredIssuers
 from coffre.service.console_memory import ConsoleMemory, RootSealer
@@ -89,4 +90,5 @@ def _parts(settings: Settings, s3: S3Means, memory: ConsoleMemory, node: _Door) 
             rate=settings.console_rate,
             web_upload=settings.web_upload_limit,
         ),
+        facts=reached(settings),
     )

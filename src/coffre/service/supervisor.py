@@ -1,4 +1,5 @@
-"""The supervisor: starts committer, steward, workers, console and follower, each again if it ends.
+"""The supervisor: starts committer, steward, workers, console, what searches the audit and the
+follower, each again if it ends.
 
 It holds the folder's lock and the listening sockets, serves nothing itself, never touches data. A
 committer that rebuilt the catalog file has all others replaced: they would keep reading the file
@@ -167,9 +168,10 @@ class Supervisor:
             task = asyncio.create_task(self._keep(name))
             self._keepers.add(task)
         self._keepers.add(asyncio.create_task(self._keep_certificate()))
+        # Nobody waits for these: a node serves without.
+        self._keepers.add(asyncio.create_task(self._keep_beside("audit")))
         if self._settings.follower:
-            # Nobody waits for it: a node serves without.
-            self._keepers.add(asyncio.create_task(self._keep_follower()))
+            self._keepers.add(asyncio.create_task(self._keep_beside("follower")))
         return facts
 
     async def stop(self) -> None:
@@ -180,7 +182,7 @@ class Supervisor:
                 # At its priority a farewell could take long, and it has nothing to lose.
                 child.signal(signal.SIGKILL)
         told: set[Child] = set()
-        for roles in (_SERVING, ("steward",), ("committer",), ("observer",)):
+        for roles in (_SERVING, ("steward", "audit"), ("committer",), ("observer",)):
             ending = [child for child in self._children.values() if child.role in roles]
             told.update(ending)
             await self._end(ending)
@@ -231,7 +233,7 @@ class Supervisor:
         live = tuple(c.owner for c in self._children.values() if c.role in _SERVING)
         child, ready = await start_child(
             role,
-            self._boot_settings,
+            self._told_ports() if role == "console" else self._boot_settings,
             zone=zone,
             owner=owner,
             live_owners=live,
@@ -248,6 +250,11 @@ class Supervisor:
             # The committer came back meanwhile: this one may have opened the file that is gone.
             self._replace(child)
         return ready.facts
+
+    def _told_ports(self) -> dict[str, Any]:
+        """The settings with the ports that S3 has, which may have been any free ones."""
+        plain, secure = next(iter(self._workers.values())).ports()
+        return {**self._boot_settings, "port": plain or secure, "https_port": secure or 0}
 
     def _replace(self, child: Child) -> None:
         """Have a child end, and so be started again, in its own time or after the grace."""
@@ -280,9 +287,9 @@ class Supervisor:
             if not await self._again(name, child.role):
                 return
 
-    async def _keep_follower(self) -> None:
-        if await self._again("follower", "follower"):
-            await self._keep("follower")
+    async def _keep_beside(self, role: str) -> None:
+        if await self._again(role, role):
+            await self._keep(role)
 
     async def _again(self, name: str, role: str) -> bool:
         pause = _FIRST_BACKOFF_S

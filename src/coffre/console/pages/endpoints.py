@@ -1,0 +1,68 @@
+"""Where programs reach a store: its addresses, and what they have to be told."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from coffre.console.api.problem import Problem
+from coffre.console.console import console_of
+from coffre.console.pages.programs import ACCESS_KEY, SECRET_KEY, Access, Snippet, snippets
+from coffre.console.pages.shell import language_of, page_route
+
+AUTHORITY: Final = "/authority.pem"
+
+
+class Endpoint(NamedTuple):
+    """An origin, and which zone's it is."""
+
+    words: str
+    url: str
+
+
+def endpoints(request: Request, store: str) -> list[Endpoint]:
+    """The addresses of a store in its zone, the first one for whoever begins. Where stores' own
+    names do not resolve, the base is meant, which answers for every store."""
+    parts, said = console_of(request).parts, language_of(request)
+    facts = parts.facts
+    host = f"{store}.{facts['base']}" if facts["names"] else facts["base"]
+    zone = said("Zone %(name)s", name=parts.zone)
+    found: list[Endpoint] = []
+    if facts["http"]:
+        words = said("%(zone)s, on this machine", zone=zone)
+        found.append(Endpoint(words, _origin("http", host, facts["http"], 80)))
+    if facts["https"]:
+        found.append(Endpoint(zone, _origin("https", host, facts["https"], 443)))
+    return found
+
+
+def _origin(scheme: str, host: str, port: int, usual: int) -> str:
+    return f"{scheme}://{host}{'' if port == usual else f':{port}'}"
+
+
+def programs(
+    request: Request,
+    store: str,
+    access_key: str = ACCESS_KEY,
+    secret_key: str = SECRET_KEY,
+    bucket: str = "my-bucket",
+) -> list[Snippet]:
+    """Configurations for each program, for a store's first endpoint."""
+    parts = console_of(request).parts
+    origin = endpoints(request, store)[0].url
+    own = bool(parts.facts["authority"]) and origin.startswith("https:")
+    return snippets(Access(origin, parts.region, store, access_key, secret_key, bucket, own))
+
+
+async def _authority(request: Request) -> Response:
+    """Whom clients must trust, where the node's own authority made its certificate."""
+    pem = console_of(request).parts.facts["authority"]
+    if not pem:
+        raise Problem("NotFound")
+    headers = {"Content-Disposition": 'attachment; filename="coffre-authority.pem"'}
+    return Response(pem, 200, headers, "application/x-pem-file")
+
+
+ROUTES: Final = (page_route(AUTHORITY, get=_authority, is_open=True),)
