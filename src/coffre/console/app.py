@@ -28,7 +28,8 @@ def console_app(parts: Parts, beside: Sequence[BaseRoute] = ()) -> Application:
     """The ASGI application. `beside`: what else answers on this port."""
     sessions = ConsoleSessions(parts)
     activities = Activities(parts.memory, parts.sealer, parts.clock, parts.entropy)
-    management = Management(parts, ROUTES, own_operations(activities))
+    data = Data(parts)
+    management = Management(parts, ROUTES, own_operations(parts, data, activities))
     doorman = Doorman(parts, sessions)
     api = Api(parts, management, doorman, activities)
     app = Starlette(
@@ -48,6 +49,6 @@ def console_app(parts: Parts, beside: Sequence[BaseRoute] = ()) -> Application:
         codes=Codes(parts),
         tokens=Tokens(parts),
         activities=activities,
-        data=Data(parts),
+        data=data,
     )
     return Headed(app)

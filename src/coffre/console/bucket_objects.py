@@ -154,9 +154,11 @@ class Objects:
         after = root.findtext("NextContinuationToken") or ""
         return Page(_folders(root), [_entry(one) for one in root.iter("Contents")], _some(after))
 
-    async def versions(self, prefix: str, following: Mapping[str, str], limit: int) -> Page:
+    async def versions(
+        self, prefix: str, following: Mapping[str, str], limit: int, delimiter: str = "/"
+    ) -> Page:
         """Folders, versions and delete markers below a prefix; the newest of a name first."""
-        query = {"versions": "", "prefix": prefix, "delimiter": "/", "max-keys": str(limit)}
+        query = {"versions": "", "prefix": prefix, "delimiter": delimiter, "max-keys": str(limit)}
         query["encoding-type"] = "url"
         if following.get("after"):
             query["key-marker"] = following["after"]

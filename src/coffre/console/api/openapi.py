@@ -176,7 +176,11 @@ def _list(row: dict[str, Any]) -> dict[str, Any]:
 def _fields(route: Route, components: dict[str, Any]) -> dict[str, Any]:
     if route.arguments is None:
         return {}
-    return dict(components[route.arguments.__name__].get("properties", {}))
+    found = dict(components[route.arguments.__name__].get("properties", {}))
+    if route.pages is not None:
+        for name in (route.pages.after, route.pages.limit):
+            found.pop(name, None)
+    return found
 
 
 def _required(route: Route) -> frozenset[str]:

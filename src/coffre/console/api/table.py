@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from coffre.console.api import accounts, session, stores, system
+from coffre.console.api import (
+    accounts,
+    bucket_settings,
+    buckets,
+    objects,
+    session,
+    stores,
+    system,
+)
 from coffre.console.api.route import Route
 
 ROUTES: Final[tuple[Route, ...]] = (
@@ -12,4 +20,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *session.ROUTES,
     *stores.ROUTES,
     *accounts.ROUTES,
+    *buckets.ROUTES,
+    *bucket_settings.ROUTES,
+    *objects.ROUTES,
 )
