@@ -8,7 +8,7 @@ chain, so that a segment can be laid out again as the batches that it was made o
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import duckdb
@@ -48,6 +48,7 @@ _FIELDS: Final = AuditRecord.__struct_fields__
 _SORTED: Final = "store, bucket, at_ms, batch, place"
 ROW_GROUP: Final = 16_384
 MEMORY: Final = "1GB"
+_ROWS_A_TIME: Final = 10_000
 _NAMED: Final = {
     STORE: ("store",),
     TENANT: ("tenant",),
@@ -116,7 +117,7 @@ def memory_file(content: bytes) -> int:
     return file
 
 
-def read_rows(content: bytes) -> list[Placed]:
+def read_rows(content: bytes) -> Iterator[Placed]:
     """Every record of a segment by batch and place. Raises duckdb.Error for what is none."""
     file = memory_file(content)
     try:
@@ -125,7 +126,8 @@ def read_rows(content: bytes) -> list[Placed]:
                 f"SELECT {', '.join(COLUMNS)} FROM read_parquet('/proc/self/fd/{file}')"  # noqa: S608
                 " ORDER BY batch, place"
             )
-            return [placed(row) for row in found.fetchall()]
+            while rows := found.fetchmany(_ROWS_A_TIME):
+                yield from map(placed, rows)
     finally:
         os.close(file)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from coffre import __version__
 from coffre.catalog.mutations import Refusal
+from coffre.service.audit_administration import AuditAdministration
 from coffre.service.bucket_administration import BucketAdministration
 from coffre.service.caller import Caller
 from coffre.service.drive_view import by_node
@@ -62,6 +63,7 @@ class Administration:
             **IamAdministration(node).operations,
             **PolicyAdministration(node).operations,
             **presign_operations(node),
+            **AuditAdministration(node).operations,
             "drive.list": self.list_drives,
             "node.list": self.list_nodes,
             "doctor.show": self.examine,

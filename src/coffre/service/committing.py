@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from coffre.vault.superblock import SnapshotRef
 
 # A committer whose supervisor was killed ends within a moment; the next one waits for that.
 LOCK_PATIENCE_S = 5.0
+_TRAIL_TRIES = 50
+_TRAIL_PAUSE_S = 0.1
 
 
 async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyncio.Event) -> None:
@@ -78,6 +81,7 @@ async def _commit(
     async def snapshot() -> SnapshotRef:
         return msgspec.convert(await ask_stewards("snapshot.now", {}), SnapshotRef)
 
+    node.trail = partial(_ask_trail, folder.audit_socket.name)
     node.seal = seal
     node.stewards = ask_stewards
     node.snapshots.take = snapshot
@@ -109,3 +113,15 @@ async def _commit(
             keeping.result()
     finally:
         link.close()
+
+
+async def _ask_trail(door: str, operation: str, arguments: dict[str, Any]) -> Any:
+    """Ask who reads the audit's trail; who was started just now is waited for."""
+    for _ in range(_TRAIL_TRIES):
+        try:
+            return await ask(door, operation, arguments)
+        except (FileNotFoundError, ConnectionError):
+            await asyncio.sleep(_TRAIL_PAUSE_S)
+        except OSError as error:
+            raise Invalid("NoAnswer", f"{error}: the log may say why") from error
+    raise Invalid("NoAnswer", "who searches the audit is not there: the log says why")

@@ -55,6 +55,11 @@ class DataFolder:
         return self.root / "steward.sock"
 
     @property
+    def audit_socket(self) -> Path:
+        """Where the audit's trail is searched (`service.audit_process`)."""
+        return self.root / "audit.sock"
+
+    @property
     def follower_socket(self) -> Path:
         """Where the follower is asked how it stands."""
         return self.root / "follower.sock"

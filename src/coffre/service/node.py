@@ -29,6 +29,8 @@ class Node(ABC):
     zone_number: int
     region: str = ""
     private_networks: tuple[Network, ...] = read_networks(PRIVATE_NETWORKS)
+    # How who reads the audit's trail is asked (None: nobody does).
+    trail: Callable[[str, dict[str, Any]], Awaitable[Any]] | None = None
     # What this engine can do beside what `administration` says, by name.
     operations: Mapping[str, Callable[..., Awaitable[Any]]] = {}
 
@@ -51,6 +53,12 @@ class Node(ABC):
     def last_used(self, access_keys: Sequence[str]) -> Mapping[str, int]:
         """When each access key was last used (ms since 1970), of those that were."""
         return {}
+
+    async def ask_trail(self, operation: str, arguments: dict[str, Any]) -> Any:
+        """An operation on the audit's trail (`audit_desk`). Raises Invalid."""
+        if self.trail is None:
+            raise Invalid("Unavailable", "the audit of this node cannot be searched")
+        return await self.trail(operation, arguments)
 
     async def ask_stewards(self, operation: str, arguments: dict[str, Any]) -> Any:
         """An operation of the stewards' own door. Raises NoStewards, Invalid as they do."""

@@ -32,6 +32,7 @@ _ROLES = {
     "worker": "working",
     "steward": "stewarding",
     "follower": "following",
+    "audit": "audit_process",
     "observer": "observing.process",
     "console": "console_process",
 }

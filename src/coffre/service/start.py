@@ -20,7 +20,7 @@ from coffre.service.administration import Administration
 from coffre.service.announcement import FirstKeys, Owner, announcement
 from coffre.service.doctor import labels_only
 from coffre.service.drives import configured_folders, new_labels, refuse_less
-from coffre.service.engine import Engine, open_engine, with_engine
+from coffre.service.engine import DrivesNode, Engine, open_engine, with_engine
 from coffre.service.first import first_owner, populate
 from coffre.service.journal import configure_logging
 from coffre.service.layout import FORMAT, DataFolder, FolderLock, StartRefused
@@ -115,6 +115,7 @@ class OfflineNode:
         node.seal = Sealer(
             node.reader, engine.committer, node.drives, self._settings.coding
         ).seal_now
+        node.trail = partial(_search_audit, self._settings, node)
         node.snapshots.take = snapshotter(
             self._settings,
             node.facts,
@@ -125,6 +126,15 @@ class OfflineNode:
             node.snapshots,
         ).take_now
         return await with_engine(engine, lambda: Administration(node).call(operation, arguments))
+
+
+async def _search_audit(
+    settings: Settings, node: DrivesNode, operation: str, arguments: dict[str, Any]
+) -> Any:
+    # A query engine, which nothing else here needs.
+    from coffre.service.audit_desk import desk_beside  # noqa: PLC0415
+
+    return await desk_beside(settings, node).call(operation, arguments)
 
 
 async def _serve(settings: Settings, announce: Announce, accept_less: bool) -> None:

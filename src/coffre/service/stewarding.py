@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from coffre.catalog.mutations import Refusal
 from coffre.config import Settings
 from coffre.service.administration import Invalid
 from coffre.service.archiving import archiving
+from coffre.service.auditing import Auditing
 from coffre.service.board import following
 from coffre.service.caller import Caller
 from coffre.service.child import Boot
@@ -69,7 +70,11 @@ class Means:
 
 
 def stewards(
-    means: Means, sealer: Sealer, snapshotter: Snapshotter, repairing: Repairing
+    means: Means,
+    sealer: Sealer,
+    snapshotter: Snapshotter,
+    auditing: Auditing,
+    repairing: Repairing,
 ) -> list[Steward]:
     """Every steward of a zone, in the order in which they are listed."""
     shared = (means.settings, means.facts, means.folder, means.world)
@@ -101,6 +106,7 @@ def stewards(
             # What is encrypted is a little longer, and has to travel with its mutation.
             means.settings.inline_limit // 2,
         ),
+        *auditing.stewards,
         *repairing.stewards,
     ]
 
@@ -164,8 +170,11 @@ async def _serve(
         means.local,
         sealer.seal_now,
     )
-    runner = Runner(stewards(means, sealer, snapshots, repairing), world.clock, means.local)
-    door = await open_door(folder.steward_socket.name, _calls(runner, sealer, snapshots, repairing))
+    auditing = Auditing(settings, facts, folder, world, reader, committer, drives)
+    everyone = stewards(means, sealer, snapshots, auditing, repairing)
+    runner = Runner(everyone, world.clock, means.local)
+    more = {**auditing.operations, **repairing.operations}
+    door = await open_door(folder.steward_socket.name, _calls(runner, sealer, snapshots, more))
     await repairing.start(runner)
     runner.start()
     recording = asyncio.create_task(_shown(shown, means, runner, repairing).run())
@@ -175,6 +184,7 @@ async def _serve(
     recording.cancel()
     door.close()
     await runner.stop()
+    auditing.close()
     repairing.close()
     await means.destinations.close()
     means.committer.close()
@@ -190,7 +200,9 @@ def _shown(shown: Observed, means: Means, runner: Runner, repairing: Repairing) 
     return recorder
 
 
-def _calls(runner: Runner, sealer: Sealer, snapshots: Snapshotter, repairing: Repairing) -> Call:
+def _calls(
+    runner: Runner, sealer: Sealer, snapshots: Snapshotter, more: Mapping[str, Operation]
+) -> Call:
     """The operations of the stewards' socket."""
 
     async def seal_now() -> Any:
@@ -216,7 +228,7 @@ def _calls(runner: Runner, sealer: Sealer, snapshots: Snapshotter, repairing: Re
 
     operations: dict[str, Operation] = {
         "seal.now": seal_now,
-        **repairing.operations,
+        **more,
         "snapshot.now": snapshot_now,
         "steward.list": list_all,
         "steward.pause": pause,
