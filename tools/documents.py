@@ -18,6 +18,7 @@ from tools.compatibility import page as compatibility_page
 from tools.error_reference import page as error_page
 from tools.iam_reference import PAGE as IAM_PAGE
 from tools.iam_reference import page as iam_page
+from tools.metrics_reference import page as metrics_page
 from tools.storage_format import page as storage_page
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -89,6 +90,7 @@ def main() -> int:
     faults += stale(
         Path("docs/compatibility.md"), compatibility_page(), "python -m tools.compatibility"
     )
+    faults += stale(Path("docs/metrics.md"), metrics_page(), "python -m tools.metrics_reference")
     # Half of it is written by hand: the command writes the page itself.
     if iam_page() != IAM_PAGE.read_text():
         faults.append(f"{IAM_PAGE} is not current: python -m tools.iam_reference")

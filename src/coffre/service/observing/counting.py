@@ -13,6 +13,7 @@ from coffre.service.observing.table import OTHER, REQUEST_BOUNDS
 # More operations and codes than there are: what a client makes up does not make series.
 _MOST_OPERATIONS: Final = 512
 _MOST_CODES: Final = 512
+_HUNDREDS: Final = 10
 OK: Final = 0
 REFUSED: Final = 1
 FAILED: Final = 2
@@ -37,7 +38,7 @@ class Counting:
         self._cells = page.cells
         self._received = page.place("coffre_received_bytes_total")
         self._sent = page.place("coffre_sent_bytes_total")
-        self._operations: dict[str, tuple[tuple[int, ...], int]] = {}
+        self._operations: dict[str, tuple[list[int], int]] = {}
         self._codes: dict[str, int] = {}
         self._stores: dict[str, tuple[int, ...]] = {}
         self._buckets: dict[tuple[str, str], tuple[int, ...]] = {}
@@ -46,7 +47,7 @@ class Counting:
         cells, status, received, sent = self._cells, event.status, event.bytes_in, event.bytes_out
         known = self._operations.get(event.operation)
         classes, first = self._operation(event.operation) if known is None else known
-        cells[classes[status // 100]] += 1.0
+        cells[classes[status // 100] or self._status(event.operation, status)] += 1.0
         cells[first + bisect_left(REQUEST_BOUNDS, event.seconds)] += 1.0
         cells[first + len(REQUEST_BOUNDS) + 1] += event.seconds
         cells[self._received] += received
@@ -71,18 +72,27 @@ class Counting:
             cells[at[3]] += received
             cells[at[4]] += sent
 
-    def _operation(self, name: str) -> tuple[tuple[int, ...], int]:
-        shown = name if len(self._operations) < _MOST_OPERATIONS else OTHER
-        page = self._page
-        # A status of 0 was never sent: its client had left.
-        classes = tuple(
-            page.place("coffre_requests_total", shown, f"{hundred}xx" if hundred else "none")
-            for hundred in range(6)
-        )
-        made = classes, page.place("coffre_request_seconds", shown)
+    def _operation(self, name: str) -> tuple[list[int], int]:
+        shown = self._named(name)
+        # By the status' hundreds, each made when there is one: 0 is no place for one of these.
+        made = [0] * _HUNDREDS, self._page.place("coffre_request_seconds", shown)
         if shown is name:
             self._operations[name] = made
         return made
+
+    def _status(self, operation: str, status: int) -> int:
+        """The place of an operation's answers with so many hundreds; a status of 0 was never sent,
+        for its client had left."""
+        hundred = status // 100
+        told = f"{hundred}xx" if hundred else "none"
+        cell = self._page.place("coffre_requests_total", self._named(operation), told)
+        if operation in self._operations:
+            self._operations[operation][0][hundred] = cell
+        return cell
+
+    def _named(self, operation: str) -> str:
+        few = len(self._operations) < _MOST_OPERATIONS
+        return operation if few or operation in self._operations else OTHER
 
     def _code(self, code: str) -> int:
         shown = code if len(self._codes) < _MOST_CODES else OTHER

@@ -128,8 +128,8 @@ async def observed(folder: DataFolder, process: str, clock: Clock) -> AsyncItera
 def own_figures(process: str) -> Iterator[Gauge]:
     """This process's processor time, memory, threads and descriptors, as the kernel counts."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    yield gauge(usage.ru_utime, "coffre_process_cpu_seconds", process, "user")
-    yield gauge(usage.ru_stime, "coffre_process_cpu_seconds", process, "system")
+    yield gauge(usage.ru_utime, "coffre_process_cpu_seconds_total", process, "user")
+    yield gauge(usage.ru_stime, "coffre_process_cpu_seconds_total", process, "system")
     with open("/proc/self/statm", "rb") as memory:
         resident = int(memory.read().split()[1]) * _PAGE_BYTES
     yield gauge(resident, "coffre_process_resident_bytes", process)

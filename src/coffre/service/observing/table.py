@@ -426,8 +426,8 @@ _PROCESSES: Final = (
         ("process",),
     ),
     Metric(
-        "coffre_process_cpu_seconds",
-        "gauge",
+        "coffre_process_cpu_seconds_total",
+        "counter",
         PROCESSES,
         "Processor time that a process used since it was started, by mode `user` or `system`.",
         ("process", "mode"),

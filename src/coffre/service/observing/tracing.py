@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, 
 from typing import TYPE_CHECKING, Any, Final
 
 from coffre import __version__
-from coffre.catalog.interface import Committer
+from coffre.catalog.interface import RecordingCommitter
 from coffre.catalog.mutations import Mutation, Refused, Result
 from coffre.config import Settings
 from coffre.s3.services import Event
@@ -76,7 +76,7 @@ class Tracing:
         """Send what waits to be sent, within a moment."""
         self._provider.force_flush(_PATIENCE_MS)
 
-    def committer(self, inner: Committer) -> Committer:
+    def committer(self, inner: RecordingCommitter) -> RecordingCommitter:
         return TracedCommitter(inner, self.tracer)
 
     def vault(self, inner: Vault) -> Vault:
@@ -123,23 +123,27 @@ class Tracing:
 
 
 class TracedCommitter:
-    """A `Committer` whose commits are spans."""
+    """A `RecordingCommitter` whose commits are spans."""
 
-    def __init__(self, inner: Committer, tracer: Tracer) -> None:
+    def __init__(self, inner: RecordingCommitter, tracer: Tracer) -> None:
         self._inner = inner
         self._tracer = tracer
 
-    async def commit(self, mutation: Mutation, body: Sequence[Buffer] = ()) -> Result:
+    async def commit(
+        self, mutation: Mutation, body: Sequence[Buffer] = (), record: bytes = b""
+    ) -> Result:
         with self._tracer.start_as_current_span("catalog.commit") as span:
             span.set_attribute("coffre.mutation", type(mutation).__name__)
-            return await self._inner.commit(mutation, body)
+            return await self._inner.commit(mutation, body, record)
 
-    async def commit_all(self, mutations: Sequence[Mutation]) -> list[Result | Refused]:
+    async def commit_all(
+        self, mutations: Sequence[Mutation], records: Sequence[bytes] = ()
+    ) -> list[Result | Refused]:
         with self._tracer.start_as_current_span("catalog.commit") as span:
             names = sorted({type(one).__name__ for one in mutations})
             span.set_attribute("coffre.mutation", ",".join(names))
             span.set_attribute("coffre.mutations", len(mutations))
-            return await self._inner.commit_all(mutations)
+            return await self._inner.commit_all(mutations, records)
 
 
 class TracedVault:
