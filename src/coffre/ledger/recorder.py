@@ -92,9 +92,9 @@ class Recorder:
 
     # A process's own.
 
-    async def started(self, follows: str = "") -> None:
-        """This process serves from now on, in the place of `follows`. Raises as `keep`."""
-        await self.keep((self._own(STARTED, follows=follows),))
+    def started(self, follows: str = "") -> None:
+        """This process serves from now on, in the place of `follows`: the first that is noted."""
+        self.note(self._own(STARTED, follows=follows))
 
     async def stop(self) -> None:
         """Commit what waits and say that this process stopped: without that, records of its last
@@ -103,7 +103,7 @@ class Recorder:
             self._timer.cancel()
             self._timer = None
         if self._sending is not None:
-            await self._sending
+            await asyncio.wait((self._sending,))
         try:
             await self._flush()
             await self.keep((self._own(STOPPED, followed=self._reads),))

@@ -21,6 +21,7 @@ from coffre.service.invalid import Invalid
 from coffre.service.node import Node, NoStewards
 from coffre.service.policy_administration import PolicyAdministration
 from coffre.service.presigning import presign_operations
+from coffre.service.recorded import recorded
 from coffre.service.store_administration import StoreAdministration
 from coffre.service.user_administration import UserAdministration
 from coffre.stewards.expirer import behind_s, lag_s
@@ -81,8 +82,15 @@ class Administration:
     async def call(
         self, operation: str, arguments: dict[str, Any], caller: Caller | None = None
     ) -> Answer:
-        """Run one operation for `caller` (None: this process's own). Raises Invalid for anything
-        that the caller can mend."""
+        """Run one operation for `caller`, which leaves a record of it (None: a process of ours, of
+        whose asking there is none). Raises Invalid for anything that the caller can mend."""
+        if caller is None or not self._node.audited:
+            return await self._call(operation, arguments)
+        node = self._node
+        about = (node.committer, node.reader, node.clock, operation, arguments, caller)
+        return await recorded(*about, lambda: self._call(operation, arguments))
+
+    async def _call(self, operation: str, arguments: dict[str, Any]) -> Answer:
         handler = self._operations.get(operation)
         if handler is None:
             raise Invalid("UnknownOperation", f"there is no operation {operation!r}", "operation")

@@ -14,6 +14,7 @@ import msgspec
 from coffre.catalog.interface import CommitUnknown
 from coffre.catalog.link import serve_link
 from coffre.config import Settings
+from coffre.ledger.recorder import Recorder
 from coffre.service.administration import Administration, Invalid
 from coffre.service.child import Boot
 from coffre.service.data_ballast import keep_trim, make_way
@@ -99,6 +100,9 @@ async def _commit(
         raise
     link = await serve_link(engine.committer, folder.link.name)
     door = await open_door(folder.socket.name, Administration(node).call)
+    audit = Recorder(engine.committer, world.clock, "committer")
+    if settings.audit:
+        audit.started()
     ready({"zone": msgspec.to_builtins(node.facts)})
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait((running, keeping, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -106,6 +110,8 @@ async def _commit(
     keeping.cancel()
     trimming.cancel()
     door.close()
+    if settings.audit and not running.done():
+        await audit.stop()
     engine.stop()
     try:
         await running

@@ -50,6 +50,7 @@ from coffre.service.monitor import Monitor
 from coffre.service.node import Node, NoStewards
 from coffre.service.observing.health import CommitHealth
 from coffre.service.observing.operations import ObservingOperations
+from coffre.service.recorded import RecordedGroup
 from coffre.service.snapshots import SnapshotDesk
 from coffre.service.time_sources import TimeSource
 from coffre.service.zone import World, ZoneFacts, catalog_reader, drive_set, open_root_keys
@@ -95,6 +96,7 @@ class DrivesNode(Node):
         self.zone_number = facts.zone_number
         self.region = facts.region
         self.private_networks = read_networks(settings.private_networks)
+        self.audited = settings.audit
         self._settings = settings
         self.reader = catalog_reader(DataFolder(Path(settings.data)))
         self.committer: GroupCommitter = committer
@@ -282,7 +284,7 @@ async def open_engine(
     await _promise(writer, settings)
     generation = Generation(str(folder.generation))
     generation.rise()
-    committer = GroupCommitter(
+    committer = RecordedGroup(
         recovered.db,
         writer,
         HybridClock(world.clock, world.entropy, facts.zone_number, recovered.last_order),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+
+from coffre.access.caller import Caller
 from coffre.catalog.interface import Reader
 from coffre.catalog.mutations import CreateTenant
 from coffre.catalog.people_mutations import CreatePerson
@@ -32,7 +35,8 @@ async def populate(
             password_hash=hash_password(password, entropy),
         )
     )
-    user = await administration.call("store.create", {"name": FIRST_STORE})
+    maker = Caller(f"cli:uid-{os.getuid()}", "cli")
+    user = await administration.call("store.create", {"name": FIRST_STORE}, maker)
     assert isinstance(user, dict)
     owner = Owner(FIRST_STORE, user["id"], user["label"], user["access_key"])
     return owner, FirstKeys(user["secret_key"], password)

@@ -9,9 +9,9 @@ from contextlib import ExitStack
 from typing import Any
 
 from coffre.access.networks import read_networks
-from coffre.catalog.memory import MemoryCatalog
 from coffre.catalog.mutations import CountDead
 from coffre.config import Settings
+from coffre.ledger.recorder import Recorder
 from coffre.service.administration import Administration
 from coffre.service.announcement import announcement
 from coffre.service.child import Doors
@@ -20,6 +20,7 @@ from coffre.service.kms_administration import kms_operations
 from coffre.service.layout import StartRefused
 from coffre.service.lifecycle_administration import lifecycle_operations
 from coffre.service.node import Node
+from coffre.service.recorded import RecordedCatalog
 from coffre.service.s3service import s3_gateway
 from coffre.service.serving import serve_clients
 from coffre.service.supervisor import listen, open_doors
@@ -44,6 +45,7 @@ class MemoryNode(Node):
         self.root_keys = RootKey(self.entropy.bytes(KEY_BYTES))
         self.region = settings.region
         self.private_networks = read_networks(settings.private_networks)
+        self.audited = settings.audit
         self._settings = settings
         self._used: dict[str, int] = {}
 
@@ -51,7 +53,7 @@ class MemoryNode(Node):
             await catalog.commit(CountDead(extents))
 
         chunks = MemoryChunkStore(ZONE)
-        catalog = MemoryCatalog(self.clock, self.entropy, ZONE, chunks.land)
+        catalog = RecordedCatalog(self.clock, self.entropy, ZONE, chunks.land)
         self.reader = catalog
         self.committer = catalog
         self.vault = FramedVault(
@@ -92,6 +94,10 @@ async def serve_memory(settings: Settings, announce: Callable[[dict[str, Any]], 
     node = MemoryNode(settings)
     administration = Administration(node)
     owner, first = await populate(administration, node, settings)
+    audit = None
+    if settings.audit:
+        audit = Recorder(node.committer, node.clock, "memory", when_full=settings.audit_when_full)
+        audit.started()
     gateway = s3_gateway(
         settings,
         reader=node.reader,
@@ -102,6 +108,7 @@ async def serve_memory(settings: Settings, announce: Callable[[dict[str, Any]], 
         entropy=node.entropy,
         zone=ZONE,
         used=node.note_use,
+        audit=audit,
     )
     if is_local(settings) and not settings.serves_plain:
         raise StartRefused(

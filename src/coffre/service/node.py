@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from coffre.access.networks import PRIVATE_NETWORKS, Network, read_networks
-from coffre.catalog.interface import Committer, Reader
+from coffre.catalog.interface import Reader, RecordingCommitter
 from coffre.service.invalid import Invalid
 from coffre.system.clock import Clock
 from coffre.system.entropy import Entropy
@@ -22,12 +22,14 @@ class Node(ABC):
     """A zone's engine as opened in this process."""
 
     reader: Reader
-    committer: Committer
+    committer: RecordingCommitter
     root_keys: RootKeys
     clock: Clock
     entropy: Entropy
     zone_number: int
     region: str = ""
+    # Whether management operations leave a record.
+    audited: bool = True
     private_networks: tuple[Network, ...] = read_networks(PRIVATE_NETWORKS)
     # How who reads the audit's trail is asked (None: nobody does).
     trail: Callable[[str, dict[str, Any]], Awaitable[Any]] | None = None

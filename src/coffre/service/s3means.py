@@ -11,10 +11,17 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from coffre.catalog.interface import Committer, CommitterBusy, CommitUnknown, Reader
+from coffre.catalog.interface import (
+    Committer,
+    CommitterBusy,
+    CommitUnknown,
+    Reader,
+    RecordingCommitter,
+)
 from coffre.catalog.link import CommitterClient
 from coffre.catalog.mutations import CountDead, Refusal
 from coffre.config import Settings
+from coffre.ledger.recorder import Recorder
 from coffre.s3.access_logs import AccessLogs
 from coffre.service.admission import Admission
 from coffre.service.board import following, hear_changes
@@ -57,6 +64,7 @@ class S3Means(Struct):
     committer: Committer
     root_keys: RootKeys
     world: World
+    audit: Recorder | None = None
 
 
 class Birth(Struct, frozen=True):
@@ -121,10 +129,15 @@ async def _means(
     shown.collect(lambda: [gauge(requests.count, "coffre_open_requests", shown.process)])
     caps = SharedCaps(folder.caps.name, birth.number, world.clock.monotonic)
     used = LastUsed(Path(folder.local.name))
+    traced: RecordingCommitter = committer if tracing is None else tracing.committer(committer)
+    audit = None
+    if settings.audit:
+        audit = Recorder(traced, world.clock, birth.owner, when_full=settings.audit_when_full)
+        audit.started(birth.gone_owner)
     gateway = s3_gateway(
         settings,
         reader=reader,
-        committer=committer if tracing is None else tracing.committer(committer),
+        committer=traced,
         vault=vault if tracing is None else tracing.vault(vault),
         root_keys=root_keys,
         clock=world.clock,
@@ -135,6 +148,7 @@ async def _means(
         access_log=access_logs,
         caps=caps,
         used=used.note,
+        audit=audit,
         key_last_used=lambda key: last_used(folder.local, [key]).get(key),
         ledger=all_told(Counting(shown.page), *(() if tracing is None else (tracing.note,))),
     )
@@ -148,13 +162,15 @@ async def _means(
     async with following(drives, folder):
         hear_changes(drives, striped.heed)
         application = gateway if tracing is None else tracing.application(gateway)
-        yield S3Means(application, reader, committer, root_keys, world)
+        yield S3Means(application, reader, committer, root_keys, world, audit)
     closing.cancel()
     delivering.cancel()
     noting.cancel()
     await used.flush()
     await access_logs.flush()
     await _unless_away(striped.drain())
+    if audit is not None:
+        await audit.stop()
     for one in (committer, chunks, notices, requests, caps):
         one.close()
 

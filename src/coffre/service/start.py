@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import signal
 import sys
@@ -15,6 +16,7 @@ from typing import Any, Literal
 
 import uvloop
 
+from coffre.access.caller import Caller
 from coffre.config import Settings
 from coffre.service.administration import Administration
 from coffre.service.announcement import FirstKeys, Owner, announcement
@@ -125,7 +127,9 @@ class OfflineNode:
             node.drives,
             node.snapshots,
         ).take_now
-        return await with_engine(engine, lambda: Administration(node).call(operation, arguments))
+        return await with_engine(
+            engine, lambda: Administration(node).call(operation, arguments, _operator())
+        )
 
 
 async def _search_audit(
@@ -135,6 +139,11 @@ async def _search_audit(
     from coffre.service.audit_desk import desk_beside  # noqa: PLC0415
 
     return await desk_beside(settings, node).call(operation, arguments)
+
+
+def _operator() -> Caller:
+    """Who runs a command on a node that does not run."""
+    return Caller(f"cli:uid-{os.getuid()}", "cli")
 
 
 async def _serve(settings: Settings, announce: Announce, accept_less: bool) -> None:
