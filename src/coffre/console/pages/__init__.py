@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute
 
-from coffre.console.pages import accounts, buckets, endpoints, file_routes, home, signin, stores
+from coffre.console.pages import (
+    accounts,
+    bucket_end,
+    bucket_settings,
+    buckets,
+    endpoints,
+    file_routes,
+    home,
+    policies,
+    rules,
+    signin,
+    stores,
+)
 
 
 def routes() -> list[BaseRoute]:
@@ -15,7 +27,11 @@ def routes() -> list[BaseRoute]:
         *stores.ROUTES,
         *accounts.ROUTES,
         *buckets.ROUTES,
-        *endpoints.ROUTES,
         *file_routes.ROUTES,
+        *policies.ROUTES,
+        *rules.ROUTES,
+        *bucket_settings.ROUTES,
+        *bucket_end.ROUTES,
+        *endpoints.ROUTES,
         signin.NOT_FOUND,
     ]

@@ -27,3 +27,8 @@ def may_change_bucket(request: Request, store: str, bucket: str) -> bool:
     reader, person = console_of(request).parts.reader, signed_of(request).person
     found = reader.store_named(store)
     return found is not None and role_on(person, reader, found, bucket) == "maintainer"
+
+
+def may_see_accounts(request: Request) -> bool:
+    """All storage accounts of a store: who is bound to some buckets does not."""
+    return signed_of(request).person.role != "scoped"
