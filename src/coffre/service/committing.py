@@ -19,7 +19,7 @@ from coffre.service.administration import Administration, Invalid
 from coffre.service.child import Boot
 from coffre.service.data_ballast import keep_trim, make_way
 from coffre.service.door import NoAnswer, ask, open_door
-from coffre.service.engine import open_engine
+from coffre.service.engine import DrivesNode, open_engine
 from coffre.service.layout import DataFolder, FolderLock
 from coffre.service.node import NoStewards
 from coffre.service.observing.committer import CommitterWatch, show_committer
@@ -68,25 +68,7 @@ async def _commit(
     follow(node.drives)
     show_committer(shown, node, settings)
 
-    async def ask_stewards(operation: str, arguments: dict[str, Any]) -> Any:
-        try:
-            return await ask(folder.steward_socket.name, operation, arguments)
-        except NoAnswer as error:
-            raise Invalid("NoAnswer", f"{error}: the log may say why") from error
-        except OSError as error:
-            raise NoStewards from error
-
-    async def seal() -> int:
-        return int((await ask_stewards("seal.now", {}))["sealed"])
-
-    async def snapshot() -> SnapshotRef:
-        return msgspec.convert(await ask_stewards("snapshot.now", {}), SnapshotRef)
-
-    node.trail = partial(_ask_trail, folder.audit_socket.name)
-    node.seal = seal
-    node.stewards = ask_stewards
-    node.snapshots.take = snapshot
-    node.snapshots.follower = lambda operation: ask(folder.follower_socket.name, operation, {})
+    _reach_others(node, folder)
     running = asyncio.ensure_future(engine.run())
     keeping = asyncio.ensure_future(node.keep_drives())
     trimming = asyncio.ensure_future(keep_trim(world.disk, str(folder.root)))
@@ -119,6 +101,30 @@ async def _commit(
             keeping.result()
     finally:
         link.close()
+
+
+def _reach_others(node: DrivesNode, folder: DataFolder) -> None:
+    """How this process asks the stewards, the follower and who reads the audit."""
+
+    async def ask_stewards(operation: str, arguments: dict[str, Any]) -> Any:
+        try:
+            return await ask(folder.steward_socket.name, operation, arguments)
+        except NoAnswer as error:
+            raise Invalid("NoAnswer", f"{error}: the log may say why") from error
+        except OSError as error:
+            raise NoStewards from error
+
+    async def seal() -> int:
+        return int((await ask_stewards("seal.now", {}))["sealed"])
+
+    async def snapshot() -> SnapshotRef:
+        return msgspec.convert(await ask_stewards("snapshot.now", {}), SnapshotRef)
+
+    node.trail = partial(_ask_trail, folder.audit_socket.name)
+    node.seal = seal
+    node.stewards = ask_stewards
+    node.snapshots.take = snapshot
+    node.snapshots.follower = lambda operation: ask(folder.follower_socket.name, operation, {})
 
 
 async def _ask_trail(door: str, operation: str, arguments: dict[str, Any]) -> Any:

@@ -48,8 +48,7 @@ from coffre.service.layout import DataFolder, StartRefused
 from coffre.service.lifecycle_administration import lifecycle_operations
 from coffre.service.monitor import Monitor
 from coffre.service.node import Node, NoStewards
-from coffre.service.observing.health import CommitHealth
-from coffre.service.observing.operations import ObservingOperations
+from coffre.service.observing.operations import observing_operations
 from coffre.service.recorded import RecordedGroup
 from coffre.service.snapshots import SnapshotDesk
 from coffre.service.time_sources import TimeSource
@@ -136,7 +135,6 @@ class DrivesNode(Node):
         )
         self.snapshots = SnapshotDesk(committer)
         self.release_clock = ClockKeeper(self.reader, committer, world.clock, sources)
-        folder = DataFolder(Path(settings.data))
         self.zone = ZoneAdministration(self, settings, world)
         self.operations = {
             **self.zone.operations,
@@ -145,8 +143,7 @@ class DrivesNode(Node):
             **self.keys.operations,
             **self.snapshots.operations,
             **self.release_clock.operations,
-            **ObservingOperations(folder, world.clock, settings).operations,
-            **CommitHealth(self, folder, settings.landing_copies).operations,
+            **observing_operations(self, settings),
             **kms_operations(settings, self.reader, committer, root_keys, world.entropy),
             **lifecycle_operations(self.reader, committer, world.clock),
         }

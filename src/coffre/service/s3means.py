@@ -48,10 +48,12 @@ from coffre.service.zone import (
 )
 from coffre.system.clock import SystemClock
 from coffre.vault.blobs import FramedVault
+from coffre.vault.drives import DriveSet
 from coffre.vault.interface import ChunkStore
 from coffre.vault.keys import RootKeys
 from coffre.vault.records import Extent
 from coffre.vault.store import DriveChunkStore
+from coffre.vault.striped import StripedWriter
 
 log = logging.getLogger("coffre.worker")
 
@@ -102,26 +104,15 @@ async def _means(
     world, follow = shown.measure(real_world())
     root_keys = open_root_keys(folder)
     reader = catalog_reader(folder)
-    committer = CommitterClient(
-        folder.link.name,
-        most_calls=settings.queued_mutations,
-        most_bytes=settings.queued_bytes,
-    )
+    waiting = {"most_calls": settings.queued_mutations, "most_bytes": settings.queued_bytes}
+    committer = CommitterClient(folder.link.name, **waiting)
     drives = drive_set(facts, world)
     follow(drives)
     striped = striped_writer(
         birth.owner, settings, facts, world, committer, drives, root_keys, settings.coding
     )
     notices = Teller(folder.notices.name, world.clock)
-    chunks = DriveChunkStore(
-        drives,
-        world.disk,
-        reader,
-        world.clock,
-        striped=striped,
-        notice=notices,
-        read_deadline=settings.read_deadline,
-    )
+    chunks = _chunks(settings, world, reader, drives, striped, notices)
     vault = _vault(settings, facts, world, chunks, committer)
     deposit = deposits(reader, committer, vault, root_keys, world, facts)
     access_logs = AccessLogs(reader, deposit, world.clock, world.entropy, settings.region)
@@ -130,10 +121,7 @@ async def _means(
     caps = SharedCaps(folder.caps.name, birth.number, world.clock.monotonic)
     used = LastUsed(Path(folder.local.name))
     traced: RecordingCommitter = committer if tracing is None else tracing.committer(committer)
-    audit = None
-    if settings.audit:
-        audit = Recorder(traced, world.clock, birth.owner, when_full=settings.audit_when_full)
-        audit.started(birth.gone_owner)
+    audit = _audit(settings, traced, world, birth)
     gateway = s3_gateway(
         settings,
         reader=reader,
@@ -173,6 +161,35 @@ async def _means(
         await audit.stop()
     for one in (committer, chunks, notices, requests, caps):
         one.close()
+
+
+def _chunks(
+    settings: Settings,
+    world: World,
+    reader: Reader,
+    drives: DriveSet,
+    striped: StripedWriter,
+    notices: Teller,
+) -> DriveChunkStore:
+    return DriveChunkStore(
+        drives,
+        world.disk,
+        reader,
+        world.clock,
+        striped=striped,
+        notice=notices,
+        read_deadline=settings.read_deadline,
+    )
+
+
+def _audit(
+    settings: Settings, committer: RecordingCommitter, world: World, birth: Birth
+) -> Recorder | None:
+    if not settings.audit:
+        return None
+    audit = Recorder(committer, world.clock, birth.owner, when_full=settings.audit_when_full)
+    audit.started(birth.gone_owner)
+    return audit
 
 
 def _vault(

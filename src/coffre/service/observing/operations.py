@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import apsw
 
@@ -13,7 +14,11 @@ from coffre.service.invalid import Invalid
 from coffre.service.layout import DataFolder
 from coffre.service.observing.availability import Availability, Probe, month_of
 from coffre.service.observing.gathering import Gatherer, plain
+from coffre.service.observing.health import CommitHealth
 from coffre.system.clock import Clock
+
+if TYPE_CHECKING:
+    from coffre.service.engine import DrivesNode
 
 
 class ObservingOperations:
@@ -79,3 +84,14 @@ class ObservingOperations:
             raise Invalid("InvalidArgument", "a month is written 2026-11", "month") from error
         except (OSError, apsw.Error) as error:
             raise Invalid("Unavailable", f"availability is not known: {error}") from error
+
+
+def observing_operations(
+    node: DrivesNode, settings: Settings
+) -> dict[str, Callable[..., Awaitable[Any]]]:
+    """All that a node's door answers about how it does."""
+    folder = DataFolder(Path(settings.data))
+    return {
+        **ObservingOperations(folder, node.clock, settings).operations,
+        **CommitHealth(node, folder, settings.landing_copies).operations,
+    }
