@@ -6,6 +6,7 @@ import apsw
 from msgspec.structs import replace
 
 from coffre.catalog.clock_mutations import AcceptClock, AdjustClock, CancelClock, NoteClock
+from coffre.catalog.metering import note_put_back
 from coffre.catalog.mutations import Done, Refusal
 from coffre.catalog.release_clock import (
     ACCEPT_DELAY_MS,
@@ -24,6 +25,8 @@ def note_clock(db: apsw.Connection, mutation: NoteClock, stamp: Stamp) -> Done:
 
 def adjust_clock(db: apsw.Connection, mutation: AdjustClock, stamp: Stamp) -> Done:
     clock, to_ms = _clock(db), mutation.to_ms
+    if to_ms < clock.trusted_ms:
+        note_put_back(db, clock.trusted_ms)
     write_release_clock(db, clock.moved_to(to_ms))
     note_change(db, "agreed", clock.trusted_ms, to_ms, stamp.now_ms, mutation.why)
     return Done()

@@ -34,7 +34,11 @@ Counted = tuple[bytes, str]
 Change = tuple[int, int, int, int, int, int, int]
 """Of a level, in its order, then versions made and gone."""
 
-_CLOSED: Final = "SELECT closed_ms FROM usage_clock WHERE id = 0"
+_FLOOR: Final = "SELECT max(closed_ms, floor_ms) FROM usage_clock WHERE id = 0"
+_RAISE_FLOOR: Final = (
+    "INSERT INTO usage_clock (id, floor_ms) VALUES (0, ?) ON CONFLICT (id) DO UPDATE"
+    " SET floor_ms = max(floor_ms, excluded.floor_ms)"
+)
 METER_COLUMNS: Final = (
     "scope_id, storage_class, objects, versions, bytes, parts, part_bytes, since_ms, spans, due_ms"
 )
@@ -60,8 +64,13 @@ _unpack_spans = msgspec.msgpack.Decoder(tuple[Span, ...]).decode
 
 
 def metered_ms(db: apsw.Connection, trusted_ms: int) -> int:
-    """Meters' time at a group: nothing is counted in what is closed."""
-    return max(trusted_ms, db.execute(_CLOSED).get or 0)
+    """Meters' time at a group, of a release clock that says `trusted_ms`."""
+    return max(trusted_ms, db.execute(_FLOOR).get or 0)
+
+
+def note_put_back(db: apsw.Connection, from_ms: int) -> None:
+    """The release clock is put back: meters stand until it comes to where it was."""
+    db.execute(_RAISE_FLOOR, (from_ms,))
 
 
 def settle(db: apsw.Connection, changes: Mapping[Counted, Change], at_ms: int) -> None:

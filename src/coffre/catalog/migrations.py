@@ -346,7 +346,7 @@ _AUDIT_TABLES: tuple[str, ...] = (
 # `usage_records.Span` (NULL: nobody has looked yet). Of each kind of period those rows
 # that are over and in which something happened: the level where it began, what was held
 # (byte-hours, and a rest of byte-ms), what happened. `usage_clock`: what ended by `closed_ms` never
-# changes. `usage_scopes`: who buckets and stores were that are gone. `usage_prices`: decimal
+# changes; nothing is counted before `floor_ms`, where the release clock was put back from. `usage_scopes`: who buckets and stores were that are gone. `usage_prices`: decimal
 # numbers, from a month on.
 _PERIOD_COLUMNS = """
             scope_id BLOB NOT NULL,
@@ -390,7 +390,8 @@ _USAGE: tuple[str, ...] = (
     ),
     """CREATE TABLE usage_clock (
             id INTEGER NOT NULL PRIMARY KEY,
-            closed_ms INTEGER NOT NULL
+            closed_ms INTEGER NOT NULL DEFAULT 0,
+            floor_ms INTEGER NOT NULL DEFAULT 0
         ) STRICT, WITHOUT ROWID""",
     """CREATE TABLE usage_scopes (
             id BLOB NOT NULL PRIMARY KEY,
