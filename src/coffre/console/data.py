@@ -40,7 +40,8 @@ from coffre.wire.sigv4 import (
 
 SESSION_S: Final = 15 * 60
 LINK_S: Final = 7 * 24 * 3600
-_HOST: Final = b"console.localhost"
+# Under no base (RFC 2606): the path alone names the bucket.
+_HOST: Final = b"console.invalid"
 _VERSION: Final = "2012-10-17"
 _SAFE: Final = "-._~"
 Headers = Sequence[tuple[bytes, bytes]]
