@@ -39,6 +39,7 @@ from coffre.stewards.deliverer import Deliverer
 from coffre.stewards.emptier import Emptier
 from coffre.stewards.expirer import Expirer
 from coffre.stewards.inventory import Inventory
+from coffre.stewards.meter import Meter
 from coffre.stewards.reaper import Reaper
 from coffre.stewards.runner import Runner, StewardPaused, UnknownSteward
 from coffre.stewards.sealer import Sealer
@@ -92,6 +93,7 @@ def stewards(
             means.settings.notify_patience,
         ),
         Expirer(means.reader, means.committer, means.world.clock),
+        Meter(means.reader, means.committer, means.world.clock),
         archivist,
         *collection(*shared, means.reader, means.committer, means.drives, cold),
         snapshotter,
