@@ -31,6 +31,7 @@ class RequestCounter:
         self._reader = reader
         self._committer = committer
         self._counted: dict[tuple[str, str], list[int]] = {}
+        self._sending = asyncio.Lock()
 
     def note(
         self, store: str, bucket: str, kind: str, status: int, bytes_in: int, bytes_out: int
@@ -48,13 +49,18 @@ class RequestCounter:
         counts[7] += bytes_out
 
     async def run(self) -> None:
-        """Send each second, until cancelled; then `send` once more."""
+        """Send each second, until cancelled; what is on its way then goes on, and `send` waits for
+        it."""
         while True:
             await asyncio.sleep(EVERY_S)
-            await self.send()
+            await asyncio.shield(self.send())
 
     async def send(self) -> None:
         """Send what is counted; it stays counted while the committer has no room."""
+        async with self._sending:
+            await self._send()
+
+    async def _send(self) -> None:
         counted, self._counted = self._counted, {}
         names = list(counted)
         for at in range(0, len(names), _AT_ONCE):

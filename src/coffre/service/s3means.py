@@ -34,6 +34,7 @@ from coffre.service.observing.counting import Counting, all_told
 from coffre.service.observing.publishing import Observed, gauge, observed
 from coffre.service.observing.tracing import Tracing
 from coffre.service.readers import OwnRequests
+from coffre.service.request_metering import RequestMetering
 from coffre.service.s3service import s3_gateway
 from coffre.service.serving import Application
 from coffre.service.striping import striped_writer
@@ -122,6 +123,8 @@ async def _means(
     used = LastUsed(Path(folder.local.name))
     traced: RecordingCommitter = committer if tracing is None else tracing.committer(committer)
     audit = _audit(settings, traced, world, birth)
+    metered = RequestMetering(reader, committer)
+    told = (metered, Counting(shown.page), *(() if tracing is None else (tracing.note,)))
     gateway = s3_gateway(
         settings,
         reader=reader,
@@ -138,10 +141,11 @@ async def _means(
         used=used.note,
         audit=audit,
         key_last_used=lambda key: last_used(folder.local, [key]).get(key),
-        ledger=all_told(Counting(shown.page), *(() if tracing is None else (tracing.note,))),
+        ledger=all_told(*told),
     )
     delivering = asyncio.ensure_future(access_logs.run(settings.access_log_every))
     noting = asyncio.ensure_future(used.run())
+    metering = asyncio.ensure_future(metered.run())
     requests.keep_beating()
     # Beside serving: reads need no committer.
     closing = asyncio.ensure_future(
@@ -154,7 +158,9 @@ async def _means(
     closing.cancel()
     delivering.cancel()
     noting.cancel()
+    metering.cancel()
     await used.flush()
+    await metered.send()
     await access_logs.flush()
     await _unless_away(striped.drain())
     if audit is not None:
