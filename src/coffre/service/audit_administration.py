@@ -13,7 +13,7 @@ from coffre.service.named import check_whole
 from coffre.service.node import Node, NoStewards
 
 # Operations that the trail's process answers.
-OF_TRAIL: Final = ("audit.search", "audit.export_page")
+OF_TRAIL: Final = ("audit.search", "audit.export_page", "audit.verify")
 _LATEST: Final = (1 << 63) - 1
 
 

@@ -18,6 +18,7 @@ from coffre.ledger.query import OUTCOMES, Query
 from coffre.ledger.segments import Placed
 from coffre.ledger.shown import shown
 from coffre.ledger.trail import AuditTrail, Position, TooLong, position_of
+from coffre.ledger.verify import Anchor, verify_chain
 from coffre.service.auditing import open_trail
 from coffre.service.engine import DrivesNode
 from coffre.service.invalid import Invalid
@@ -53,6 +54,7 @@ class AuditDesk:
             "audit.search": self.search,
             "audit.export_page": self.export_page,
             "audit.status": self.status,
+            "audit.verify": self.verify,
         }
 
     async def call(self, operation: str, arguments: dict[str, Any]) -> Any:
@@ -88,6 +90,16 @@ class AuditDesk:
             while len(self._windows) > _WINDOWS:
                 self._windows.popitem(last=False)
         return _page(rows, limit)
+
+    async def verify(self, anchor: str | None = None) -> dict[str, Any]:
+        """Compute the whole chain again (`ledger.verify`); `anchor` is a `head` of an earlier
+        answer, as it was noted elsewhere."""
+        try:
+            noted = None if anchor is None else Anchor.read(anchor)
+        except ValueError as error:
+            raise Invalid("InvalidArgument", f"anchor: {error}", "anchor") from error
+        found = await verify_chain(self._reader, self._trail.content, noted)
+        return {**msgspec.to_builtins(found), "at_ms": self._clock.now_ms()}
 
     async def status(self) -> dict[str, Any]:
         """How much there is, where it lies, and how far each target is."""
