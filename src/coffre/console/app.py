@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount
 
 from coffre.console import pages
+from coffre.console.account import Account
 from coffre.console.api.activities import Activities
 from coffre.console.api.app import PREFIX, Api
 from coffre.console.api.table import ROUTES
@@ -16,6 +17,7 @@ from coffre.console.console import Console
 from coffre.console.data import Data
 from coffre.console.management import Management
 from coffre.console.own import own_operations
+from coffre.console.own_account import account_operations
 from coffre.console.pages.assets import ASSET_ROUTE
 from coffre.console.parts import Application, Parts
 from coffre.console.sessions import ConsoleSessions
@@ -29,7 +31,13 @@ def console_app(parts: Parts, beside: Sequence[BaseRoute] = ()) -> Application:
     sessions = ConsoleSessions(parts)
     activities = Activities(parts.memory, parts.sealer, parts.clock, parts.entropy)
     data = Data(parts)
-    management = Management(parts, ROUTES, own_operations(parts, data, activities))
+    sign_in = SignIn(parts, sessions)
+    account = Account(parts, sessions, sign_in)
+    own = {
+        **own_operations(parts, data, activities),
+        **account_operations(parts.reader, sessions, account),
+    }
+    management = Management(parts, ROUTES, own)
     doorman = Doorman(parts, sessions)
     api = Api(parts, management, doorman, activities)
     app = Starlette(
@@ -45,7 +53,8 @@ def console_app(parts: Parts, beside: Sequence[BaseRoute] = ()) -> Application:
         management=management,
         doorman=doorman,
         sessions=sessions,
-        sign_in=SignIn(parts, sessions),
+        sign_in=sign_in,
+        account=account,
         codes=Codes(parts),
         tokens=Tokens(parts),
         activities=activities,

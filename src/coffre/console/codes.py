@@ -1,4 +1,4 @@
-"""One-time codes (TOTP, RFC 6238: six digits, 30 seconds, SHA-1) and recovery codes.
+"""One-time codes (TOTP, RFC 6238: six digits, 30 seconds, SHA-1).
 
 A code is taken once: whoever looks over a shoulder cannot use it again. Clocks may differ by one
 step.
@@ -20,8 +20,6 @@ from coffre.system.entropy import Entropy
 
 STEP_S: Final = 30
 _SECRET_BYTES: Final = 20
-_RECOVERY_CODES: Final = 10
-_RECOVERY_BYTES: Final = 10
 _AROUND: Final = (0, -1, 1)
 
 
@@ -35,27 +33,10 @@ def setup_address(secret: bytes, name: str, issuer: str) -> str:
     return pyotp.TOTP(b32encode(secret).decode()).provisioning_uri(name=name, issuer_name=issuer)
 
 
-def new_recovery_codes(entropy: Entropy) -> list[str]:
-    """Ten of 80 bits, each good for one sign-in without the program."""
-    return [
-        "-".join(code[at : at + 4] for at in range(0, 16, 4))
-        for code in (
-            b32encode(entropy.bytes(_RECOVERY_BYTES)).decode().lower()
-            for _ in range(_RECOVERY_CODES)
-        )
-    ]
-
-
-def recovery_digest(code: str) -> bytes:
-    """As the catalog knows it; how it was typed does not matter."""
-    plain = "".join(code.split()).replace("-", "").lower()
-    return hashlib.sha256(b"recovery " + plain.encode()).digest()
-
-
 def matching_step(secret: bytes, code: str, now_s: int) -> int | None:
     """The step whose code it is, near now."""
     maker = pyotp.TOTP(b32encode(secret).decode())
-    typed = "".join(code.split()).encode()
+    typed = "".join(code.split()).encode(errors="replace")
     found = None
     for around in _AROUND:
         step = now_s // STEP_S + around

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 from starlette.requests import Request
 
+from coffre.console.account import Account
 from coffre.console.api.activities import Activities
 from coffre.console.codes import Codes
 from coffre.console.data import Data
@@ -24,6 +25,7 @@ class Console(Struct, frozen=True, kw_only=True):
     doorman: Doorman
     sessions: ConsoleSessions
     sign_in: SignIn
+    account: Account
     codes: Codes
     tokens: Tokens
     activities: Activities

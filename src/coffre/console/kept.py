@@ -7,7 +7,9 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-Kind = Literal["session", "failures", "answer", "activity", "used-code", "sign-in", "token-use"]
+Kind = Literal[
+    "session", "failures", "answer", "activity", "used-code", "sign-in", "enrolment", "token-use"
+]
 
 
 class Kept(Struct, frozen=True):

@@ -137,7 +137,7 @@ class ConsoleSessions:
 
 
 def _key(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode(errors="replace")).digest()
 
 
 def _public(key: bytes) -> str:

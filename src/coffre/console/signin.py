@@ -14,15 +14,18 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from coffre.access.caller import Caller
 from coffre.catalog.people_records import Person
 from coffre.console.api.problem import Problem
-from coffre.console.codes import Codes, recovery_digest
+from coffre.console.codes import Codes
 from coffre.console.failures import Failures
 from coffre.console.kept import Kept
 from coffre.console.parts import Parts
+from coffre.console.refused import Away, Refused
 from coffre.console.sessions import ConsoleSessions
 from coffre.console.signed import Signed, Where
 from coffre.iam.passwords import hash_password, is_dated, password_matches
+from coffre.iam.person_secrets import recovery_digest
 
 HALF_COOKIE: Final = "__Host-coffre-signin"
 HALF_S: Final = 300
@@ -103,13 +106,35 @@ class SignIn:
     async def prove(self, signed: Signed, password: str, token: str, code: str = "") -> None:
         """The same person gives the password again (and a code, where codes are asked for), before
         something that cannot be undone. Raises Problem."""
+        await self.check(signed, password, code)
+        self._sessions.prove(token)
+
+    async def check(self, signed: Signed, password: str, code: str = "") -> None:
+        """Hold what a person gives against their own password. Raises Problem."""
         person, where = signed.person, signed.where
         self._failures.begin(person.name, where.client)
         await self._proved(person.name, password)
         if self._codes.are_asked(person):
             await self._check_code(person, code, where)
         self._failures.forgive(person.name, where.client)
-        self._sessions.prove(token)
+
+    async def accept(self, invitation: str, password: str, where: Where) -> str:
+        """Choose a password by an invitation; whose it is. Raises Problem."""
+        self._failures.begin("", where.client)
+        caller = Caller("person:", "console", where.client, where.user_agent, where.request_id)
+        try:
+            answer = await self._parts.node.ask(
+                "person.accept", {"invitation": invitation, "password": password}, caller
+            )
+        except Refused as refused:
+            if refused.code == "WeakPassword":
+                self._failures.undo("", where.client)
+            raise Problem(refused.code, refused.message, refused.field) from None
+        except Away:
+            raise Problem("Unavailable", headers={"Retry-After": "1"}) from None
+        self._failures.undo("", where.client)
+        name: str = answer["name"]
+        return name
 
     async def ask_issuer(self, issuer: str, back: str, then: str = "/") -> tuple[str, str]:
         """Where the browser is sent, and the token that goes into `HALF_COOKIE`. Raises Problem."""
@@ -205,4 +230,4 @@ def local_path(path: str) -> str:
 
 
 def _key(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode(errors="replace")).digest()

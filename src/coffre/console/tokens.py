@@ -1,30 +1,16 @@
-"""Personal API tokens: `coffre_pat_` and 256 random bits; the catalog holds their SHA-256."""
+"""Who comes with a personal API token, and when each was used last."""
 
 from __future__ import annotations
 
-import hashlib
-from base64 import b32encode
 from typing import Final
 
 from coffre.console.kept import Kept
 from coffre.console.parts import Parts
 from coffre.console.signed import Signed, Where
-from coffre.system.entropy import Entropy
+from coffre.iam.person_secrets import PREFIX, token_digest
 
-PREFIX: Final = "coffre_pat_"
-_BYTES: Final = 32
 _USE_EVERY_MS: Final = 60_000
 _USE_KEPT_MS: Final = 400 * 24 * 3600 * 1000
-
-
-def new_token(entropy: Entropy) -> str:
-    """Shown once."""
-    return PREFIX + b32encode(entropy.bytes(_BYTES)).decode().rstrip("=").lower()
-
-
-def digest_of(token: str) -> bytes:
-    """As the catalog knows it."""
-    return hashlib.sha256(token.encode()).digest()
 
 
 class Tokens:
@@ -37,7 +23,7 @@ class Tokens:
         """None for one that is none, has ended, or whose person may not sign in."""
         if not token.startswith(PREFIX):
             return None
-        found = self._parts.reader.api_token(digest_of(token))
+        found = self._parts.reader.api_token(token_digest(token))
         now_ms = self._parts.clock.now_ms()
         if found is None or (found.expires_ms is not None and found.expires_ms <= now_ms):
             return None

@@ -19,9 +19,11 @@ from coffre.service.emptying_administration import EmptyingAdministration
 from coffre.service.iam_administration import IamAdministration
 from coffre.service.invalid import Invalid
 from coffre.service.node import Node, NoStewards
+from coffre.service.person_administration import PersonAdministration
 from coffre.service.policy_administration import PolicyAdministration
 from coffre.service.presigning import presign_operations
 from coffre.service.recorded import recorded
+from coffre.service.sign_in_administration import SignInAdministration
 from coffre.service.store_administration import StoreAdministration
 from coffre.service.user_administration import UserAdministration
 from coffre.stewards.expirer import behind_s, lag_s
@@ -59,6 +61,8 @@ class Administration:
             "status": self.status,
             **self._stores.operations,
             **users.operations,
+            **PersonAdministration(node).operations,
+            **SignInAdministration(node).operations,
             **BucketAdministration(node).operations,
             **EmptyingAdministration(node).operations,
             **IamAdministration(node).operations,

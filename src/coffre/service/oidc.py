@@ -166,7 +166,7 @@ def discovered(issuer: OidcIssuer) -> Mapping[str, Any]:
 
 
 def fetched(issuer: OidcIssuer, url: str, form: str | None = None) -> dict[str, Any]:
-    """A JSON document of an issuer's; `form` is posted (RFC 6749, 4.1.3). Raises as `discovered`."""
+    """A JSON document of an issuer; `form` is posted (RFC 6749, 4.1.3). Raises as `discovered`."""
     context = ssl.create_default_context(cafile=issuer.ca_file or None)
     parts = urlsplit(url)
     if parts.scheme != "https" or not parts.hostname:

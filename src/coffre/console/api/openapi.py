@@ -12,7 +12,8 @@ from coffre import __version__
 from coffre.console.api.activities import Activity
 from coffre.console.api.paging import LIMIT, MOST
 from coffre.console.api.problem import MEDIA_TYPE, ProblemDocument
-from coffre.console.api.route import SCOPES, Access, Route
+from coffre.console.api.route import Access, Route
+from coffre.iam.person_secrets import SCOPES
 
 _JSON: Final = "application/json"
 _REF: Final = "#/components/schemas/{name}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 from starlette.requests import Request
@@ -20,12 +20,6 @@ Arguments = dict[str, Any]
 Handler = Callable[[Request, Signed | None, Arguments], Awaitable[Response]]
 # An operation of the console's own.
 Own = Callable[[Signed, Arguments], Awaitable[Any]]
-
-SCOPES: Final = (
-    *("stores:read", "stores:write", "users:read", "users:write", "buckets:read", "buckets:write"),
-    *("objects:read", "objects:write", "people:read", "people:write", "usage:read", "audit:read"),
-    *("system:read", "system:write"),
-)
 
 
 class Access(Enum):

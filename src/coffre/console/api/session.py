@@ -9,9 +9,10 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+from coffre.catalog.interface import Reader
 from coffre.console.api.problem import Problem
 from coffre.console.api.route import Access, Arguments, Route
-from coffre.console.console import Console, console_of
+from coffre.console.console import console_of
 from coffre.console.sessions import COOKIE
 from coffre.console.signed import Signed
 from coffre.console.signin import Half
@@ -46,12 +47,12 @@ class Me(Struct, frozen=True):
     scopes: list[str] | None
 
 
-def me_of(console: Console, signed: Signed) -> Me:
+def me_of(reader: Reader, signed: Signed) -> Me:
     """What a person is told of themselves."""
     person = signed.person
     tenant = None
     if person.tenant_id is not None:
-        tenant = console.parts.reader.tenant(person.tenant_id)
+        tenant = reader.tenant(person.tenant_id)
     return Me(
         person.name,
         person.role,
@@ -78,7 +79,7 @@ async def _sign_in(request: Request, signed: Signed | None, arguments: Arguments
         console.sessions.end(before)
     begun = console.sessions.find(found.token, where)
     assert begun is not None, "it has just begun"
-    body = msgspec.json.encode(me_of(console, begun))
+    body = msgspec.json.encode(me_of(console.parts.reader, begun))
     header = cookie(COOKIE, found.token, console.parts.limits.session_s)
     return Response(body, 201, {"Set-Cookie": header}, "application/json")
 

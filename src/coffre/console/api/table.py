@@ -8,7 +8,9 @@ from coffre.console.api import (
     accounts,
     bucket_settings,
     buckets,
+    me,
     objects,
+    people,
     session,
     stores,
     system,
@@ -18,6 +20,8 @@ from coffre.console.api.route import Route
 ROUTES: Final[tuple[Route, ...]] = (
     *system.ROUTES,
     *session.ROUTES,
+    *me.ROUTES,
+    *people.ROUTES,
     *stores.ROUTES,
     *accounts.ROUTES,
     *buckets.ROUTES,
