@@ -79,7 +79,9 @@ class NewStore(Struct, kw_only=True):
         Literal["aws", "ecs"], Meta(description="Whose S3 it speaks. It stays what it is.")
     ] = "aws"
     profile: Literal["full", "spec"] = "full"
-    network: Network = "private"
+    network: Annotated[
+        Network | None, Meta(description="Left out: everywhere; buckets have rules of their own.")
+    ] = None
     addresses: Addresses = []
     ownership: Ownership | None = None
     block_public: bool | None = None

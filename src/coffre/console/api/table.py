@@ -8,9 +8,11 @@ from coffre.console.api import (
     accounts,
     bucket_settings,
     buckets,
+    machine,
     me,
     objects,
     people,
+    policies,
     session,
     stores,
     system,
@@ -27,4 +29,6 @@ ROUTES: Final[tuple[Route, ...]] = (
     *buckets.ROUTES,
     *bucket_settings.ROUTES,
     *objects.ROUTES,
+    *policies.ROUTES,
+    *machine.ROUTES,
 )
