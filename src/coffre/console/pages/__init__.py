@@ -12,6 +12,7 @@ from coffre.console.pages import (
     endpoints,
     file_routes,
     home,
+    me,
     policies,
     rules,
     signin,
@@ -32,6 +33,7 @@ def routes() -> list[BaseRoute]:
         *rules.ROUTES,
         *bucket_settings.ROUTES,
         *bucket_end.ROUTES,
+        *me.ROUTES,
         *endpoints.ROUTES,
         signin.NOT_FOUND,
     ]

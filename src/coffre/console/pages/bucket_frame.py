@@ -7,6 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from coffre.console.api.problem import Problem
 from coffre.console.pages.buckets import bucket_address
 from coffre.console.pages.rights import may_change_bucket
 from coffre.console.pages.shell import call, crumb, language_of, render
@@ -20,6 +21,17 @@ def place_of(request: Request) -> dict[str, str]:
 def at(request: Request, *parts: str) -> str:
     """The address of another page of the same bucket."""
     return bucket_address(*place_of(request).values(), *parts)
+
+
+async def document(request: Request, operation: str, **arguments: Any) -> Any:
+    """What S3 tells of the bucket; None where it keeps out whoever looks, by an address that the
+    network rule does not let in, or by a policy: the pages then show what is left."""
+    try:
+        return await call(request, operation, **place_of(request), **arguments)
+    except Problem as problem:
+        if problem.code != "AccessDenied":
+            raise
+        return None
 
 
 async def show_bucket(

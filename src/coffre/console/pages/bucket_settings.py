@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from coffre.console.api.problem import Problem
 from coffre.console.i18n import N_
-from coffre.console.pages.bucket_frame import at, place_of, show_bucket
+from coffre.console.pages.bucket_frame import at, document, place_of, show_bucket
 from coffre.console.pages.endpoints import endpoints
 from coffre.console.pages.networks import addresses_of
 from coffre.console.pages.rules import DAYS_RULE, days_of, rule_rows
@@ -24,6 +24,7 @@ from coffre.console.pages.shell import (
     language_of,
     page_route,
     refuse,
+    signed_of,
 )
 
 _FORMS: Final = ("days", "lock", "access", "cors", "encryption")
@@ -54,9 +55,10 @@ async def _page(request: Request, wrong: str = "", status: int = 200) -> Respons
     if wrong:
         forms[f"{wrong}_form"] = form_of(request)
     bucket = await call(request, "bucket.show", **place)
-    lifecycle = await call(request, "bucket.lifecycle.show", **place)
-    cors = await call(request, "bucket.cors.show", **place)
-    encryption = await call(request, "bucket.encryption.show", **place)
+    lifecycle = await document(request, "bucket.lifecycle.show")
+    kept_out = lifecycle is None
+    rules = [] if kept_out else lifecycle["rules"]
+    cors = await document(request, "bucket.cors.show")
     return await show_bucket(
         request,
         "bucket_settings.html",
@@ -65,13 +67,15 @@ async def _page(request: Request, wrong: str = "", status: int = 200) -> Respons
         bucket=bucket,
         classes=await _classes(request),
         endpoints=endpoints(request, place["store"]),
-        days=days_of(lifecycle["rules"]),
-        rules=rule_rows(lifecycle["rules"], language_of(request)),
+        kept_out=kept_out,
+        client=signed_of(request).where.client,
+        days=days_of(rules),
+        rules=rule_rows(rules, language_of(request)),
         days_rule=DAYS_RULE,
         lock=await _lock_default(request, bucket),
-        cors=json.dumps(_without_empty(cors["rules"]), indent=2) if cors["rules"] else "",
+        cors=_cors_text(cors),
         cors_example=_CORS_EXAMPLE,
-        encryption=encryption,
+        encryption=await document(request, "bucket.encryption.show"),
         uploads=await _uploads(request),
         uploads_most=_UPLOADS,
         **forms,
@@ -88,7 +92,7 @@ async def _classes(request: Request) -> list[dict[str, Any]]:
 async def _lock_default(request: Request, bucket: Mapping[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     if bucket["object_lock"]:
-        kept = await call(request, "bucket.lock.show", **place_of(request))
+        kept = await document(request, "bucket.lock.show") or {}
     years = kept.get("years")
     return {
         "mode": kept.get("mode") or "",
@@ -97,13 +101,19 @@ async def _lock_default(request: Request, bucket: Mapping[str, Any]) -> dict[str
     }
 
 
-async def _uploads(request: Request) -> list[dict[str, Any]]:
-    answer = await call(request, "upload.list", **place_of(request), limit=_UPLOADS)
-    return list(answer["items"])
+async def _uploads(request: Request) -> list[dict[str, Any]] | None:
+    answer = await document(request, "upload.list", limit=_UPLOADS)
+    return None if answer is None else list(answer["items"])
 
 
-def _without_empty(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: one for name, one in rule.items() if one not in (None, [])} for rule in rules]
+def _cors_text(cors: dict[str, Any] | None) -> str | None:
+    """The rules as one would type them."""
+    if cors is None:
+        return None
+    rules = [
+        {name: one for name, one in rule.items() if one not in (None, [])} for rule in cors["rules"]
+    ]
+    return json.dumps(rules, indent=2) if rules else ""
 
 
 def _done(request: Request, place: str, said: str) -> Response:

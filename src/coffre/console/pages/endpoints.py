@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from coffre.console.api.problem import Problem
 from coffre.console.console import console_of
+from coffre.console.endpoints import origins
 from coffre.console.pages.programs import ACCESS_KEY, SECRET_KEY, Access, Snippet, snippets
 from coffre.console.pages.shell import language_of, page_route
 
@@ -23,23 +24,17 @@ class Endpoint(NamedTuple):
 
 
 def endpoints(request: Request, store: str) -> list[Endpoint]:
-    """The addresses of a store in its zone, the first one for whoever begins. Where stores' own
-    names do not resolve, the base is meant, which answers for every store."""
+    """The addresses of a store, the first one for whoever begins."""
     parts, said = console_of(request).parts, language_of(request)
-    facts = parts.facts
-    host = f"{store}.{facts['base']}" if facts["names"] else facts["base"]
-    zone = said("Zone %(name)s", name=parts.zone)
-    found: list[Endpoint] = []
-    if facts["http"]:
-        words = said("%(zone)s, on this machine", zone=zone)
-        found.append(Endpoint(words, _origin("http", host, facts["http"], 80)))
-    if facts["https"]:
-        found.append(Endpoint(zone, _origin("https", host, facts["https"], 443)))
-    return found
-
-
-def _origin(scheme: str, host: str, port: int, usual: int) -> str:
-    return f"{scheme}://{host}{'' if port == usual else f':{port}'}"
+    return [
+        Endpoint(
+            said("Zone %(name)s", name=one.zone)
+            if one.secure
+            else said("Zone %(name)s, on this machine", name=one.zone),
+            one.url,
+        )
+        for one in origins(parts, store)
+    ]
 
 
 def programs(

@@ -12,7 +12,7 @@ from coffre.access.actions import TARGETS, Target
 from coffre.console.api.problem import Problem
 from coffre.console.i18n import N_
 from coffre.console.pages.accounts import ROLE_WORDS
-from coffre.console.pages.bucket_frame import at, place_of, show_bucket
+from coffre.console.pages.bucket_frame import at, document, place_of, show_bucket
 from coffre.console.pages.form import Form
 from coffre.console.pages.listing import Listing
 from coffre.console.pages.rights import may_see_accounts
@@ -74,7 +74,7 @@ async def _page(
         ],
         actions=_ACTIONS,
         answer=await _explained(request, asked),
-        block=await call(request, "bucket.public_access.show", **place),
+        block=await document(request, "bucket.public_access.show"),
     )
 
 

@@ -103,6 +103,13 @@ def stores_of(request: Request) -> list[dict[str, str]]:
     )
 
 
+def recent_only(request: Request) -> None:
+    """Go on only soon after the password was given. Raises Problem (PasswordRequired), which is
+    answered with the question for it."""
+    if not signed_of(request).recent:
+        raise Problem("PasswordRequired")
+
+
 def form_of(request: Request) -> Form:
     """What the form brought; an empty one where the page is only looked at."""
     found: Form | None = getattr(request.state, "form", None)
