@@ -375,6 +375,10 @@ class Reader(Protocol):
         """The meters of a bucket, or of what is asked of a store beside any."""
         ...
 
+    def open_bytes(self, store_id: bytes) -> int:
+        """Bytes of the parts of a store's unfinished uploads."""
+        ...
+
     def usage_closed_ms(self) -> int:
         """What ended by then is final; 0: nothing yet."""
         ...

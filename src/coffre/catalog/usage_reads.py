@@ -31,6 +31,10 @@ _METERS: Final = (
     " ON m.scope_id = s.id"
 )
 _OF_SCOPE: Final = f"SELECT {METER_COLUMNS} FROM usage_meters WHERE scope_id = ?"  # noqa: S608
+_OPEN: Final = (
+    "SELECT coalesce(sum(m.part_bytes), 0) FROM buckets b"
+    " CROSS JOIN usage_meters m ON m.scope_id = b.id WHERE b.store_id = ?"
+)
 _CLOSED: Final = "SELECT closed_ms FROM usage_clock WHERE id = 0"
 _DUE: Final = (
     "SELECT due_ms FROM usage_meters INDEXED BY usage_meters_due WHERE due_ms IS NOT NULL"
@@ -74,6 +78,10 @@ class UsageReads:
 
     def meters_of(self, scope_id: bytes) -> list[Meter]:
         return [read_meter(row) for row in self._db.execute(_OF_SCOPE, (scope_id,))]
+
+    def open_bytes(self, store_id: bytes) -> int:
+        found: int = self._db.execute(_OPEN, (store_id,)).get
+        return found
 
     def usage_closed_ms(self) -> int:
         found: int | None = self._db.execute(_CLOSED).get

@@ -22,9 +22,11 @@ from coffre.service.node import Node, NoStewards
 from coffre.service.person_administration import PersonAdministration
 from coffre.service.policy_administration import PolicyAdministration
 from coffre.service.presigning import presign_operations
+from coffre.service.quota_administration import QuotaAdministration
 from coffre.service.recorded import recorded
 from coffre.service.sign_in_administration import SignInAdministration
 from coffre.service.store_administration import StoreAdministration
+from coffre.service.usage_administration import UsageAdministration
 from coffre.service.user_administration import UserAdministration
 from coffre.stewards.expirer import behind_s, lag_s
 from coffre.wire.errors import CATALOGUE
@@ -57,6 +59,7 @@ class Administration:
         self._node = node
         users = UserAdministration(node)
         self._stores = StoreAdministration(node, users)
+        self._quotas = QuotaAdministration(node)
         self._operations: dict[str, Callable[..., Awaitable[Answer]]] = {
             "status": self.status,
             **self._stores.operations,
@@ -69,6 +72,8 @@ class Administration:
             **PolicyAdministration(node).operations,
             **presign_operations(node),
             **AuditAdministration(node).operations,
+            **self._quotas.operations,
+            **UsageAdministration(node).operations,
             "drive.list": self.list_drives,
             "node.list": self.list_nodes,
             "doctor.show": self.examine,
@@ -118,7 +123,7 @@ class Administration:
             "version": __version__,
             **self._node.status(),
             "below_target": await self._below_target(),
-            "over_quota": self._stores.warnings(),
+            "over_quota": [*self._stores.warnings(), *self._quotas.warnings()],
             "expiry_lag_s": round(lag_s(self._node.reader, self._node.clock), 1),
             "clock_behind_s": behind_s(self._node.reader, self._node.clock),
         }

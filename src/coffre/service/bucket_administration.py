@@ -34,6 +34,7 @@ from coffre.service.named import (
 )
 from coffre.service.node import Node
 from coffre.service.pages import page_of
+from coffre.service.quota_administration import quota_of, shown_quota
 from coffre.system.entropy import new_id
 from coffre.wire.bucket_settings import Ownership, render_ownership
 from coffre.wire.names import is_bucket_name
@@ -243,6 +244,7 @@ class BucketAdministration:
             "region": bucket.region,
             "objects": bucket.objects,
             "bytes": bucket.bytes,
+            "quota": shown_quota(quota_of(self._node.reader, bucket)),
             "emptying": bool(bucket.traits & Trait.EMPTYING),
             "created_ms": bucket.created_ms,
         }

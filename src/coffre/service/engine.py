@@ -93,6 +93,7 @@ class DrivesNode(Node):
         self.entropy = world.entropy
         self.root_keys = root_keys
         self.zone_number = facts.zone_number
+        self.zone_name = facts.zone
         self.region = facts.region
         self.private_networks = read_networks(settings.private_networks)
         self.audited = settings.audit

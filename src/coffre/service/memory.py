@@ -44,6 +44,7 @@ class MemoryNode(Node):
         self.zone_number = ZONE
         self.root_keys = RootKey(self.entropy.bytes(KEY_BYTES))
         self.region = settings.region
+        self.zone_name = settings.zone
         self.private_networks = read_networks(settings.private_networks)
         self.audited = settings.audit
         self._settings = settings

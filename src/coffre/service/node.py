@@ -28,6 +28,7 @@ class Node(ABC):
     entropy: Entropy
     zone_number: int
     region: str = ""
+    zone_name: str = ""
     # Whether management operations leave a record.
     audited: bool = True
     private_networks: tuple[Network, ...] = read_networks(PRIVATE_NETWORKS)

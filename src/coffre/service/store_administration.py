@@ -25,6 +25,7 @@ from coffre.service.named import (
     tenant_named,
 )
 from coffre.service.node import Node
+from coffre.service.quota_administration import exceeded
 from coffre.service.user_administration import UserAdministration
 from coffre.system.entropy import new_id
 from coffre.wire.bucket_settings import (
@@ -226,17 +227,8 @@ class StoreAdministration:
         if quota == Quota():
             return []
         _, objects, size = self._node.reader.store_usage(store.id)
-        found: list[Answer] = []
-        for what, held, warn, hard in (
-            ("bytes", size, quota.warn_bytes, quota.hard_bytes),
-            ("objects", objects, quota.warn_objects, quota.hard_objects),
-        ):
-            limit = hard if hard is not None and held >= hard else warn
-            if limit is not None and held >= limit:
-                kind = "quota" if limit == hard else "warning"
-                row = {"store": store.name, "what": what, "held": held, "limit": limit}
-                found.append({**row, "kind": kind})
-        return found
+        size += self._node.reader.open_bytes(store.id)
+        return exceeded({"store": store.name}, quota, objects, size)
 
     def _tenant(self, tenant: Tenant) -> Answer:
         stores = [one.name for one in self._node.reader.stores() if one.tenant_id == tenant.id]

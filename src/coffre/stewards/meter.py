@@ -52,12 +52,13 @@ class Meter(Steward):
         return await self._prune(now_ms)
 
     def _is_due(self, now_ms: int) -> bool:
-        """Something waits, or an hour is over in which nothing happened."""
+        """Something waits, or a day is over in which nothing happened: a quiet node need not write
+        each hour that it was quiet."""
         due_ms = self._reader.usage_due_ms()
         if due_ms is not None and due_ms <= now_ms:
             return True
         closed_ms = self._reader.usage_closed_ms()
-        return HOUR.start(now_ms) > closed_ms and self._reader.has_meters()
+        return now_ms - now_ms % DAY_MS > closed_ms and self._reader.has_meters()
 
     async def _prune(self, now_ms: int) -> Round:
         """Some of the meters that have samples or hours, in their order; a pass once a day."""
