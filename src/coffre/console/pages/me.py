@@ -68,7 +68,7 @@ async def _page(request: Request, password_form: Form, status: int = 200) -> Res
         for one in await call(request, "me.session.list")
     ]
     tokens = [
-        {**one, "may": ", ".join(one["scopes"])} for one in await call(request, "me.token.list")
+        {**one, "may": _may(said, one["scopes"])} for one in await call(request, "me.token.list")
     ]
     return await render(
         request,
@@ -86,6 +86,12 @@ async def _page(request: Request, password_form: Form, status: int = 200) -> Res
         tokens=tokens,
         now_ms=console_of(request).parts.clock.now_ms(),
     )
+
+
+def _may(said: Language, scopes: list[str]) -> str:
+    """What a token may, by the name of the choice that made it; else its scopes."""
+    names = [said(name) for name, _, known in _KINDS.values() if set(known) == set(scopes)]
+    return names[0] if names else ", ".join(scopes)
 
 
 async def _change_password(request: Request) -> Response:

@@ -115,6 +115,8 @@ async def _explained(request: Request, asked: Form) -> Any:
     try:
         return await call(request, "policy.explain", **place_of(request), **given)
     except Problem as problem:
+        if problem.field == "source_ip":
+            asked.refuse("source_ip", N_("This is no address."))
         refuse(request, asked, problem, user="who")
         return None
 
