@@ -25,7 +25,7 @@ PAGE = SOURCE / "console/locale/fr/LC_MESSAGES/coffre.po"
 METHODS = [("console/**.py", "python"), ("ledger/**.py", "python"), ("console/**.html", "jinja2")]
 OPTIONS = {"console/**.html": {"newstyle_gettext": "true", "trimmed": "true", "silent": "false"}}
 # `language.plural` is ours, the others are gettext's.
-KEYWORDS = {**DEFAULT_KEYWORDS, "plural": (1, 2), "language": None}
+KEYWORDS = {**DEFAULT_KEYWORDS, "plural": (1, 2), "language": None, "said": None}
 
 
 def extracted() -> Catalog:

@@ -131,7 +131,7 @@ async def _set(request: Request) -> Response:
     except Problem as problem:
         refuse(request, form, problem)
         return await _page(request, form, 422)
-    said = language_of(request)("The account is as you set it.")
+    said = language_of(request)(N_("The account is as you set it."))
     return go(account_address(store, user), said)
 
 
@@ -223,7 +223,7 @@ async def _delete_key(request: Request) -> Response:
     store, user = request.path_params["store"], request.path_params["user"]
     key = request.path_params["key"]
     await call(request, "user.key.delete", store=store, user=user, access_key=key)
-    return go(account_address(store, user), language_of(request)("The access key is deleted."))
+    return go(account_address(store, user), language_of(request)(N_("The access key is deleted.")))
 
 
 async def _ask_delete(request: Request, status: int = 200) -> Response:
@@ -260,7 +260,7 @@ async def _delete(request: Request) -> Response:
         return await _ask_delete(request, 422)
     heir = {"give_to": THE_STORE} if shown["buckets"] else {}
     await call(request, "user.delete", store=store, user=user, **heir)
-    said = language_of(request)("The account “%(name)s” is deleted.", name=shown["label"])
+    said = language_of(request)(N_("The account “%(name)s” is deleted."), name=shown["label"])
     return go(store_address(store, "accounts"), said)
 
 

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from coffre.console.api.problem import Problem
+from coffre.console.i18n import N_
 from coffre.console.pages.buckets import bucket_address
 from coffre.console.pages.rights import may_change_bucket
 from coffre.console.pages.shell import call, crumb, language_of, render
@@ -43,7 +44,7 @@ async def show_bucket(
         "tab": tab,
         "at": at(request),
         "may_change": may_change_bucket(request, **place),
-        "crumbs": [crumb(language_of(request)("Object Storage"), "buckets")],
+        "crumbs": [crumb(language_of(request)(N_("Object Storage")), "buckets")],
     }
     if "bucket" not in values:
         values["bucket"] = await call(request, "bucket.show", **place)

@@ -77,7 +77,7 @@ async def _new(request: Request, status: int = 200) -> Response:
         options=[(one["name"], _called(one)) for one in stores],
         chosen=chosen or (stores[0]["name"] if stores else ""),
         regions=[(region, region)],
-        crumbs=[crumb(language_of(request)("Object Storage"), "buckets")],
+        crumbs=[crumb(language_of(request)(N_("Object Storage")), "buckets")],
     )
 
 
@@ -110,7 +110,7 @@ async def _create(request: Request) -> Response:
         refuse(request, form, problem, bucket="name")
         return await _new(request, 422)
     said = language_of(request)(
-        "The bucket “%(name)s” is made. Give accounts roles on it.", name=name
+        N_("The bucket “%(name)s” is made. Give accounts roles on it."), name=name
     )
     return go(bucket_address(store, name, "policies"), said)
 

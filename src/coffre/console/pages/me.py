@@ -111,7 +111,7 @@ async def _change_password(request: Request) -> Response:
             form.problems.clear()
             form.refuse("old", N_("The password or the code is not right."))
         return await _page(request, form, 422)
-    said = language_of(request)("Your password is changed. Your other sessions have ended.")
+    said = language_of(request)(N_("Your password is changed. Your other sessions have ended."))
     return _going_on(request, go("/me", said), renewed)
 
 
@@ -134,7 +134,7 @@ async def _second_page(request: Request, secret: str, address: str, status: int 
         secret=secret,
         shown=" ".join(secret[at : at + 4] for at in range(0, len(secret), 4)),
         address=address,
-        crumbs=[crumb(language_of(request)("Your account"), "me")],
+        crumbs=[crumb(language_of(request)(N_("Your account")), "me")],
     )
 
 
@@ -145,7 +145,7 @@ async def _turn_on(request: Request) -> Response:
         renewed = await console_of(request).account.confirm(signed, form.text("code"))
     except Problem as problem:
         if problem.code == "Conflict":
-            return go("/me/second", language_of(request)("It took too long: begin again."))
+            return go("/me/second", language_of(request)(N_("It took too long: begin again.")))
         form.refuse("code", N_("This is not the code. Does your phone's clock go right?"))
         secret = form.typed("secret")
         return await _second_page(request, secret, _address(signed.person.name, secret), 422)
@@ -162,7 +162,7 @@ def _address(name: str, secret: str) -> str:
 async def _turn_off(request: Request) -> Response:
     recent_only(request)
     renewed = await console_of(request).account.codes_off(signed_of(request))
-    said = language_of(request)("The second factor is off.")
+    said = language_of(request)(N_("The second factor is off."))
     return _going_on(request, go("/me", said), renewed)
 
 
@@ -175,13 +175,13 @@ async def _codes(request: Request) -> Response:
     codes = take_once(request, request.query_params.get("once", ""))
     if codes is None:
         return go("/me")
-    crumbs = [crumb(language_of(request)("Your account"), "me")]
+    crumbs = [crumb(language_of(request)(N_("Your account")), "me")]
     return await render(request, "codes_once.html", codes=list(codes), crumbs=crumbs)
 
 
 async def _end_session(request: Request) -> Response:
     await call(request, "me.session.end", id=form_of(request).typed("id"))
-    return go("/me#sessions", language_of(request)("That session has ended."))
+    return go("/me#sessions", language_of(request)(N_("That session has ended.")))
 
 
 async def _show_token(request: Request) -> Response:
@@ -236,13 +236,13 @@ async def _token_once(request: Request) -> Response:
         made=made["token"],
         label=made["name"],
         example=f'curl -H "Authorization: Bearer {made["token"]}" {origin}/api/v1/stores',
-        crumbs=[crumb(language_of(request)("Your account"), "me")],
+        crumbs=[crumb(language_of(request)(N_("Your account")), "me")],
     )
 
 
 async def _revoke_token(request: Request) -> Response:
     await call(request, "me.token.delete", token=form_of(request).typed("id"))
-    return go("/me#tokens", language_of(request)("The token is good for nothing any more."))
+    return go("/me#tokens", language_of(request)(N_("The token is good for nothing any more.")))
 
 
 def _going_on(request: Request, response: Response, renewed: Renewed) -> Response:
@@ -273,7 +273,7 @@ async def _accept(request: Request) -> Response:
     except Problem as problem:
         refuse(request, form, problem, **_FIELDS)
         return await _welcome(request, invitation, 422)
-    said = language_of(request)("Your password is set. Sign in as %(name)s.", name=name)
+    said = language_of(request)(N_("Your password is set. Sign in as %(name)s."), name=name)
     return go("/signin", said)
 
 

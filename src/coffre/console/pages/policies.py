@@ -157,7 +157,7 @@ async def _set_policy(request: Request) -> Response:
         else:
             refuse(request, form, problem)
         return await _page(request, form, 422)
-    said = language_of(request)("The policy is in force.")
+    said = language_of(request)(N_("The policy is in force."))
     return go(at(request, "policies") + "#policy", said)
 
 
@@ -182,14 +182,14 @@ def _is_json(text: str, form: Form) -> bool:
 
 async def _remove_policy(request: Request) -> Response:
     await call(request, "policy.remove", **place_of(request))
-    return go(at(request, "policies"), language_of(request)("The policy is removed."))
+    return go(at(request, "policies"), language_of(request)(N_("The policy is removed.")))
 
 
 async def _set_public(request: Request) -> Response:
     form = form_of(request)
     blocks = {name: form.ticked(name) for name in _BLOCKS}
     await call(request, "bucket.public_access.set", **place_of(request), **blocks)
-    said = language_of(request)("The public access block is as you set it.")
+    said = language_of(request)(N_("The public access block is as you set it."))
     return go(at(request, "policies") + "#public", said)
 
 

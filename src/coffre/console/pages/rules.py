@@ -174,7 +174,7 @@ async def _save(request: Request) -> Response:
         await _put(request, form, changed)
     if form.problems:
         return await _page(request, before, old_id, 422)
-    said = language_of(request)("The rule is in force.")
+    said = language_of(request)(N_("The rule is in force."))
     return go(at(request, "settings") + "#lifecycle", said)
 
 
@@ -247,7 +247,7 @@ async def _remove(request: Request) -> Response:
     asked = form_of(request).typed("id")
     rules = [one for one in await _rules(request) if one["id"] != asked]
     await call(request, "bucket.lifecycle.set", **place_of(request), rules=rules)
-    said = language_of(request)("The rule is removed.")
+    said = language_of(request)(N_("The rule is removed."))
     return go(at(request, "settings") + "#lifecycle", said)
 
 

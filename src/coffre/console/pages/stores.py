@@ -96,7 +96,7 @@ async def _new(request: Request, status: int = 200) -> Response:
         tenants=[(one, one) for one in tenants],
         centres=[(parts.zone, parts.zone)],
         may_set_quota=may_run(request),
-        crumbs=[crumb(language_of(request)("Object Stores"), "stores")],
+        crumbs=[crumb(language_of(request)(N_("Object Stores")), "stores")],
     )
 
 
@@ -188,7 +188,9 @@ async def _set(request: Request) -> Response:
     except Problem as problem:
         refuse(request, form, problem)
         return await _settings_page(request, form, 422)
-    return go(store_address(store, "settings"), language_of(request)("The store is as you set it."))
+    return go(
+        store_address(store, "settings"), language_of(request)(N_("The store is as you set it."))
+    )
 
 
 async def _lock(request: Request) -> Response:
@@ -242,7 +244,7 @@ async def _delete(request: Request) -> Response:
     except Problem as problem:
         refuse(request, form, problem)
         return await _ask_delete(request, problem.status)
-    return go("/stores", language_of(request)("The store “%(name)s” is deleted.", name=store))
+    return go("/stores", language_of(request)(N_("The store “%(name)s” is deleted."), name=store))
 
 
 def _limits(form: Form) -> Mapping[str, int]:
