@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from coffre.console.api.asking import objects_of, problems
 from coffre.console.api.problem import Problem
 from coffre.console.api.route import Arguments
-from coffre.console.bucket_objects import Objects, Opened, of_version
+from coffre.console.bucket_objects import Objects, Opened, S3Refused, of_version
 from coffre.console.console import console_of
 from coffre.console.names import disposition, file_name
 from coffre.console.signed import Signed
@@ -48,7 +48,12 @@ async def download(request: Request, signed: Signed | None, arguments: Arguments
             answer = await objects.request("HEAD", key, version, wanted)
         return Response(status_code=answer.status, headers=_told(key, answer.headers))
     with problems():
-        opened = await objects.open(key, version, wanted)
+        try:
+            opened = await objects.open(key, version, wanted)
+        except S3Refused as refused:
+            if refused.status != 304:
+                raise
+            return Response(status_code=304)
     return Flow(opened, _told(key, opened.headers))
 
 
