@@ -26,8 +26,9 @@ from coffre.catalog.records import Bucket
 from coffre.catalog.trail_mutations import PackAudit, RemoveAudit
 from coffre.catalog.trail_records import AUDIT_BUCKET, AUDIT_BUCKET_ID, SYSTEM_STORE
 from coffre.ledger.names import make_filter, may_name, names_of
+from coffre.ledger.placed import Placed
 from coffre.ledger.query import OUTCOMES, Query, outcome_of
-from coffre.ledger.segments import Placed, pack_records, read_rows
+from coffre.ledger.segments import pack_records, read_rows
 from coffre.ledger.trail import WHOLE, Cursor, Position, position_of
 from coffre.stewards import auditor as auditor_module
 from coffre.stewards.auditor import side_by_side
@@ -152,7 +153,7 @@ def test_a_segment_gives_back_the_batches_that_it_was_made_of_to_the_byte(
 ) -> None:
     rows = [Placed(b, p, r) for b, batch in enumerate(batches) for p, r in enumerate(batch)]
     made = pack_records(rows)
-    back = read_rows(made.content)
+    back = list(read_rows(made.content))
     assert back == rows
     assert encode_records(row.record for row in back) == encode_records(r.record for r in rows)
     times = [row.record.at_ms for row in rows]
@@ -167,7 +168,7 @@ def test_texts_of_any_kind_come_back_as_they_were() -> None:
         Placed(1, at, AuditRecord(1, user_agent=text, key=text.encode(), detail=text))
         for at, text in enumerate(odd)
     ]
-    assert read_rows(pack_records(rows).content) == rows
+    assert list(read_rows(pack_records(rows).content)) == rows
 
 
 @given(st.sets(st.text(max_size=8), max_size=200), st.text(max_size=8))

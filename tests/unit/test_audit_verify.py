@@ -19,7 +19,8 @@ from coffre.catalog.audit_records import (
     make_batch,
 )
 from coffre.catalog.trail_records import AuditHorizon, AuditSegment
-from coffre.ledger.segments import Placed, pack_records, read_rows
+from coffre.ledger.placed import Placed
+from coffre.ledger.segments import pack_records, read_rows
 from coffre.ledger.verify import Anchor, Verified, verify_chain
 
 PLACES = 1000

@@ -15,6 +15,7 @@ from click.shell_completion import get_completion_class
 from coffre import __version__
 from coffre.cli import (
     administer,
+    audit,
     buckets,
     clock,
     doctor,
@@ -97,6 +98,7 @@ _SECTIONS: Final = {
         administer.seal,
         verify.verify,
     ),
+    "What happened": (audit.audit,),
     "How it does": (top.top, sla.sla, sla.probe),
     "The catalog": (rebuild.snapshot, rebuild.follower, rebuild.rebuild),
     "Keys, certificates, time": (keys.key, tls.tls, clock.clock),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import duckdb
 import msgspec
@@ -17,6 +17,7 @@ import msgspec
 from coffre.catalog.audit_records import AuditRecord
 from coffre.catalog.trail_records import SegmentFile
 from coffre.ledger.names import BUCKET, OPERATION, STORE, TENANT, WHO, make_filter
+from coffre.ledger.placed import Placed
 
 COLUMNS: Final = {
     "at_ms": "BIGINT",
@@ -57,14 +58,6 @@ _NAMED: Final = {
     OPERATION: ("operation",),
 }
 _TEXT: Final = " + ".join(f"strlen({name})" for name, kind in COLUMNS.items() if kind == "VARCHAR")
-
-
-class Placed(NamedTuple):
-    """A record, and where it stands: in which batch, at which place from 0 on."""
-
-    batch: int
-    place: int
-    record: AuditRecord
 
 
 def engine() -> duckdb.DuckDBPyConnection:

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
+from coffre.ledger.placed import Placed
 from coffre.ledger.query import outcome_of
-from coffre.ledger.segments import Placed
 
 FIELDS: Final = (
     *("id", "at_ms", "request_id", "source", "via", "store", "tenant", "principal", "access_key"),

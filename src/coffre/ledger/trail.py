@@ -21,9 +21,10 @@ from coffre.catalog.audit_records import decode_records
 from coffre.catalog.interface import Reader
 from coffre.catalog.trail_records import AUDIT_BUCKET_ID, SYSTEM_STORE_ID, WHOLE, AuditSegment
 from coffre.ledger.names import may_name
+from coffre.ledger.placed import Placed
 from coffre.ledger.query import Query
 from coffre.ledger.sealed_files import PROTOCOL, Blocks, SealedFiles
-from coffre.ledger.segments import COLUMNS, Placed, engine, placed
+from coffre.ledger.segments import COLUMNS, engine, placed
 from coffre.vault.interface import DataLost, Vault
 from coffre.vault.records import Blob
 

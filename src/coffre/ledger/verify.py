@@ -27,7 +27,8 @@ from coffre.catalog.audit_records import (
     hash_of,
 )
 from coffre.catalog.trail_records import AuditHorizon, AuditSegment
-from coffre.ledger.segments import Placed, read_rows
+from coffre.ledger.placed import Placed
+from coffre.ledger.segments import read_rows
 from coffre.vault.interface import DataLost
 
 _PAGE: Final = 256

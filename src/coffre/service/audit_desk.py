@@ -14,8 +14,8 @@ from coffre.catalog.interface import Reader
 from coffre.catalog.records import Tenant
 from coffre.catalog.trail_records import WHOLE, AuditTarget, Trail
 from coffre.config import Settings
+from coffre.ledger.placed import Placed
 from coffre.ledger.query import OUTCOMES, Query
-from coffre.ledger.segments import Placed
 from coffre.ledger.shown import shown
 from coffre.ledger.trail import AuditTrail, Position, TooLong, position_of
 from coffre.ledger.verify import Anchor, verify_chain

@@ -13,7 +13,8 @@ from coffre.catalog.mutations import CountDead
 from coffre.catalog.trail_mutations import FoundAudit
 from coffre.catalog.trail_records import SegmentFile
 from coffre.config import Settings
-from coffre.ledger.segments import Placed, pack_records
+from coffre.ledger.placed import Placed
+from coffre.ledger.segments import pack_records
 from coffre.ledger.trail import AuditTrail
 from coffre.s3.keyring import Keyring
 from coffre.service.audit_merging import merge

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from coffre.catalog.trail_records import AuditTarget
 from coffre.config import ForwardTarget
-from coffre.ledger.segments import Placed
+from coffre.ledger.placed import Placed
 from coffre.ledger.shown import json_lines, syslog_message
 from coffre.ledger.trail import AuditTrail, Cursor
 from coffre.service.posting import PATIENCE_S, post
