@@ -9,7 +9,7 @@ import click
 from coffre.cli import show
 from coffre.cli.complaint import Complaint
 from coffre.cli.invocation import Invocation, shared
-from coffre.cli.options import ADDRESSES, IN_STORE, columns, given
+from coffre.cli.options import ADDRESSES, IN_STORE, Size, columns, given
 
 
 @click.group()
@@ -74,6 +74,19 @@ def bucket_create(
     asked = given(type=kind, object_lock=object_lock or None, addresses=addresses)
     rule = {"network": network, **asked}
     _answer(invocation, "bucket.create", name=name, store=store, **rule)
+
+
+@bucket.command("set")
+@click.argument("name")
+@click.option("--quota-bytes", "hard_bytes", type=Size(), help="Writes beyond are refused.")
+@click.option("--quota-objects", "hard_objects", type=click.IntRange(0), help="The same.")
+@click.option("--warn-bytes", type=Size(), help="From there on `coffre status` warns.")
+@click.option("--warn-objects", type=click.IntRange(0), help="The same.")
+@IN_STORE
+@shared
+def bucket_set(invocation: Invocation, name: str, store: str | None, **limits: int | None) -> None:
+    """Change a bucket's quota. A quota of 0 is none."""
+    _answer(invocation, "bucket.set", name=name, store=store, **limits)
 
 
 @bucket.command("delete")

@@ -32,6 +32,7 @@ from coffre.cli import (
     stores,
     tls,
     top,
+    usage,
     users,
     verify,
 )
@@ -98,6 +99,8 @@ _SECTIONS: Final = {
         administer.seal,
         verify.verify,
     ),
+    "What happened": (audit.audit,),
+    "What was used and what it costs": (usage.usage, usage.price, usage.bill),
     "What happened": (audit.audit,),
     "How it does": (top.top, sla.sla, sla.probe),
     "The catalog": (rebuild.snapshot, rebuild.follower, rebuild.rebuild),

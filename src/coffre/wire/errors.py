@@ -239,7 +239,7 @@ _OF_S3: Final[dict[str, tuple[int, str]]] = {
     ),
     "Unauthorized": (401, "You are not authorized to perform this operation."),
     "AccessDenied": (403, "Access Denied"),
-    "QuotaExceeded": (403, "The quota of the store is exceeded."),
+    "QuotaExceeded": (403, "The quota of the store or bucket is exceeded."),
     "AccessForbidden": (403, "CORSResponse: CORS is not enabled for this bucket."),
     "AccountProblem": (
         403,
