@@ -125,7 +125,8 @@ async def _check_name(request: Request) -> Response:
     if name and store:
         answer = await call(request, "bucket.check", store=store, name=name)
         if answer["problem"]:
-            problem = said(_NAME_TAKEN if answer["valid"] else _NAME_RULE)
+            wrong = _NAME_TAKEN if answer["valid"] else _NAME_RULE
+            problem = said(wrong)
     return await render(request, "name_state.html", name=name, problem=problem, store=None)
 
 

@@ -141,7 +141,8 @@ async def _check_name(request: Request) -> Response:
     said = language_of(request)
     problem = ""
     if answer["problem"]:
-        problem = said(_NAME_RULE if not answer["valid"] else _NAME_TAKEN)
+        wrong = _NAME_TAKEN if answer["valid"] else _NAME_RULE
+        problem = said(wrong)
     return await render(request, "name_state.html", name=name, problem=problem)
 
 
