@@ -88,7 +88,7 @@ def pack_records(rows: Iterable[Placed]) -> SegmentFile:
             f"from_base64({name}) AS {name}" if kind == "BLOB" else name
             for name, kind in COLUMNS.items()
         )
-        return _made(
+        return segment_of(
             f"SELECT {chosen} FROM read_json('/proc/self/fd/{source}',"  # noqa: S608
             f" format = 'newline_delimited', columns = {{{kinds}}})"
         )
@@ -99,7 +99,7 @@ def pack_records(rows: Iterable[Placed]) -> SegmentFile:
 def merge_files(sources: Sequence[int]) -> SegmentFile:
     """One segment of several, by their files' descriptors. Raises duckdb.OutOfMemoryException."""
     files = ", ".join(f"'/proc/self/fd/{source}'" for source in sources)
-    return _made(f"SELECT * FROM read_parquet([{files}])")  # noqa: S608
+    return segment_of(f"SELECT * FROM read_parquet([{files}])")  # noqa: S608
 
 
 def memory_file(content: bytes) -> int:
@@ -138,7 +138,7 @@ def _line(row: Placed) -> bytes:
     return msgspec.json.encode({**values, "batch": row.batch, "place": row.place}) + b"\n"
 
 
-def _made(rows: str) -> SegmentFile:
+def segment_of(rows: str) -> SegmentFile:
     """The segment of what a query gives."""
     target = os.memfd_create("segment")
     try:
