@@ -9,6 +9,7 @@ from html import escape
 from typing import Final
 
 from babel.numbers import format_currency, format_decimal
+from msgspec.structs import asdict
 
 from coffre.ledger.bills import EGRESS, Line, Statement
 
@@ -126,19 +127,14 @@ def statement_table(statement: Statement, language: str) -> str:
 def statement_csv(statement: Statement) -> str:
     """The lines, under a heading, then subtotal, VAT and total in the last column (RFC 4180)."""
     text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(("tenant", "month", "currency", *_COLUMNS))
-    about = (statement.tenant, statement.month, statement.currency)
+    writer = csv.DictWriter(text, ("tenant", "month", "currency", *_COLUMNS))
+    writer.writeheader()
+    about = {name: getattr(statement, name) for name in ("tenant", "month", "currency")}
     for line in statement.lines:
-        writer.writerow((*about, *(_cell(getattr(line, name)) for name in _COLUMNS)))
+        writer.writerow(about | asdict(line))
     for name in ("subtotal", "vat", "total"):
-        empty = [""] * (len(_COLUMNS) - 3)
-        writer.writerow((*about, "", "", name, *empty[:-1], "", getattr(statement, name)))
+        writer.writerow(about | {"kind": name, "amount": getattr(statement, name)})
     return text.getvalue()
-
-
-def _cell(value: str | None) -> str:
-    return "" if value is None else value
 
 
 def _row(line: Line, currency: str, language: str) -> str:
