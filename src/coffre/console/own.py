@@ -7,11 +7,13 @@ from typing import Any
 
 import msgspec
 
+from coffre.console.api.accounting import accounting_operations
 from coffre.console.api.activities import Activities
 from coffre.console.api.bucket_settings import setting_operations
 from coffre.console.api.buckets import bucket_operations
 from coffre.console.api.object_operations import object_operations
 from coffre.console.api.route import Arguments, Own
+from coffre.console.api.stores import store_operations
 from coffre.console.data import Data
 from coffre.console.parts import Parts
 from coffre.console.signed import Signed
@@ -29,7 +31,9 @@ def own_operations(parts: Parts, data: Data, activities: Activities) -> Mapping[
     return {
         "activity.list": list_activities,
         "activity.show": show_activity,
+        **accounting_operations(parts),
         **bucket_operations(parts),
         **setting_operations(data),
+        **store_operations(parts),
         **object_operations(parts, data),
     }

@@ -14,6 +14,7 @@ from coffre.console.api.fields import (
     BucketName,
     BucketRole,
     Checked,
+    Count,
     Deleted,
     InBucket,
     Network,
@@ -29,7 +30,8 @@ from coffre.console.signed import Signed
 
 class BucketRow(Struct):
     """A bucket. `network` is what holds, its own rule or (`inherited`) its store's; `region` is
-    where it lies; `objects` counts all versions."""
+    where it lies; `objects` counts all versions; `quota` has what is set of `hard_bytes`,
+    `hard_objects`, `warn_bytes`, `warn_objects`."""
 
     name: str
     store: str
@@ -46,6 +48,7 @@ class BucketRow(Struct):
     bytes: int
     emptying: bool
     created_ms: int
+    quota: dict[str, int]
 
 
 class Bucket(BucketRow):
@@ -99,6 +102,22 @@ class NetworkRule(InBucket, kw_only=True):
         Meta(description="`store`: as the store's own rule says."),
     ]
     addresses: Addresses = []
+
+
+class BucketQuota(InBucket, kw_only=True):
+    """What is left out stays; 0: none."""
+
+    hard_bytes: Count | None = None
+    hard_objects: Count | None = None
+    warn_bytes: Count | None = None
+    warn_objects: Count | None = None
+
+
+class QuotaShown(Struct):
+    """The quota as it is now: what is set of it."""
+
+    name: str
+    quota: dict[str, int]
 
 
 class ClassUsage(Struct):
@@ -309,6 +328,18 @@ ROUTES: Final = (
         renamed=_NAMED,
         edits="bucket.show",
         summary="From where a bucket is reached.",
+    ),
+    Route(
+        operation="bucket.set",
+        method="PATCH",
+        path=f"{_ONE}/quota",
+        access=Access.TENANT_OWNER,
+        scope="buckets:write",
+        arguments=BucketQuota,
+        answer=QuotaShown,
+        renamed=_NAMED,
+        edits="bucket.show",
+        summary="A bucket's quota: the hard ones refuse writes, the others warn.",
     ),
     Route(
         operation="bucket.role.list",

@@ -137,11 +137,12 @@ def _within_tenant(
     names = () if route.arguments is None else route.arguments.__struct_fields__
     if route.person and route.person in names:
         _check_person(reader, route, person, arguments)
-    if store is None and route.tenant in names:
+    if route.tenant in names:
         asked = arguments.get(route.tenant)
-        if asked is not None and asked != tenant:
+        if tenant is None or (asked is not None and asked != tenant):
             raise Problem("NoSuchTenant", f"there is no tenant {asked!r}", route.tenant)
-        return {**arguments, route.tenant: tenant}
+        if store is None:
+            return {**arguments, route.tenant: tenant}
     if store is None and route.store in names:
         raise Problem("MissingField", "say which store", route.store)
     if store is None and not route.person:

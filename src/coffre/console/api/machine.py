@@ -248,6 +248,14 @@ class Doctor(Struct):
     checks: list[Check]
 
 
+class Metrics(Struct):
+    """Every metric with its series; `monotonic`: seconds by a clock that only goes forward."""
+
+    at_ms: int
+    monotonic: float
+    metrics: list[dict[str, Any]]
+
+
 class PresignAsked(Struct, kw_only=True):
     access_key: AccessKey
     method: Annotated[str, Meta(pattern="^(GET|PUT|HEAD|DELETE)$", examples=["GET"])]
@@ -465,6 +473,7 @@ SAFETY: Final = (
         "Take back what was accepted, before it takes effect.",
         ClockOrder,
     ),
+    _row("metrics.snapshot", "GET", "/metrics", Metrics, "Every metric with its series now."),
     _row("doctor.show", "GET", "/doctor", Doctor, "Is everything as it should be?"),
     _row(
         "presign",

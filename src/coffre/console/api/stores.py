@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 from coffre.console.api.fields import (
@@ -17,7 +18,10 @@ from coffre.console.api.fields import (
     Ownership,
     TenantName,
 )
-from coffre.console.api.route import Access, Route, Rows
+from coffre.console.api.route import Access, Arguments, Own, Route, Rows
+from coffre.console.endpoints import origins
+from coffre.console.parts import Parts
+from coffre.console.signed import Signed
 
 StoreLabel = Annotated[str, Meta(max_length=128, examples=["The shop's data"])]
 RetentionPolicies = Annotated[
@@ -132,6 +136,26 @@ class StoreNameAsked(Struct, kw_only=True):
     tenant: TenantName | None = None
 
 
+class StoreEndpoint(Struct):
+    """An origin of a store in a zone. `virtual`: the store is in its name; else a key alone says
+    whose store is meant."""
+
+    zone: str
+    region: str
+    url: str
+    secure: bool
+    virtual: bool
+
+
+def store_operations(parts: Parts) -> dict[str, Own]:
+    """What the console answers itself about stores, by name."""
+
+    async def endpoints(signed: Signed, arguments: Arguments) -> Any:
+        return msgspec.to_builtins(origins(parts, arguments["store"]))
+
+    return {"store.endpoints": endpoints}
+
+
 _NAMED: Final = {"store": "name"}
 
 ROUTES: Final = (
@@ -211,6 +235,17 @@ ROUTES: Final = (
         answer=Store,
         renamed=_NAMED,
         summary="A store, how it is set, and what it holds.",
+    ),
+    Route(
+        operation="store.endpoints",
+        method="GET",
+        path="/stores/{store}/endpoints",
+        access=Access.ANYONE,
+        scope="stores:read",
+        arguments=InStore,
+        answer=StoreEndpoint,
+        rows=Rows(key=("zone", "url")),
+        summary="Where programs reach the store, in each zone.",
     ),
     Route(
         operation="store.set",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from coffre.console.api import (
+    accounting,
     accounts,
     bucket_settings,
     buckets,
@@ -16,6 +17,7 @@ from coffre.console.api import (
     session,
     stores,
     system,
+    trail,
 )
 from coffre.console.api.route import Route
 
@@ -31,4 +33,6 @@ ROUTES: Final[tuple[Route, ...]] = (
     *objects.ROUTES,
     *policies.ROUTES,
     *machine.ROUTES,
+    *accounting.ROUTES,
+    *trail.ROUTES,
 )
