@@ -106,8 +106,8 @@ class Accounts:
             for counted, some in pieces(usage, kind, since_ms, until_ms, now_ms):
                 cut: Iterator[Piece] = steps(some, kind)
                 for piece in days(cut) if step == "day" else cut:
-                    row = self._row(holder, names, counted, piece, usage.closed_ms)
-                    found.append(row)
+                    closed = _finish(step, piece.start_ms + 1) <= usage.closed_ms
+                    found.append(self._row(holder, names, counted, piece, closed))
                     if len(found) > ROWS_AT_ONCE:
                         raise TooMuchUsage
         return sorted(found, key=lambda row: row.at_ms)
@@ -186,7 +186,7 @@ class Accounts:
         names: dict[bytes, str | None],
         counted: Counted,
         piece: Piece,
-        closed_ms: int,
+        closed: bool,
     ) -> UsageRow:
         scope_id, storage_class = counted
         flow, level = piece.flow, piece.level
@@ -208,7 +208,7 @@ class Accounts:
             requests=requests_of(flow),
             bytes_in=flow.bytes_in,
             bytes_out=flow.bytes_out,
-            closed=piece.end_ms <= closed_ms,
+            closed=closed,
         )
 
     def standing(self, bucket: Bucket) -> dict[str, Level]:

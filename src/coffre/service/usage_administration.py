@@ -77,7 +77,8 @@ class UsageAdministration:
         Steps in which nothing was held and nothing happened are left out."""
         check_choice("step", step, tuple(STEPS))
         now_ms = self._now_ms()
-        until_ms = now_ms if until_ms is None else until_ms
+        # The step that begins now is one of them.
+        until_ms = now_ms + 1 if until_ms is None else until_ms
         since_ms = until_ms - DAY_MS if since_ms is None else since_ms
         if not 0 <= since_ms <= until_ms:
             raise Invalid("InvalidArgument", "since_ms is not before until_ms", "since_ms")
