@@ -10,7 +10,9 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from coffre.catalog.records import store_owner_id
 from coffre.console.api.problem import Problem
+from coffre.console.console import console_of
 from coffre.console.i18n import N_
 from coffre.console.pages.bucket_frame import at, document, place_of, show_bucket
 from coffre.console.pages.endpoints import endpoints
@@ -67,6 +69,7 @@ async def _page(request: Request, wrong: str = "", status: int = 200) -> Respons
         bucket=bucket,
         classes=await _classes(request),
         endpoints=endpoints(request, place["store"]),
+        own=_is_stores_own(request, bucket),
         kept_out=kept_out,
         client=signed_of(request).where.client,
         days=days_of(rules),
@@ -80,6 +83,11 @@ async def _page(request: Request, wrong: str = "", status: int = 200) -> Respons
         uploads_most=_UPLOADS,
         **forms,
     )
+
+
+def _is_stores_own(request: Request, bucket: Mapping[str, Any]) -> bool:
+    store = console_of(request).parts.reader.store_named(bucket["store"])
+    return store is not None and bucket["owner"] == store_owner_id(store.id)
 
 
 async def _classes(request: Request) -> list[dict[str, Any]]:
