@@ -16,7 +16,8 @@ from coffre.console.console import console_of
 from coffre.console.i18n import N_
 from coffre.console.pages.bucket_frame import at, document, place_of, show_bucket
 from coffre.console.pages.endpoints import endpoints
-from coffre.console.pages.networks import addresses_of
+from coffre.console.pages.networks import addresses_of, quota_meters, read_quota, typed_quota
+from coffre.console.pages.rights import may_change
 from coffre.console.pages.rules import DAYS_RULE, days_of, rule_rows
 from coffre.console.pages.shell import (
     call,
@@ -29,7 +30,7 @@ from coffre.console.pages.shell import (
     signed_of,
 )
 
-_FORMS: Final = ("days", "lock", "access", "cors", "encryption")
+_FORMS: Final = ("days", "lock", "access", "cors", "encryption", "quota")
 _VERSIONING: Final = {"enabled": "Enabled", "suspended": "Suspended"}
 _UPLOADS: Final = 100
 _MOST_DAYS: Final = (1 << 31) - 1
@@ -79,6 +80,9 @@ async def _page(request: Request, wrong: str = "", status: int = 200) -> Respons
         cors=_cors_text(cors),
         cors_example=_CORS_EXAMPLE,
         encryption=await document(request, "bucket.encryption.show"),
+        quota=typed_quota(bucket["quota"], language_of(request)),
+        quotas=quota_meters(bucket, language_of(request)),
+        may_set_quota=may_change(request),
         uploads=await _uploads(request),
         uploads_most=_UPLOADS,
         **forms,
@@ -216,6 +220,19 @@ async def _set_encryption(request: Request) -> Response:
     return _done(request, "encryption", N_("The encryption is as you set it."))
 
 
+async def _set_quota(request: Request) -> Response:
+    form = form_of(request)
+    limits = read_quota(form)
+    if not form.problems:
+        try:
+            await call(request, "bucket.set", **place_of(request), **limits)
+        except Problem as problem:
+            refuse(request, form, problem)
+    if form.problems:
+        return await _page(request, "quota", 422)
+    return _done(request, "quota", N_("The quota is as you set it."))
+
+
 async def _abort_upload(request: Request) -> Response:
     form = form_of(request)
     named = {"key": form.typed("key"), "upload": form.typed("upload")}
@@ -252,6 +269,7 @@ ROUTES: Final = (
     page_route(f"{_TAB}/access", post=_set_access),
     page_route(f"{_TAB}/cors", post=_set_cors),
     page_route(f"{_TAB}/encryption", post=_set_encryption),
+    page_route(f"{_TAB}/quota", post=_set_quota),
     page_route(f"{_TAB}/uploads", post=_abort_upload),
     page_route(f"{_TAB}/preview", get=_preview),
 )

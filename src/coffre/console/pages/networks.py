@@ -62,6 +62,13 @@ def quota_meters(shown: Mapping[str, Any], language: Language) -> list[Meter]:
     return found
 
 
+def read_quota(form: Form) -> dict[str, int]:
+    """Limits as they were typed; 0 is none."""
+    return {
+        name: form.size(name) if name.endswith("bytes") else form.whole(name) for name in QUOTAS
+    }
+
+
 def typed_quota(quota: Mapping[str, int | None], language: Language) -> dict[str, str]:
     """Limits as somebody would type them: exactly, with a unit where it is whole."""
     return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -15,7 +14,7 @@ from coffre.console.i18n import N_
 from coffre.console.pages.endpoints import endpoints
 from coffre.console.pages.form import Form
 from coffre.console.pages.listing import Listing
-from coffre.console.pages.networks import QUOTAS, addresses_of, quota_meters, typed_quota
+from coffre.console.pages.networks import addresses_of, quota_meters, read_quota, typed_quota
 from coffre.console.pages.once import keep_once
 from coffre.console.pages.rights import may_change, may_run
 from coffre.console.pages.shell import (
@@ -108,7 +107,7 @@ async def _show_new(request: Request) -> Response:
 
 async def _create(request: Request) -> Response:
     form = form_of(request)
-    limits = _limits(form) if may_run(request) else {}
+    limits = read_quota(form) if may_run(request) else {}
     network = form.typed("network", "private")
     arguments: dict[str, Any] = {
         "name": form.text("name"),
@@ -179,7 +178,7 @@ async def _set(request: Request) -> Response:
     }
     if network == "custom":
         arguments["addresses"] = addresses_of(form)
-    limits = _limits(form) if may_run(request) else {}
+    limits = read_quota(form) if may_run(request) else {}
     if form.problems:
         return await _settings_page(request, form, 422)
     try:
@@ -246,13 +245,6 @@ async def _delete(request: Request) -> Response:
         refuse(request, form, problem)
         return await _ask_delete(request, problem.status)
     return go("/stores", language_of(request)(N_("The store “%(name)s” is deleted."), name=store))
-
-
-def _limits(form: Form) -> Mapping[str, int]:
-    """Quotas as they were typed; 0 is none."""
-    return {
-        name: form.size(name) if name.endswith("bytes") else form.whole(name) for name in QUOTAS
-    }
 
 
 ROUTES: Final = (
