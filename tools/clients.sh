@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 mc_version=v0.0.0-20250313080218-cf909e1063a9
 
 packages=()
-for tool in chromium curl rclone restic s3cmd wrk; do
+for tool in chromium curl prometheus rclone restic s3cmd wrk; do
     command -v "$tool" >/dev/null || packages+=("$tool")
 done
 command -v s3 >/dev/null || packages+=(libs3-2)

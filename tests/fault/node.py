@@ -25,7 +25,7 @@ START_S = 60.0
 STOP_S = 45.0
 COMMAND_S = 60.0
 # What a start may leave although it was refused: claims on the folder, which say nothing.
-_NO_CONTENT = (".lock", ".sock")
+_NO_CONTENT = (".lock", ".sock", ".page", "metrics")
 
 
 class Keys(Struct, frozen=True):

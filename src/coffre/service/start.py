@@ -166,6 +166,7 @@ async def _serve(settings: Settings, announce: Announce, accept_less: bool) -> N
             if state == "new":
                 owner, first = await _make(settings, folder, accept_less)
             clear_pages(folder.metrics)
+            held.callback(clear_pages, folder.metrics)
             await held.enter_async_context(observed(folder, "supervisor", SystemClock()))
             supervisor = Supervisor(
                 settings,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from coffre.service.engine import DrivesNode
 
 _FREE_EVERY_S = 10.0
-_SAFETY_EVERY_S = 30.0
+_SAFETY_EVERY_S = 10.0
 
 
 class CommitterWatch:

@@ -14,6 +14,7 @@ from coffre.vault.records import ChunkState
 
 _LOOK_EVERY_S = 5.0
 _ROWS_EVERY_S = 30.0
+_AUDIT_EVERY_S = 10.0
 
 
 def show_stewards(
@@ -28,7 +29,10 @@ def show_stewards(
     observed.collect(lambda: _standings(runner, clock))
     observed.collect(lambda: _lags(reader, clock))
     observed.collect_apart(lambda: _below(repairer), _LOOK_EVERY_S)
-    observed.collect_apart(lambda: _rows(own_reader()), _ROWS_EVERY_S)
+    # One look at a time: of each the reader is one thread's at a time.
+    stores, audit = own_reader(), own_reader()
+    observed.collect_apart(lambda: _rows(stores), _ROWS_EVERY_S)
+    observed.collect_apart(lambda: _audit(audit, clock), _AUDIT_EVERY_S)
 
 
 def _standings(runner: Runner, clock: Clock) -> Iterator[Gauge]:
@@ -72,3 +76,16 @@ def _rows(reader: Reader) -> Iterator[Gauge]:
         yield gauge(buckets, "coffre_store_buckets", store.name)
         yield gauge(objects, "coffre_store_objects", store.name)
         yield gauge(size, "coffre_store_bytes", store.name)
+
+
+def _audit(reader: Reader, clock: Clock) -> Iterator[Gauge]:
+    head, horizon, trail = reader.audit_head(), reader.audit_horizon(), reader.audit_trail()
+    packed = sum(segment.records for segment in trail.segments)
+    yield gauge(head.sequence, "coffre_audit_sequence")
+    yield gauge(head.records - horizon.records - packed, "coffre_audit_unpacked_records")
+    oldest_ms = trail.batches[0].first_ms if trail.batches else clock.now_ms()
+    age = max(0, clock.now_ms() - oldest_ms) / 1000
+    yield gauge(age, "coffre_audit_unpacked_seconds")
+    for target in reader.audit_targets():
+        behind = head.sequence - target.sequence
+        yield gauge(behind, "coffre_audit_target_behind_batches", target.name)

@@ -226,6 +226,14 @@ _GROUPS: Final = (
         GROUPS,
         "Records of the audit that are not packed into segments yet.",
     ),
+    Metric("coffre_audit_unpacked_seconds", "gauge", GROUPS, "How old the oldest of these is."),
+    Metric(
+        "coffre_audit_target_behind_batches",
+        "gauge",
+        GROUPS,
+        "Batches of the audit that a target of its forwarding has yet to get.",
+        ("target",),
+    ),
     Metric("coffre_audit_sequence", "gauge", GROUPS, "The number of the audit chain's last batch."),
 )
 
