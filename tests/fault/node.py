@@ -191,7 +191,7 @@ class Node:
         assert done.returncode == 0, f"coffre {arguments}: {done.returncode}: {said}{self.tail()}"
         return json.loads(done.stdout)
 
-    def ask(self, operation: str, **arguments: Any) -> Any:
+    def ask(self, operation: str, /, **arguments: Any) -> Any:
         """An operation of the running node, at its door."""
         with running(Settings(data=str(self.data))) as door:
             assert door is not None, "the node does not run"
