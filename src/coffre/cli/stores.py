@@ -193,10 +193,11 @@ def store_delete(invocation: Invocation, name: str) -> None:
 
 
 @store.command("list")
+@click.option("--all", "hidden", is_flag=True, help="With what the zone keeps for itself.")
 @shared
-def store_list(invocation: Invocation) -> None:
+def store_list(invocation: Invocation, hidden: bool) -> None:
     """All object stores."""
-    stores = invocation.call("store.list")
+    stores = invocation.call("store.list", **({"hidden": True} if hidden else {}))
     invocation.answer(stores, lambda: show.table(stores, _STORE_COLUMNS, "No store."))
 
 

@@ -214,9 +214,10 @@ class StoreAdministration:
             if not done.more:
                 return {"name": name, "deleted": True}
 
-    async def list_all(self) -> list[Answer]:
-        """Every store as it is set, and what it holds."""
-        return [self._shown(store) for store in self._node.reader.stores()]
+    async def list_all(self, hidden: bool = False) -> list[Answer]:
+        """Every store as it is set, and what it holds; `hidden`: the zone's own too, which no other
+        operation finds."""
+        return [self._shown(store) for store in self._node.reader.stores(hidden=hidden)]
 
     def warnings(self) -> list[Answer]:
         """What stores hold beyond what they should."""
