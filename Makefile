@@ -15,7 +15,7 @@ CLEAN := env -u AWS_CA_BUNDLE -u AWS_PROFILE -u AWS_CONFIG_FILE -u AWS_SHARED_CR
 	PATH="$(CURDIR)/.clients/bin:$(CURDIR)/$(BIN):$$PATH" \
 	NODE_PATH="$(CURDIR)/.clients/js/node_modules"
 
-.PHONY: serve test check bench long sim clients compat lock format clean
+.PHONY: serve test check bench long sim clients compat lock api format clean
 
 serve: $(VENV)/.runtime
 	@exec $(BIN)/coffre serve $(ARGS)
@@ -55,6 +55,12 @@ compat: $(VENV)/.dev
 # New versions of everything, pinned with hashes.
 lock: $(VENV)/.dev
 	@tools/lock.sh
+
+# What is written from the management API's table: its description, its page, its client.
+api: $(VENV)/.dev
+	@$(BIN)/python -m tools.api_client
+	@$(BIN)/python -m tools.openapi > docs/openapi.json
+	@$(BIN)/python -m tools.api_reference > docs/api.md
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

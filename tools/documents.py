@@ -14,11 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from coffre.config import KEYS
+from tools.api_client import stale_files
+from tools.api_reference import page as api_page
 from tools.compatibility import page as compatibility_page
 from tools.error_reference import page as error_page
 from tools.iam_reference import PAGE as IAM_PAGE
 from tools.iam_reference import page as iam_page
 from tools.metrics_reference import page as metrics_page
+from tools.openapi import page as openapi_page
 from tools.storage_format import page as storage_page
 
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -91,6 +94,9 @@ def main() -> int:
         Path("docs/compatibility.md"), compatibility_page(), "python -m tools.compatibility"
     )
     faults += stale(Path("docs/metrics.md"), metrics_page(), "python -m tools.metrics_reference")
+    faults += stale(Path("docs/api.md"), api_page(), "python -m tools.api_reference")
+    faults += stale(Path("docs/openapi.json"), openapi_page(), "python -m tools.openapi")
+    faults += [f"coffre/client/{name} is not current: `make api`" for name in stale_files()]
     # Half of it is written by hand: the command writes the page itself.
     if iam_page() != IAM_PAGE.read_text():
         faults.append(f"{IAM_PAGE} is not current: python -m tools.iam_reference")

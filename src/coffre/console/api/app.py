@@ -172,6 +172,8 @@ class Api:
             place = answer.pop(route.pages.next)
             following = None if place is None else paging.write_cursor(place)
             answer = {"items": answer.pop(route.pages.items), "next": following, **answer}
+        elif route.rows is not None and not _pages(route):
+            answer = {"items": answer, "next": None}
         elif route.rows is not None:
             items, following = paging.page_of(answer, route.rows.key, limit, cursor)
             answer = {"items": items, "next": following}
@@ -214,7 +216,8 @@ def _allow(rows: Mapping[str, Route]) -> str:
 
 
 def _pages(route: Route) -> bool:
-    return route.rows is not None or route.pages is not None
+    """A list that something changed comes whole: who asks again would change it again."""
+    return route.method == "GET" and (route.rows is not None or route.pages is not None)
 
 
 def _is_json(route: Route) -> bool:

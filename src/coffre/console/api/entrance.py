@@ -14,8 +14,11 @@ from coffre.console.api.problem import Problem
 from coffre.console.api.route import Access, Arguments, Route
 from coffre.console.signed import Signed
 
-_READS: Final[tuple[ScopeRole, ...]] = ("maintainer", "writer", "reader")
-_CHANGES: Final[tuple[ScopeRole, ...]] = ("maintainer",)
+_SUFFICE: Final[dict[str, tuple[ScopeRole, ...]]] = {
+    "reader": ("maintainer", "writer", "reader"),
+    "writer": ("maintainer", "writer"),
+    "maintainer": ("maintainer",),
+}
 _OF_TENANT: Final = {
     Access.SCOPED: ("owner", "reader", "scoped"),
     Access.TENANT_READER: ("owner", "reader"),
@@ -57,7 +60,7 @@ def admit(reader: Reader, route: Route, signed: Signed, arguments: Arguments) ->
         return arguments
     if person.role not in _OF_TENANT[route.access]:
         raise Problem("AccessDenied")
-    if person.role == "reader" and route.method != "GET":
+    if person.role == "reader" and _needs(route) != "reader":
         raise Problem("AccessDenied", _READER_OF_CHANGES)
     if person.role == "scoped":
         _check_bucket(reader, route, person, store, arguments)
@@ -125,8 +128,12 @@ def _check_bucket(
         raise Problem("NoSuchBucket", f"there is no bucket {bucket!r}", route.bucket)
     if route.scope.startswith("objects:"):
         return  # S3 decides, by a session that may what the role may.
-    if role not in (_READS if route.method == "GET" else _CHANGES):
+    if role not in _SUFFICE[_needs(route)]:
         raise Problem("AccessDenied")
+
+
+def _needs(route: Route) -> str:
+    return route.needs or ("reader" if route.method == "GET" else "maintainer")
 
 
 def _within_tenant(

@@ -66,7 +66,9 @@ class Route:
     the arguments that say what it is about; `edits` is the operation that reads what this one
     changes: If-Match is held against its ETag, and must be sent where `must_match`. `sudo`: only
     soon after the password was given. `session_only`: not with a token. `long`: answered 202 with
-    an activity. `scope`: what a token must have.
+    an activity. `scope`: what a token must have. `needs`: the role on the bucket that a scoped
+    person must have; where it is "reader", readers may ("": what a GET asks is a reader's, anything
+    else a maintainer's).
     """
 
     operation: str
@@ -88,6 +90,7 @@ class Route:
     person: str = ""
     key: str = ""
     edits: str = ""
+    needs: Literal["", "reader", "writer", "maintainer"] = ""
     must_match: bool = False
     sudo: bool = False
     session_only: bool = False
