@@ -49,7 +49,7 @@ class Invocation:
         with client.opened(self.settings()) as door:
             yield door
 
-    def call(self, operation: str, **arguments: Any) -> Any:
+    def call(self, operation: str, /, **arguments: Any) -> Any:
         """One operation at the node; arguments that are None are left out."""
         given = {key: value for key, value in arguments.items() if value is not None}
         with self.door() as door:
