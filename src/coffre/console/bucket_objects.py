@@ -141,7 +141,7 @@ class Objects:
         if begun.status >= 300:
             async with held:
                 raise _told(begun.status, await begun.read(_LISTING_BYTES))
-        return Opened(begun.status, _headers(begun), begun.body, held)
+        return Opened(begun.status, _headers(begun), _pieces(begun.body), held)
 
     async def page(
         self, prefix: str, following: Mapping[str, str], limit: int, delimiter: str = "/"
@@ -259,6 +259,12 @@ class Objects:
 def of_version(version: str) -> dict[str, str]:
     """The query that names one version, or the current one."""
     return {"versionId": version} if version else {}
+
+
+async def _pieces(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """The gateway's pieces, of which some are views or arrays, as HTTP servers take them."""
+    async for piece in body:
+        yield bytes(piece)
 
 
 def _headers(begun: S3Response) -> dict[str, str]:

@@ -132,9 +132,10 @@ class Language:
         first = datetime(int(year), int(number), 1, tzinfo=UTC)
         return dates.format_skeleton("yMMMM", first, locale=self._locale)
 
-    def duration(self, seconds: float) -> str:
-        """About how long: `3 days`, `2 heures`."""
-        return dates.format_timedelta(round(max(seconds, 0)), threshold=2, locale=self._locale)
+    def duration(self, seconds: float, least: float = 2) -> str:
+        """About how long: `3 days`, `2 heures`; `least` of a unit, before that one is taken."""
+        whole = round(max(seconds, 0))
+        return dates.format_timedelta(whole, threshold=least, locale=self._locale)
 
     def ago(self, at_ms: int, now_ms: int) -> str:
         """How long before `now_ms`, as words; after a week the day itself says more."""

@@ -6,6 +6,7 @@ Pages are made by `page_route`, as any page. What scripts and frames ask for (by
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
@@ -14,7 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 from msgspec.structs import replace
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -37,6 +38,8 @@ from coffre.console.signed import Signed
 from coffre.console.web import CSRF_HEADER, check_csrf
 
 _WRITERS: Final = ("maintainer", "writer")
+log = logging.getLogger("coffre.console")
+
 FILES: Final = "/stores/{store}/buckets/{bucket}/files"
 # S3's refusals, as the console words its own.
 _SAID: Final[Mapping[str, str]] = {
@@ -91,7 +94,11 @@ class Tab:
 
     @property
     def keeps_versions(self) -> bool:
-        return self.bucket.get("versioning") == "Enabled"
+        return self.bucket.get("versioning") == "enabled"
+
+    @property
+    def has_versions(self) -> bool:
+        return self.bucket.get("versioning") != "never"
 
     @property
     def may_write(self) -> bool:
@@ -197,6 +204,11 @@ def data_route(path: str, handlers: Mapping[str, Handler]) -> Route:
             return await handlers[method](Tab(request, signed))
         except Problem as problem:
             return _told(request, problem)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except Exception:
+            log.exception("request %s failed", console.doorman.where(request).request_id)
+            return _told(request, Problem("InternalError"))
 
     return Route(path, answer, methods=list(handlers))
 

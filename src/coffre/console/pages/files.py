@@ -60,7 +60,7 @@ async def show_folder(tab: Tab) -> Response:
         path=tab.addresses.path(tab.bucket["name"], folder, versions=kept["versions"]),
         query=start,
         versions=versions,
-        has_versions=bool(tab.bucket.get("versioning")) or versions,
+        has_versions=tab.has_versions,
         toggled=tab.addresses.folder(folder, q=start, versions="" if versions else "yes"),
         first_page=tab.addresses.folder(folder, **kept),
         following=tab.addresses.folder(folder, **kept, **page.following) if page.following else "",
@@ -106,8 +106,9 @@ async def show_object(
     try:
         facts = await tab.objects.head(*named)
         tags = await tab.objects.tags(*named) if facts.tags else {}
-        kept = bool(tab.bucket.get("versioning"))
-        versions = await tab.objects.versions_of(named.key, VERSIONS) if kept else []
+        versions = []
+        if tab.has_versions:
+            versions = await tab.objects.versions_of(named.key, VERSIONS)
     except S3Refused as refused:
         raise tab.problem(refused) from None
     preview, beginning = await _preview(tab, named, facts)
@@ -129,7 +130,7 @@ async def show_object(
         form=form,
         link=link,
         share_methods=_purposes(tab, named),
-        share_times=[(one, tab.said.duration(one)) for one in TIMES_S],
+        share_times=[(one, tab.said.duration(one, 1)) for one in TIMES_S],
     )
 
 
@@ -166,7 +167,7 @@ async def _preview(tab: Tab, named: Chosen, facts: Facts) -> tuple[str, str]:
 
 
 def readable(beginning: bytes) -> str | None:
-    """The bytes as text, if they are that; a character that is cut off at the end does not count."""
+    """The bytes as text, if they are that; a character cut off at the end does not count."""
     try:
         text = beginning.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,0 +1,29 @@
+"""A tenant with a store, a bucket, and people of every role: what pages differ by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .served import Person, Served
+
+TENANT, STORE, BUCKET = "acme", "acme-files", "shared"
+
+
+def seeded_people(node: Served) -> dict[str, Person]:
+    """People of one tenant by role: `owner`, `reader`, and `scoped`, a writer of one bucket; and
+    `operator`, who is there from the first start on."""
+    node.operate("tenant.create", name=TENANT)
+    node.operate("store.create", name=STORE, tenant=TENANT)
+    node.operate("bucket.create", name=BUCKET, store=STORE, versioning=True)
+    scope = {"store": STORE, "bucket": BUCKET, "role": "writer"}
+    return {
+        "operator": node.operator,
+        "owner": _person(node, "odile", role="owner"),
+        "reader": _person(node, "remi", role="reader"),
+        "scoped": _person(node, "sasha", role="scoped", scopes=[scope]),
+    }
+
+
+def _person(node: Served, name: str, **what: Any) -> Person:
+    made = node.operate("person.create", name=name, tenant=TENANT, first_password=True, **what)
+    return Person(name, made["password"])
