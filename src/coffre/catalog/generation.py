@@ -22,9 +22,12 @@ from coffre.catalog.annotation_mutations import (
     PutAnnotation,
     SetEncryption,
 )
+from coffre.catalog.audit_mutations import RecordAudit
 from coffre.catalog.ecs_mutations import RemoveSearch, SetRetention
 from coffre.catalog.event_mutations import ForgetEvents
 from coffre.catalog.lifecycle_mutations import ExpireDue, JudgeVersions
+from coffre.catalog.trail_mutations import PackAudit, RemoveAudit
+from coffre.catalog.usage_mutations import CountRequests
 
 GENERATION_BYTES = 8
 _NUMBER = struct.Struct("@Q")
@@ -60,6 +63,10 @@ _QUIET = (
     ExpireDue,
     m.ForgetCompletions,
     ForgetEvents,
+    RecordAudit,
+    PackAudit,
+    RemoveAudit,
+    CountRequests,
 )
 
 
