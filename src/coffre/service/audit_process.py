@@ -18,6 +18,7 @@ from coffre.service.caller import Caller
 from coffre.service.child import Boot
 from coffre.service.door import open_door
 from coffre.service.layout import DataFolder, FolderLock
+from coffre.service.observing.publishing import observed
 from coffre.service.zone import (
     ZoneFacts,
     catalog_reader,
@@ -46,7 +47,7 @@ async def run(boot: Boot, ready: Callable[[dict[str, object]], None], stop: asyn
 
     door = await open_door(folder.audit_socket.name, call)
     ready({})
-    async with following(drives, folder):
+    async with following(drives, folder), observed(folder, "audit", world.clock):
         await stop.wait()
     door.close()
     trail.close()
