@@ -38,7 +38,7 @@ is refused, never guessed at.
 | `generation` | shared memory of a running node: rises when a right may have changed |
 | `readers` | shared memory of a running node: when each process's oldest open request began |
 | `metrics` | shared memory of a running node: what each process counts |
-| `availability.db` (`-wal`, `-shm`) | minute by minute, how this node served; its own, and nowhere else |
+| `availability.db` (`-wal`, `-shm`) | minute by minute, how this node served; nowhere else |
 | `local.db` (`-wal`, `-shm`) | pauses and progress of stewards, findings; may be lost |
 | `notices.sock` | where workers tell stewards of what they could not read (mode 0600) |
 | `key-backup.json` | when the root keys were last backed up, and which |

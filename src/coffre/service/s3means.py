@@ -143,9 +143,7 @@ async def _means(
         key_last_used=lambda key: last_used(folder.local, [key]).get(key),
         ledger=all_told(*told),
     )
-    delivering = asyncio.ensure_future(access_logs.run(settings.access_log_every))
-    noting = asyncio.ensure_future(used.run())
-    metering = asyncio.ensure_future(metered.run())
+    running = asyncio.gather(access_logs.run(settings.access_log_every), used.run(), metered.run())
     requests.keep_beating()
     # Beside serving: reads need no committer.
     closing = asyncio.ensure_future(
@@ -156,9 +154,7 @@ async def _means(
         application = gateway if tracing is None else tracing.application(gateway)
         yield S3Means(application, reader, committer, root_keys, world, audit)
     closing.cancel()
-    delivering.cancel()
-    noting.cancel()
-    metering.cancel()
+    running.cancel()
     await used.flush()
     await metered.send()
     await access_logs.flush()
