@@ -129,7 +129,21 @@ class Cast:
 
     def ask(self, row: Operation, user: Signer | None, bucket: str = BUCKET) -> tuple[int, str]:
         answer = self.send(row, user, b"", bucket)
+        self._check_record(row, answer)
         return answer.status, _code(row, answer)
+
+    def _check_record(self, row: Operation, answer: Answer) -> None:
+        """Each cell of the matrix leaves one record, which says the same."""
+        (one,) = self._server.audited(answer.headers["x-amz-request-id"])
+        # Which list is meant stands in the query, which is not sent here.
+        assert one.operation == row.name.removesuffix("V2")
+        if answer.status >= 400:
+            assert one.status == answer.status
+            assert one.error == (one.error if row.method == "HEAD" else answer.code)
+            assert one.decision or one.error != "AccessDenied" or not one.principal
+        else:
+            assert (one.error, one.status // 100) == ("", answer.status // 100)
+            assert one.decision
 
     def send(self, row: Operation, user: Signer | None, body: bytes, bucket: str) -> Answer:
         path = {On.SERVICE: "/", On.BUCKET: f"/{bucket}", On.OBJECT: f"/{bucket}/{KEY}"}

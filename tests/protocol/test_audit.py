@@ -32,9 +32,7 @@ class Trail:
         return self.server.call(self._new())
 
     async def _new(self) -> list[AuditRecord]:
-        audit = self.server.engine.services.audit
-        assert audit is not None
-        await audit._flush()  # type: ignore[attr-defined]
+        await self.server.engine.audit.flush()
         batches = self.server.engine.catalog.audit_batches(after=self._after, limit=10_000)
         self._after = batches[-1].sequence if batches else self._after
         return [one for batch in batches for one in decode_records(batch)]

@@ -57,6 +57,7 @@ class Recorder:
         self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._sending: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()
         self._dropped = 0
         self._dropped_since_ms = 0
         self._reads = 0
@@ -105,7 +106,7 @@ class Recorder:
         if self._sending is not None:
             await asyncio.wait((self._sending,))
         try:
-            await self._flush()
+            await self.flush()
             await self.keep((self._own(STOPPED, followed=self._reads),))
         except (CommitUnknown, CommitterBusy, Refusal) as error:
             log.error("%d records of the audit are lost: %s", len(self._waiting), error)
@@ -125,15 +126,16 @@ class Recorder:
 
     async def _try(self) -> None:
         with suppress(CommitUnknown, CommitterBusy, Refusal):
-            await self._flush()
+            await self.flush()
 
-    async def _flush(self) -> None:
-        """Commit what waits, some at a time; what was not committed still waits."""
-        while self._waiting:
-            some = tuple(self._waiting[:MOST_RECORDS])
-            await self.keep(some)
-            del self._waiting[: len(some)]
-            self._bytes -= sum(map(len, some))
+    async def flush(self) -> None:
+        """Commit what waits, some at a time; the rest still waits. Raises as `keep`."""
+        async with self._turn:
+            while self._waiting:
+                some = tuple(self._waiting[:MOST_RECORDS])
+                await self.keep(some)
+                del self._waiting[: len(some)]
+                self._bytes -= sum(map(len, some))
 
     async def _commit(self, records: tuple[bytes, ...]) -> None:
         dropped, since_ms = self._dropped, self._dropped_since_ms

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _AGENT_CHARACTERS: Final = 256
 _NAME_CHARACTERS: Final = 255
+_DENIED: Final = "AccessDenied"
 _COPIES: Final = frozenset({"CopyObject", "UploadPartCopy"})
 _STATUS: Final = {"DELETE": 204}
 _OF_MANY: Final = '{"of":"DeleteObjects"}'
@@ -94,7 +95,7 @@ def record_of(
         "micros": int((ended - one.started) * 1_000_000),
         "tls": head.scheme == "https",
         "user_agent": (head.header(b"user-agent") or "")[:_AGENT_CHARACTERS],
-        "decision": one.decided,
+        "decision": (one.denied if error == _DENIED else "") or one.decided,
         "detail": detail,
         "version": _version(one) if head.raw_query else "",
     }
@@ -172,7 +173,9 @@ def key_record(
 ) -> bytes:
     """The record of one key of a request that deletes many."""
     status, code = (204, "") if error is None else (error.status, error.code)
-    about = {"key": key, "version": version, "decision": decided or one.decided}
+    about: dict[str, Any] = {"key": key, "version": version}
+    if decided:
+        about["decision"] = decided
     many = {"operation": "DeleteObject", "bytes_in": 0, "detail": _OF_MANY}
     return record_of(one, ended, status, code, 0, **about, **many)
 

@@ -144,13 +144,10 @@ class Context:
     ) -> None:
         """AccessDenied unless the principal may, on what the table could not know beforehand."""
         found, exchange = self._explain(permission, bucket, key, version_id), self.exchange
-        if exchange is not None:
-            if not found.decision.allowed:
-                exchange.decided = found.by
-            elif key is not None:
-                exchange.allowed[key] = found.by
         if not found.decision.allowed:
             raise S3Error("AccessDenied")
+        if exchange is not None and key is not None:
+            exchange.allowed[key] = found.by
 
     def refused(self, key: bytes, version: str, error: S3Error) -> None:
         """One of the keys that the request names was refused: that has a record of its own."""
@@ -158,7 +155,6 @@ class Context:
         if one is not None and self.services.audit is not None:
             ended = self.services.clock.monotonic()
             one.refused.append(key_record(one, ended, key, version, error))
-            one.decided = ""
 
     def permits(
         self,
@@ -193,11 +189,19 @@ class Context:
             said,
             new_tags,
         )
-        return explain(self.principal, permission, asked, facts)
+        return self._noted(explain(self.principal, permission, asked, facts))
+
+    def _noted(self, found: Explanation) -> Explanation:
+        """What decided, which a refusal's record says."""
+        if self.exchange is not None and not found.decision.allowed:
+            self.exchange.denied = found.by
+        return found
 
     def permits_in_new(self, permission: str) -> bool:
         """May the principal, in the bucket that the request makes?"""
-        return decide(self.principal, permission, Resource(self.named_bucket), self._facts).allowed
+        asked = Resource(self.named_bucket)
+        found = self._noted(explain(self.principal, permission, asked, self._facts))
+        return found.decision.allowed
 
     def authorize_acl(self, bucket: Bucket, key: bytes) -> None:
         """AccessDenied unless what is put may be given an ACL at once: whom a policy lets put needs

@@ -15,14 +15,24 @@ from coffre.wire.target import Target
 
 class Exchange:
     """`called` is the action of the query API; `decided` which statement or rule allowed or denied
-    (`access.decision.Explanation.by`); `detail` what else its record of the audit says; `recorded`:
-    it has one. Of a request on many keys, `allowed` says what allowed them, and `refused` are the
-    encoded records of those that were refused. Times are `now_ms` (since 1970) and monotonic
-    seconds."""
+    (`access.decision.Explanation.by`), `denied` the last one that its handler asked about in vain;
+    `detail` what else its record of the audit says; `recorded`: it has one. Of a request on many
+    keys, `allowed` says what allowed them, and `refused` are the encoded records of those that were
+    refused. Times are `now_ms` (since 1970) and monotonic seconds."""
 
     __slots__ = (
         *("allowed", "answered", "body", "bucket", "called", "capped", "claim", "decided"),
-        *("detail", "error", "head", "now_ms", "operation", "principal", "recorded", "refused"),
+        *(
+            "denied",
+            "detail",
+            "error",
+            "head",
+            "now_ms",
+            "operation",
+            "principal",
+            "recorded",
+            "refused",
+        ),
         *("request_id", "response", "sent", "site", "started", "status", "store", "target"),
         *("tenant_id", "turn"),
     )
@@ -50,6 +60,7 @@ class Exchange:
         self.turn: Turn | None = None
         self.capped: Store | None = None
         self.decided = ""
+        self.denied = ""
         self.detail = ""
         self.recorded = False
         self.allowed: dict[bytes, str] = {}

@@ -23,6 +23,7 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 from msgspec import Struct
 
+from coffre.catalog.audit_records import AuditRecord, decode_records
 from coffre.catalog.deposit import Deposit
 from coffre.catalog.memory import MemoryCatalog
 from coffre.catalog.mutations import (
@@ -53,6 +54,7 @@ from coffre.vault.records import Extent
 _T = TypeVar("_T")
 Dialect = Literal["aws", "ecs"]
 _START_S = 10.0
+_LOOKS = 1000
 
 
 class Credentials(Struct, frozen=True):
@@ -82,6 +84,9 @@ class MemoryEngine:
         self.catalog = MemoryCatalog(self.clock, self.entropy, self.settings.zone, self.chunks.land)
         self._root_key = RootKey(self.entropy.bytes(KEY_BYTES))
         self.used: dict[str, int] = {}
+        self.audit = Recorder(self.catalog, self.clock, "memory")
+        self._audited = 0
+        self._records: dict[str, list[AuditRecord]] = {}
         keyring = Keyring(self._root_key)
         vault = FramedVault(
             self.chunks,
@@ -126,7 +131,7 @@ class MemoryEngine:
                 NoIssuers(),
             ),
             ledger=self.events.append,
-            audit=Recorder(self.catalog, self.clock, "memory"),
+            audit=self.audit,
             access_log=self.access_logs,
             used=self.used.__setitem__,
         )
@@ -138,6 +143,19 @@ class MemoryEngine:
 
     async def _count_dead(self, extents: tuple[Extent, ...]) -> None:
         await self.catalog.commit(CountDead(extents))
+
+    async def audited(self, request_id: str) -> list[AuditRecord]:
+        """What a request left in the audit. A read's record follows its answer."""
+        for _ in range(_LOOKS):
+            await self.audit.flush()
+            for batch in self.catalog.audit_batches(after=self._audited, limit=10_000):
+                self._audited = batch.sequence
+                for one in decode_records(batch):
+                    self._records.setdefault(one.request_id, []).append(one)
+            if request_id in self._records:
+                return self._records[request_id]
+            await asyncio.sleep(0.002)
+        return []
 
     async def create_tenant(self, name: str, bucket_limit: int = 999) -> bytes:
         """A tenant; its id."""
@@ -230,6 +248,10 @@ class MemoryServer:
     def call(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Run `work` where the server runs: the engine belongs to that thread."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def audited(self, request_id: str) -> list[AuditRecord]:
+        """See `MemoryEngine.audited`."""
+        return self.call(self.engine.audited(request_id))
 
     def commit(self, mutation: Mutation) -> Result:
         return self.call(self.engine.catalog.commit(mutation))
