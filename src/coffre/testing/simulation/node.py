@@ -25,6 +25,7 @@ from coffre.catalog.schema import open_reader
 from coffre.catalog.snapshots import discard_rows
 from coffre.config import DriveFolder, Settings
 from coffre.service import following
+from coffre.service.auditing import Auditing
 from coffre.service.board import hear_changes
 from coffre.service.delivery import inline_deposits
 from coffre.service.delivery_routes import Destinations
@@ -118,6 +119,7 @@ class Background:
 
     sealer: Sealer
     snapshotter: Snapshotter
+    auditing: Auditing
     repairing: Repairing
     runner: Runner
     local: LocalStore
@@ -146,10 +148,11 @@ class Background:
         repair = Repairing(
             settings, facts, folder, world, reader, committer, drives, local, sealer.seal_now
         )
-        runner = Runner(stewards(means, sealer, keeper, repair), world.clock, local)
+        audit = Auditing(settings, facts, folder, world, reader, committer, drives)
+        runner = Runner(stewards(means, sealer, keeper, audit, repair), world.clock, local)
         await repair.start(runner)
         runner.start()
-        return cls(sealer, keeper, repair, runner, local)
+        return cls(sealer, keeper, audit, repair, runner, local)
 
     async def scrub(self) -> None:
         """Have everything read, as `coffre steward run scrubber` does, and wait for the end."""
@@ -306,6 +309,7 @@ class Node:
             self.following.follower.close()
         self.chunks.close()
         self.rows.close()
+        self.background.auditing.close()
         self.background.repairing.close()
         self.background.local.close()
 
