@@ -208,7 +208,7 @@ _OWN = '''
 
     def wait(self, activity: Activity, timeout_s: float = 3600.0) -> Activity:
         """Poll an activity until it ends. Raises ApiError where it failed, TimeoutError."""
-        return self._transport.wait(activity, timeout_s)
+        return msgspec.convert(self._transport.ended(activity.id, timeout_s), Activity)
 '''
 
 
@@ -226,7 +226,7 @@ def _group(group: str, rows: Sequence[Route]) -> str:
 def _client(groups: Sequence[str], direct: Sequence[Route]) -> str:
     lines = [HEAD.format(words="The client: its groups of calls."), _CALLS]
     lines.append("from pathlib import Path")
-    lines.append("from types import TracebackType")
+    lines.append("from types import TracebackType\n\nimport msgspec")
     lines += [f"from coffre.client.calls.{one} import {_calls(one)}" for one in groups]
     lines.append(_imports(one for row in direct for one in _names_of(row)))
     lines.append("\n\nclass Client:")
@@ -334,6 +334,10 @@ def _operations(routes: Sequence[Route]) -> str:
             "names": [field.name for field in _all_fields(one)],
             "renamed": {after: before for before, after in one.renamed.items() if after},
         }
+        if one.pages is not None:
+            pages = one.pages
+            row |= {"after": pages.after, "limit": pages.limit}
+            row |= {"items": pages.items, "next": pages.next}
         lines.append(f'"{one.operation}": {msgspec.json.encode(row).decode()}')
     return "{\n" + ",\n".join(lines) + "\n}\n"
 

@@ -26,6 +26,8 @@ PREFIX: Final = "COFFRE_"
 CONFIG_VARIABLE: Final = "COFFRE_CONFIG"
 # Variables of the test suite: no settings, and no typing errors either.
 TEST_VARIABLES: Final = ("COFFRE_REQUIRE_ALL", "COFFRE_LONG", "COFFRE_TEST_")
+# Of the command line: which node it is about.
+CLIENT_VARIABLES: Final = ("COFFRE_SERVER", "COFFRE_TOKEN_FILE", "COFFRE_CA_FILE")
 
 CONSOLE_PORT: Final = 9001
 KIB: Final = 1024
@@ -301,7 +303,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, object]:
         if not name.startswith(PREFIX) or name == CONFIG_VARIABLE:
             continue
         if name not in known:
-            if not name.startswith(TEST_VARIABLES):
+            if not name.startswith(TEST_VARIABLES) and name not in CLIENT_VARIABLES:
                 _log.warning("%s is no setting and is ignored%s", name, _nearest(name, known))
             continue
         key, text = known[name], environ[name]

@@ -25,9 +25,23 @@ class Invocation:
         self.flags: dict[str, object] = {}
         self.config_file: str | None = None
         self.json = False
+        self.server = os.environ.get("COFFRE_SERVER", "")
+        self.token_file = os.environ.get("COFFRE_TOKEN_FILE", "")
+        self.ca_file = os.environ.get("COFFRE_CA_FILE", "")
 
-    def take(self, data: str | None, config_file: str | None, json: bool) -> None:
+    def take(
+        self,
+        data: str | None,
+        config_file: str | None,
+        json: bool,
+        server: str | None = None,
+        token_file: str | None = None,
+        ca_file: str | None = None,
+    ) -> None:
         """Options nearer to the end of the line win."""
+        self.server = server or self.server
+        self.token_file = token_file or self.token_file
+        self.ca_file = ca_file or self.ca_file
         if data is not None:
             self.flags["data"] = data
         self.config_file = config_file or self.config_file
@@ -46,6 +60,14 @@ class Invocation:
     @contextmanager
     def door(self) -> Iterator[client.Door]:
         """The node that this command is about."""
+        if self.server:
+            if not self.token_file:
+                raise Unusable("--server goes with --token-file: a personal API token, in a file")
+            from coffre.cli.remote import remote
+
+            with remote(self.server, self.token_file, self.ca_file or None) as elsewhere:
+                yield elsewhere
+            return
         with client.opened(self.settings()) as door:
             yield door
 
@@ -64,6 +86,9 @@ _OPTIONS = (
     click.option("--data", metavar="DIR", help="The node's data folder (COFFRE_DATA; ./data)."),
     click.option("--config", "config_file", metavar="FILE", help="The TOML file (COFFRE_CONFIG)."),
     click.option("--json", is_flag=True, help="Answer with JSON alone."),
+    click.option("--server", metavar="URL", help="A console elsewhere (COFFRE_SERVER)."),
+    click.option("--token-file", metavar="FILE", help="An API token for it (COFFRE_TOKEN_FILE)."),
+    click.option("--ca-file", metavar="FILE", help="Who signs its certificate (COFFRE_CA_FILE)."),
 )
 
 
@@ -73,10 +98,18 @@ def shared(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     @click.pass_context
     def command(
-        context: click.Context, /, data: str | None, config_file: str | None, json: bool, **own: Any
+        context: click.Context,
+        /,
+        data: str | None,
+        config_file: str | None,
+        json: bool,
+        server: str | None,
+        token_file: str | None,
+        ca_file: str | None,
+        **own: Any,
     ) -> None:
         invocation = context.ensure_object(Invocation)
-        invocation.take(data, config_file, json)
+        invocation.take(data, config_file, json, server, token_file, ca_file)
         function(invocation, **own)
 
     wrapped: Callable[..., None] = command

@@ -13,13 +13,18 @@ from msgspec import Struct
 
 class Operation(Struct, frozen=True):
     """A row of the API. `names` are all arguments, `renamed` the API's name of those that the
-    operation calls otherwise."""
+    operation calls otherwise; `after`, `limit`, `items` and `next` are what a paged operation calls
+    those of a page."""
 
     method: str
     path: str
     answer: Literal["value", "rows", "pages", "nothing", "long"]
     names: tuple[str, ...]
     renamed: dict[str, str]
+    after: str = "after"
+    limit: str = "limit"
+    items: str = "items"
+    next: str = "next"
 
 
 @cache

@@ -187,20 +187,21 @@ class Transport:
         """Bytes as an answer."""
         return Content(self._sent(method, path, _given(fields)))
 
-    def wait(self, activity: _T, timeout_s: float = 3600.0) -> _T:
+    def ended(self, activity_id: str, timeout_s: float) -> dict[str, Any]:
         """Poll an activity until it ends. Raises ApiError where it failed, TimeoutError."""
         deadline = time.monotonic() + timeout_s
-        current: Any = activity
-        while current.status == "running":
+        while True:
+            found: Any = self.value("GET", located("activities", activity_id), dict[str, Any])
+            if found["error"] is not None:
+                said = msgspec.convert(found["error"], _Problem)
+                about = (said.code, said.detail, said.field, said.request_id)
+                raise ApiError(found["error"]["status"], *about)
+            if found["status"] != "running":
+                ended: dict[str, Any] = found
+                return ended
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{current.operation} is not over after {timeout_s} s")
+                raise TimeoutError(f"{found['operation']} is not over after {timeout_s} s")
             time.sleep(_POLL_S)
-            current = self.value("GET", located("activities", current.id), type(current))
-        if current.error is not None:
-            error = current.error
-            raise ApiError(error.status, error.code, error.detail, error.field, error.request_id)
-        found: _T = current
-        return found
 
     def _sent(
         self,

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from coffre.client.calls.activity import ActivityCalls
@@ -35,6 +36,7 @@ from coffre.client.calls.steward import StewardCalls
 from coffre.client.calls.store import StoreCalls
 from coffre.client.calls.tenant import TenantCalls
 from coffre.client.calls.tls import TlsCalls
+from coffre.client.calls.token import TokenCalls
 from coffre.client.calls.upload import UploadCalls
 from coffre.client.calls.usage import UsageCalls
 from coffre.client.calls.user import UserCalls
@@ -88,6 +90,7 @@ class Client:
         self.store = StoreCalls(self._transport)
         self.tenant = TenantCalls(self._transport)
         self.tls = TlsCalls(self._transport)
+        self.token = TokenCalls(self._transport)
         self.upload = UploadCalls(self._transport)
         self.usage = UsageCalls(self._transport)
         self.user = UserCalls(self._transport)
@@ -110,7 +113,7 @@ class Client:
 
     def wait(self, activity: Activity, timeout_s: float = 3600.0) -> Activity:
         """Poll an activity until it ends. Raises ApiError where it failed, TimeoutError."""
-        return self._transport.wait(activity, timeout_s)
+        return msgspec.convert(self._transport.ended(activity.id, timeout_s), Activity)
 
     def status(
         self,

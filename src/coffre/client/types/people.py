@@ -76,3 +76,19 @@ class MadePassword(Struct, kw_only=True):
 
     name: str
     password: str
+
+
+class TokenFacts(Struct, kw_only=True):
+    """`expires_ms` null: it does not end."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    created_ms: int
+    expires_ms: int | None
+
+
+class GoneToken(Struct, kw_only=True):
+    id: str
+    name: str
+    deleted: bool

@@ -99,6 +99,33 @@ class DeletedPerson(Struct, frozen=True):
     deleted: bool
 
 
+class TokensOf(Struct, frozen=True):
+    person: PersonName
+
+
+class TokenOf(Struct, frozen=True):
+    """By id, or by name."""
+
+    person: PersonName
+    token: str
+
+
+class TokenFacts(Struct, frozen=True):
+    """`expires_ms` null: it does not end."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    created_ms: int
+    expires_ms: int | None
+
+
+class GoneToken(Struct, frozen=True):
+    id: str
+    name: str
+    deleted: bool
+
+
 class Acceptance(Struct, frozen=True):
     invitation: str
     password: str
@@ -212,6 +239,28 @@ ROUTES: Final = (
         person="name",
         sudo=True,
         summary="Give a person a password that is made, and shown this once.",
+    ),
+    Route(
+        operation="token.list",
+        method="GET",
+        path="/people/{person}/tokens",
+        access=Access.OPERATOR,
+        scope="people:read",
+        arguments=TokensOf,
+        answer=TokenFacts,
+        rows=Rows(key=("id",)),
+        summary="A person's API tokens.",
+    ),
+    Route(
+        operation="token.delete",
+        method="DELETE",
+        path="/people/{person}/tokens/{token}",
+        access=Access.OPERATOR,
+        scope="people:write",
+        arguments=TokenOf,
+        answer=GoneToken,
+        sudo=True,
+        summary="A person's token is good for nothing any more.",
     ),
     Route(
         operation="person.codes.off",
