@@ -204,7 +204,7 @@ async def _set_cors(request: Request) -> Response:
         where = f"{problem.field}: " if problem.field not in (None, "rules") else ""
         form.problems["cors"] = where + problem.detail
         return await _page(request, "cors", 422)
-    return _done(request, "cors", N_("The CORS rules are as you set them."))
+    return _done(request, "cors-rules", N_("The CORS rules are as you set them."))
 
 
 async def _set_encryption(request: Request) -> Response:

@@ -158,7 +158,7 @@ async def _set_policy(request: Request) -> Response:
             refuse(request, form, problem)
         return await _page(request, form, 422)
     said = language_of(request)(N_("The policy is in force."))
-    return go(at(request, "policies") + "#policy", said)
+    return go(at(request, "policies") + "#bucket-policy", said)
 
 
 def _is_json(text: str, form: Form) -> bool:
