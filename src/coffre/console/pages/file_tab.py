@@ -29,10 +29,10 @@ from coffre.console.i18n import N_, Language
 from coffre.console.links import Purpose, Shared, share_link
 from coffre.console.names import key_bytes
 from coffre.console.pages import shell
+from coffre.console.pages.bucket_frame import show_bucket
 from coffre.console.pages.endpoints import endpoints
 from coffre.console.pages.file_place import Addresses, Chosen, asked
 from coffre.console.pages.form import Form
-from coffre.console.pages.rights import may_change_bucket
 from coffre.console.pages.words import said_of
 from coffre.console.signed import Signed
 from coffre.console.web import CSRF_HEADER, check_csrf
@@ -146,16 +146,8 @@ class Tab:
         return found
 
     async def render(self, template: str, **values: Any) -> Response:
-        frame = {
-            "bucket": self.bucket,
-            "at": self._at,
-            "tab": "files",
-            "may_change": may_change_bucket(self.request, *self._place),
-            "may_write": self.may_write,
-            "store": self._place[0],
-            "crumbs": [shell.crumb(self.said("Object Storage"), "buckets")],
-        }
-        return await shell.render(self.request, template, **{**frame, **values})
+        shown = {"bucket": self.bucket, "may_write": self.may_write, "store": self._place[0]}
+        return await show_bucket(self.request, template, "files", **{**shown, **values})
 
     def go_to(self, address: str, said: str = "") -> Response:
         return shell.go(address, said)
