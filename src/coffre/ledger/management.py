@@ -69,7 +69,8 @@ def management_record(
             principal=caller.who,
             client=caller.client,
             operation=operation,
-            bucket=_text(arguments, "bucket"),
+            bucket=_text(arguments, "name" if operation.startswith("bucket.") else "bucket")
+            or _text(arguments, "bucket"),
             status=status,
             error=error,
             micros=micros,

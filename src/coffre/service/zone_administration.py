@@ -21,7 +21,7 @@ from coffre.service.key_files import back_up_bytes
 from coffre.service.layout import StartRefused
 from coffre.service.named import check_whole
 from coffre.service.node import Node, NoStewards
-from coffre.service.verify_process import verify_beside
+from coffre.service.verifying import verify_beside
 from coffre.service.zone import World
 
 Answer = dict[str, Any]

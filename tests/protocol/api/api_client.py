@@ -65,10 +65,21 @@ class Api:
             body, sent["Content-Type"] = json.dumps(body), "application/json"
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         asked = urlencode(query or {}, doseq=True)
-        self._connection.request(method, f"/api/v1{path}{'?' + asked if asked else ''}", body, sent)
-        answer = self._connection.getresponse()
+        target = f"/api/v1{path}{'?' + asked if asked else ''}"
+        try:
+            answer = self._answer(method, target, body, sent)
+        except (OSError, http.client.HTTPException):
+            # A connection that was not used for a while is closed.
+            self._connection.close()
+            answer = self._answer(method, target, body, sent)
         told = {name.lower(): value for name, value in answer.getheaders()}
         return Said(answer.status, told, answer.read())
+
+    def _answer(
+        self, method: str, target: str, body: Any, headers: dict[str, str]
+    ) -> http.client.HTTPResponse:
+        self._connection.request(method, target, body, headers)
+        return self._connection.getresponse()
 
     def __call__(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
         """What a request that is granted is answered."""
