@@ -55,9 +55,8 @@ def management_record(
     decision: str = "",
 ) -> bytes:
     """The encoded record of a management operation that came at `at_ms`."""
-    store = _text(arguments, "store") or (
-        _text(arguments, "name") if operation.startswith("store.") else ""
-    )
+    store = _named(operation, arguments, "store")
+    tenant = _named(operation, arguments, "tenant")
     return encode_record(
         AuditRecord(
             at_ms,
@@ -65,12 +64,11 @@ def management_record(
             source="management",
             via=caller.via,
             store=store,
-            tenant=_tenant(reader, store, _text(arguments, "tenant")),
+            tenant=_tenant(reader, store, tenant),
             principal=caller.who,
             client=caller.client,
             operation=operation,
-            bucket=_text(arguments, "name" if operation.startswith("bucket.") else "bucket")
-            or _text(arguments, "bucket"),
+            bucket=_named(operation, arguments, "bucket"),
             status=status,
             error=error,
             micros=micros,
@@ -100,8 +98,10 @@ def sign_in_record(at_ms: int, caller: Caller, name: str, *, error: str = "") ->
     )
 
 
-def _text(arguments: Mapping[str, Any], name: str) -> str:
-    found = arguments.get(name)
+def _named(operation: str, arguments: Mapping[str, Any], kind: str) -> str:
+    """The store, tenant or bucket that an operation is about: `name` is what it is on."""
+    own = arguments.get("name") if operation.startswith(f"{kind}.") else None
+    found = arguments.get(kind, own)
     return found[:255] if isinstance(found, str) else ""
 
 
