@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Final
 
 from coffre.console.i18n import N_, Language
 
 # Both ways to write a unit: 500 GiB, 500 Gio, 2 TB, 2 To.
-_SIZE: Final = re.compile(r"(\d+(?:[.,]\d+)?)\s*([kmgtpe]?)(i?)(?:b|o)?", re.IGNORECASE)
+_SIZE: Final = re.compile(r"([0-9]+(?:[.,][0-9]+)?)\s*([kmgtpe]?)(i?)(?:b|o)?", re.IGNORECASE)
 _POWERS: Final = " kmgtpe"
 _MOST: Final = (1 << 63) - 1
 
@@ -62,7 +63,7 @@ class Form:
             return 0
         step = 1024 if match[3] else 1000
         power = _POWERS.index(match[2].lower() or " ")
-        size = int(float(match[1].replace(",", ".")) * step**power)
+        size = int(Decimal(match[1].replace(",", ".")) * step**power)
         if size > _MOST:
             self.refuse(name, N_("This is more than can be stored."))
         return min(size, _MOST)
