@@ -38,7 +38,7 @@ bench: $(VENV)/.dev
 
 # Faults and power losses by the thousand, a million keys, and transfers of 5 GiB, for half an hour when somebody has them.
 long: $(VENV)/.dev
-	@$(CLEAN) COFFRE_LONG=1 $(BIN)/python -m pytest tests/fault tests/sim tests/scale tests/clients/test_large_transfers.py $(ARGS)
+	@$(CLEAN) COFFRE_LONG=1 $(BIN)/python -m pytest tests/fault tests/sim tests/scale tests/browser tests/clients/test_large_transfers.py $(ARGS)
 
 # One seed of the simulator, every step told: `make sim SEED=42`.
 sim: $(VENV)/.dev
@@ -47,6 +47,10 @@ sim: $(VENV)/.dev
 # The real clients that tests/clients uses (mc needs Go, the JavaScript SDK needs npm).
 clients:
 	@tools/clients.sh
+
+# Every page of the console, in both languages, themes and widths; the guides' go to docs/images.
+screenshots: $(VENV)/.dev
+	@$(CLEAN) $(BIN)/python -m tests.browser.screenshots
 
 # How many of S3's operations are answered as AWS does; docs/compatibility.md says which.
 compat: $(VENV)/.dev

@@ -18,12 +18,13 @@ def seeded_people(node: Served) -> dict[str, Person]:
     scope = {"store": STORE, "bucket": BUCKET, "role": "writer"}
     return {
         "operator": node.operator,
-        "owner": _person(node, "odile", role="owner"),
-        "reader": _person(node, "remi", role="reader"),
-        "scoped": _person(node, "sasha", role="scoped", scopes=[scope]),
+        "owner": named_person(node, "odile", tenant=TENANT, role="owner"),
+        "reader": named_person(node, "remi", tenant=TENANT, role="reader"),
+        "scoped": named_person(node, "sasha", tenant=TENANT, role="scoped", scopes=[scope]),
     }
 
 
-def _person(node: Served, name: str, **what: Any) -> Person:
-    made = node.operate("person.create", name=name, tenant=TENANT, first_password=True, **what)
+def named_person(node: Served, name: str, **what: Any) -> Person:
+    """Somebody new; the operation's other arguments as they are."""
+    made = node.operate("person.create", name=name, first_password=True, **what)
     return Person(name, made["password"])
