@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import machine
+from bench.auditing import audit_costs
 from bench.deciding import decision_costs
 from bench.disk import sync_costs
 from bench.listing import page_costs
@@ -80,6 +81,10 @@ def _run(
     if "decision" in extras:
         print("decision", flush=True)
         outcome.decisions = decision_costs(scale.decided)
+    if "audit" in extras:
+        require_wrk()
+        print("audit", flush=True)
+        outcome.audits = audit_costs(folder, _BUILD, scale)
     if not scenarios:
         return
     require_wrk()

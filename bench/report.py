@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.auditing import AuditCost
 from bench.deciding import DecisionCost
 from bench.disk import SyncCost
 from bench.listing import PageCost
@@ -38,6 +39,7 @@ class Outcome:
     repairs: list[RepairRun] = field(default_factory=list)
     overheads: list[Overhead] = field(default_factory=list)
     decisions: list[DecisionCost] = field(default_factory=list)
+    audits: list[AuditCost] = field(default_factory=list)
 
     def faults(self) -> dict[str, Mapping[str, int]]:
         """Scenarios in which a request failed, and how."""
@@ -61,6 +63,7 @@ class Outcome:
             "repairs": [asdict(run) for run in self.repairs],
             "overheads": [asdict(overhead) for overhead in self.overheads],
             "decisions": [asdict(cost) for cost in self.decisions],
+            "audits": [asdict(cost) for cost in self.audits],
         }
         return json.dumps(kept, indent=1)
 
@@ -90,6 +93,8 @@ def tables(outcome: Outcome) -> str:
     if outcome.decisions:
         title = "What it costs to know who asks and whether he may"
         parts.append(f"### {title}\n\n{_decisions(outcome.decisions)}")
+    if outcome.audits:
+        parts.append(f"### What the audit costs\n\n{_audits(outcome.audits)}")
     if outcome.syncs:
         parts.append(f"### What a sync costs\n\n{_syncs(outcome.syncs)}")
     return "\n\n".join(parts)
@@ -257,6 +262,23 @@ def _decisions(found: Sequence[DecisionCost]) -> str:
         ("request", "statements of the policy", "signature and decision µs", "decision alone µs"),
         [
             (one.operation, str(one.statements), f"{one.whole_us:.1f}", f"{one.decision_us:.1f}")
+            for one in found
+        ],
+    )
+
+
+def _audits(found: Sequence[AuditCost]) -> str:
+    return table(
+        ("4 KiB", "clients", "requests/s", "of those without", "core µs", "core µs without"),
+        [
+            (
+                one.operation,
+                str(one.clients),
+                _number(one.rate),
+                f"{one.of_without:.2f}×",
+                f"{one.cpu_us:.0f}",
+                f"{one.cpu_without_us:.0f}",
+            )
             for one in found
         ],
     )

@@ -49,6 +49,15 @@ class Bench:
             )
         return alternate(sides, self._scale.rounds)
 
+    def prepare(self, scenario: Scenario) -> None:
+        """Have ready what a round reads."""
+        self._bucket(scenario)
+
+    def round(self, scenario: Scenario) -> Measured:
+        """One round of a scenario of small bodies, of Coffre alone."""
+        body = self._body(scenario.body_bytes) if scenario.operation == "PUT" else b""
+        return self._requests(scenario, self._bucket(scenario), body, self._coffre.endpoint)
+
     def _reference(
         self, reference: Reference, scenario: Scenario, bare: Callable[[], Measured]
     ) -> Callable[[], Measured]:

@@ -52,7 +52,7 @@ class Scale:
     `listed`: objects in the small and in the large bucket whose listing is counted;
     `restarted`: objects of the node whose restart, and rebuild, is timed; `stored`: objects of
     4 KiB and of 1 MiB whose bytes on drives are counted; `decided`: requests of which each round
-    takes the cost of deciding; `repaired`: MiB put before a rack goes,
+    takes the cost of deciding; `audited`: rounds with and without audit; `repaired`: MiB put before a rack goes,
     and seconds of load beside its repair."""
 
     seconds: float
@@ -63,6 +63,7 @@ class Scale:
     restarted: int
     stored: tuple[int, int]
     decided: int
+    audited: int
     repaired: tuple[int, float]
 
 
@@ -75,6 +76,7 @@ FULL = Scale(
     restarted=1_000_000,
     stored=(100_000, 1000),
     decided=20_000,
+    audited=9,
     repaired=(3072, 8),
 )
 QUICK = Scale(
@@ -86,6 +88,7 @@ QUICK = Scale(
     restarted=50_000,
     stored=(5000, 100),
     decided=2000,
+    audited=5,
     repaired=(512, 3),
 )
 
@@ -113,7 +116,10 @@ def _lists() -> Iterable[Scenario]:
 SCENARIOS: tuple[Scenario, ...] = (*_small(), *_large(), *_lists())
 
 # Parts of a run that are not load on a server.
-EXTRAS = ("sync-cost", "list-steps", "restart", "rebuild", "repair", "overhead", "decision")
+EXTRAS = (
+    *("sync-cost", "list-steps", "restart", "rebuild", "repair", "overhead", "decision"),
+    "audit",
+)
 
 
 def chosen(pattern: str) -> tuple[list[Scenario], list[str]]:

@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,10 +41,16 @@ class Coffre:
 
 
 @contextmanager
-def coffre(data: Path, log: Path, before: Coffre | None = None) -> Iterator[Coffre]:
-    """A fresh node in the folder `data`, or the one that was there `before`. Raises RuntimeError
-    when it does not start."""
-    environment = {**os.environ, "COFFRE_PORT": str(_free_port())}
+def coffre(
+    data: Path,
+    log: Path,
+    before: Coffre | None = None,
+    *,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Coffre]:
+    """A fresh node in the folder `data`, or the one that was there `before`, with `settings` by
+    their variables. Raises RuntimeError when it does not start."""
+    environment = {**os.environ, "COFFRE_PORT": str(_free_port()), **(settings or {})}
     with log.open("wb") as complaints:
         process = subprocess.Popen(
             [_COMMAND, "serve", "--data", data, "--json"],

@@ -58,6 +58,7 @@ SECTIONS = (
     ("Frame", "coffre.vault.frames"),
     ("Compressed blob", "coffre.vault.compression"),
     ("Keys", "coffre.vault.keys"),
+    ("Record and batch of the audit", "coffre.catalog.audit_records"),
     ("Envelope", "coffre.vault.envelopes"),
     ("Addresses", "coffre.vault.records"),
     ("Catalog", "coffre.catalog.schema"),

@@ -25,8 +25,8 @@ chunk, epoch and sequence. What is encrypted, big-endian:
 
 A record's hash is SHA-256 over all of these plaintext bytes, so that the chain does not depend on
 the chunk that a record was written to. The body of `changeset` is SQLite's session changeset;
-of `membership` and `migrate`, JSON (`Membership`, `Migrated`); of `void`, empty. `audit` is named
-for those who will write it.
+of `membership` and `migrate`, JSON (`Membership`, `Migrated`); of `void`, empty. `audit` is a kind
+that nothing writes: records of the audit are rows.
 """
 
 from __future__ import annotations
