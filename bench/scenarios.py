@@ -52,7 +52,8 @@ class Scale:
     `listed`: objects in the small and in the large bucket whose listing is counted;
     `restarted`: objects of the node whose restart, and rebuild, is timed; `stored`: objects of
     4 KiB and of 1 MiB whose bytes on drives are counted; `decided`: requests of which each round
-    takes the cost of deciding; `audited`: rounds with and without audit; `repaired`: MiB put before a rack goes,
+    takes the cost of deciding; `audited`: rounds with and without audit; `repaired`: MiB put
+    before a rack goes,
     and seconds of load beside its repair."""
 
     seconds: float
