@@ -10,7 +10,11 @@
   };
 
   const prepare = (root) => {
-    for (const button of root.querySelectorAll("[data-copy], [data-save]")) button.hidden = false;
+    for (const button of root.querySelectorAll("[data-copy], [data-save], [data-print]")) button.hidden = false;
+    // What is wider than its place is scrolled by keyboard, too.
+    for (const box of root.querySelectorAll(".scroll, pre")) {
+      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    }
   };
 
   const closeMenus = (except) => {
@@ -24,6 +28,7 @@
     closeMenus(target);
     const copy = target.closest("[data-copy]");
     if (copy) navigator.clipboard.writeText(copy.dataset.copy).then(() => say(copy, "✓"));
+    if (target.closest("[data-print]")) window.print();
     const save = target.closest("[data-save]");
     if (save) {
       const link = document.createElement("a");
