@@ -98,6 +98,30 @@ def bucket_delete(invocation: Invocation, name: str, store: str | None) -> None:
     _answer(invocation, "bucket.delete", name=name, store=store)
 
 
+@bucket.command("empty")
+@click.argument("name")
+@click.option("--yes", "confirm", metavar="NAME", help="The bucket's name again; else asked for.")
+@IN_STORE
+@shared
+def bucket_empty(invocation: Invocation, name: str, confirm: str | None, store: str | None) -> None:
+    """Delete all that is in a bucket, then the bucket; it goes on by itself."""
+    if confirm is None:
+        confirm = click.prompt(
+            "All versions of all objects go, and nothing brings them back. Type the bucket's name",
+            err=True,
+        )
+    _answer(invocation, "bucket.empty", name=name, confirm=confirm, store=store)
+
+
+@bucket.command("emptying")
+@click.argument("name")
+@IN_STORE
+@shared
+def bucket_emptying(invocation: Invocation, name: str, store: str | None) -> None:
+    """How far the emptying of a bucket is."""
+    _answer(invocation, "bucket.emptying", name=name, store=store)
+
+
 @bucket.command("usage")
 @click.argument("name")
 @IN_STORE

@@ -11,6 +11,7 @@ from typing import Any
 
 from coffre import __version__
 from coffre.catalog.mutations import Refusal
+from coffre.service.alerts import alerts
 from coffre.service.audit_administration import AuditAdministration
 from coffre.service.bucket_administration import BucketAdministration
 from coffre.service.caller import Caller
@@ -77,6 +78,7 @@ class Administration:
             "drive.list": self.list_drives,
             "node.list": self.list_nodes,
             "doctor.show": self.examine,
+            "alert.list": self.list_alerts,
             "seal.now": self.seal_now,
             **node.operations,
             "steward.list": self.list_stewards,
@@ -147,14 +149,23 @@ class Administration:
         """What the doctor says of a node that serves."""
         return await self._node.examine(await self.status())
 
+    async def list_alerts(self) -> Answer:
+        """What needs attention now, the worst first."""
+        status, stewards = await self.status(), await self.list_stewards()
+        try:
+            checks = (await self._node.examine(status))["checks"]
+        except Invalid:  # There is no data folder to look at.
+            checks = []
+        return alerts(status, checks, stewards)
+
     async def seal_now(self) -> Answer:
         """Seal every open chunk; returns when any 4 drives and the catalog file may go."""
         return await self._node.seal_now()
 
-    async def list_stewards(self) -> Answer:
+    async def list_stewards(self) -> list[dict[str, Any]]:
         """Every steward as it stands; none while the node does not serve."""
         try:
-            stewards: Answer = await self._node.ask_stewards("steward.list", {})
+            stewards: list[dict[str, Any]] = await self._node.ask_stewards("steward.list", {})
         except NoStewards:
             return []
         return stewards

@@ -35,7 +35,8 @@ def store_named(reader: Reader, name: str) -> Store:
 
 
 def bucket_named(reader: Reader, name: str, store: str | None) -> Bucket:
-    """A bucket; `store` says where, unless only one store has a bucket of that name."""
+    """A bucket with exact counters; `store` says where, unless only one store has a bucket of that
+    name."""
     if store is None:
         only = reader.only_bucket_named(name)
         if only is not None:
@@ -54,7 +55,8 @@ def bucket_named(reader: Reader, name: str, store: str | None) -> Bucket:
     found = reader.bucket(store_named(reader, store).id, name)
     if found is None:
         raise Invalid("NoSuchBucket", f"there is no bucket {name!r} in {store!r}", "bucket")
-    return found
+    # What a reader remembers of a bucket by its name may have older counters.
+    return reader.bucket_by_id(found.id) or found
 
 
 def user_named(reader: Reader, name: str, store: str | None) -> User:

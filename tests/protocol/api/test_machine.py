@@ -27,6 +27,8 @@ def test_the_machine_is_shown(operator: Api) -> None:
     assert operator("GET", "/clock")["pending"] is None
     assert operator("GET", "/follower")["differs"] in (None, "")
     assert operator("GET", "/metrics")["metrics"]
+    alerts = operator("GET", "/alerts")["items"]
+    assert all(row["says"] and row["severity"] in ("bad", "warn") for row in alerts)
     checks = operator("GET", "/doctor")["checks"]
     assert "drives" in {check["name"] for check in checks}
 

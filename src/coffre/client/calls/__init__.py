@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from coffre.client.calls.activity import ActivityCalls
+from coffre.client.calls.alert import AlertCalls
 from coffre.client.calls.audit import AuditCalls
 from coffre.client.calls.bill import BillCalls
 from coffre.client.calls.bucket import BucketCalls
@@ -64,6 +65,7 @@ class Client:
             origin, token=token, token_file=token_file, ca_file=ca_file, timeout_s=timeout_s
         )
         self.activity = ActivityCalls(self._transport)
+        self.alert = AlertCalls(self._transport)
         self.audit = AuditCalls(self._transport)
         self.bill = BillCalls(self._transport)
         self.bucket = BucketCalls(self._transport)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from msgspec import UNSET, UnsetType
 
 from coffre.client.transport import Transport, located
-from coffre.client.types.machine import Drive
+from coffre.client.types.drives import Drive
 
 
 class DriveCalls:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from coffre.client.transport import Transport, located
-from coffre.client.types.machine import NodeRow
+from coffre.client.types.drives import NodeRow
 
 
 class NodeCalls:

@@ -2,39 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
-
-
-class Drive(Struct, kw_only=True):
-    """A drive as it stands. `left_…`: what still needs it; of one that is being emptied also the
-    rate and the seconds until nothing is left (null: not known)."""
-
-    id: str
-    path: str
-    node: str
-    rack: str
-    state: str
-    reason: str
-    intent: str
-    free_bytes: int | None
-    left_bytes: int
-    left_chunks: int
-    bytes_per_second: int | None
-    seconds_left: int | None
-
-
-class NodeRow(Struct, kw_only=True):
-    """A node: its drives and what is left on them."""
-
-    node: str
-    rack: str
-    drives: int
-    states: list[str]
-    free_bytes: int
-    left_bytes: int
-    left_chunks: int
 
 
 class Steward(Struct, kw_only=True):
@@ -180,6 +150,17 @@ class Metrics(Struct, kw_only=True):
     at_ms: int
     monotonic: float
     metrics: list[dict[str, Any]]
+
+
+class Alert(Struct, kw_only=True):
+    """One thing that needs attention: `bad`, data or service is in danger now; `warn`, something is
+    worth doing. `kind`: what found it."""
+
+    severity: Literal["bad", "warn"]
+    kind: Literal["check", "quota", "steward"]
+    about: str
+    says: str
+    do: str
 
 
 class Check(Struct, kw_only=True):
