@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -49,6 +49,14 @@ class Issuers(Protocol):
         ...
 
 
+class Audit(Protocol):
+    """Where what people did to the console itself is written down (`ledger.recorder`)."""
+
+    async def keep(self, records: Sequence[bytes], /) -> None:
+        """Return once they are committed. Raises CommitterBusy, CommitUnknown, Refusal."""
+        ...
+
+
 class Limits(Struct, frozen=True, kw_only=True):
     """`rate`: requests a second of one person, token or address. `password_link_s`: how long an
     invitation holds. `web_upload`: bytes a file that a page uploads (0: any)."""
@@ -62,7 +70,8 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 class Parts(Struct, kw_only=True):
     """`gateway` is the S3 port's application, called in this process; `origin` the console's own
-    ("https://host:port"), as people reach it ("": whatever the request names)."""
+    ("https://host:port"), as people reach it ("": whatever the request names). Without `audit`
+    nothing is written down."""
 
     reader: Reader
     node: Node
@@ -77,3 +86,4 @@ class Parts(Struct, kw_only=True):
     zone: str
     limits: Limits = Limits()
     facts: dict[str, Any] = {}
+    audit: Audit | None = None

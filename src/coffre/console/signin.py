@@ -9,12 +9,15 @@ import asyncio
 import hashlib
 import re
 from base64 import urlsafe_b64encode
-from typing import Final
+from collections.abc import Awaitable
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from coffre.access.caller import Caller
+from coffre.catalog.interface import CommitterBusy, CommitUnknown
+from coffre.catalog.mutations import Refusal
 from coffre.catalog.people_records import Person
 from coffre.console.api.problem import Problem
 from coffre.console.codes import Codes
@@ -26,6 +29,7 @@ from coffre.console.sessions import ConsoleSessions
 from coffre.console.signed import Signed, Where
 from coffre.iam.passwords import hash_password, is_dated, password_matches
 from coffre.iam.person_secrets import recovery_digest
+from coffre.ledger.management import sign_in_record
 
 HALF_COOKIE: Final = "__Host-coffre-signin"
 HALF_S: Final = 300
@@ -33,6 +37,7 @@ _TOKEN_BYTES: Final = 32
 # Hashing takes 64 MiB each.
 _AT_ONCE: Final = 2
 _NAME_LIMIT: Final = 128
+_T = TypeVar("_T")
 
 
 class Half(Struct, frozen=True):
@@ -77,6 +82,9 @@ class SignIn:
     ) -> Whole | Half:
         """Raises Problem: WrongPassword, TooManyAttempts."""
         name = canonical(name)
+        return await self._recorded(name, where, self._by_password(name, password, where, code))
+
+    async def _by_password(self, name: str, password: str, where: Where, code: str) -> Whole | Half:
         self._failures.begin(name, where.client)
         person = await self._proved(name, password)
         if self._codes.are_asked(person):
@@ -93,6 +101,12 @@ class SignIn:
         too long)."""
         kept = self._parts.memory.get("sign-in", _key(half))
         person = None if kept is None else self._parts.reader.person_by_id(kept.owner)
+        name = "" if person is None else person.name
+        return await self._recorded(name, where, self._by_code(half, kept, person, code, where))
+
+    async def _by_code(
+        self, half: str, kept: Kept | None, person: Person | None, code: str, where: Where
+    ) -> Whole:
         if kept is None or person is None or not self._stands(person):
             raise Problem("NotSignedIn", "it took too long: give the password again")
         if kept.value != str(person.epoch).encode():
@@ -111,7 +125,10 @@ class SignIn:
 
     async def check(self, signed: Signed, password: str, code: str = "") -> None:
         """Hold what a person gives against their own password. Raises Problem."""
-        person, where = signed.person, signed.where
+        checking = self._check(signed.person, password, code, signed.where)
+        await self._recorded(signed.person.name, signed.where, checking)
+
+    async def _check(self, person: Person, password: str, code: str, where: Where) -> None:
         self._failures.begin(person.name, where.client)
         await self._proved(person.name, password)
         if self._codes.are_asked(person):
@@ -151,6 +168,12 @@ class SignIn:
         self, half: str, state: str, code: str, back: str, where: Where
     ) -> tuple[Whole, str]:
         """The browser is back; and where it wanted to go. Raises Problem: WrongPassword."""
+        back_now = self._by_issuer(half, state, code, back, where)
+        return await self._recorded("", where, back_now)
+
+    async def _by_issuer(
+        self, half: str, state: str, code: str, back: str, where: Where
+    ) -> tuple[Whole, str]:
         kept = self._parts.memory.get("sign-in", _key(state)) if half == state else None
         if kept is None or kept.owner:
             raise Problem("NotSignedIn", "it took too long, or began in another browser")
@@ -163,6 +186,29 @@ class SignIn:
         if person is None:
             raise Problem("WrongPassword", "nobody here is known to the issuer by that name")
         return Whole(self._sessions.begin(person, where), person), asked.then
+
+    async def _recorded(self, name: str, where: Where, work: Awaitable[_T]) -> _T:
+        """Who came in, and who was refused as `name`, is written down first. Raises Problem."""
+        try:
+            done = await work
+        except Problem as refused:
+            await self._tell("", name, where, refused.code)
+            raise
+        whole = done[0] if isinstance(done, tuple) else done
+        if isinstance(whole, Whole):
+            await self._tell(f"person:{whole.person.name}", whole.person.name, where)
+        return done
+
+    async def _tell(self, who: str, name: str, where: Where, error: str = "") -> None:
+        audit = self._parts.audit
+        if audit is None:
+            return
+        caller = Caller(who, "console", where.client, where.user_agent, where.request_id)
+        record = sign_in_record(self._parts.clock.now_ms(), caller, name, error=error)
+        try:
+            await audit.keep((record,))
+        except (CommitUnknown, CommitterBusy, Refusal) as failure:
+            raise Problem("Unavailable", headers={"Retry-After": "1"}) from failure
 
     def _vouched(self, issuer: str, subject: str) -> Person | None:
         for person in self._parts.reader.people():

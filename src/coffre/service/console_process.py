@@ -91,4 +91,5 @@ def _parts(settings: Settings, s3: S3Means, memory: ConsoleMemory, node: _Door) 
             web_upload=settings.web_upload_limit,
         ),
         facts=reached(settings),
+        audit=s3.audit,
     )

@@ -144,6 +144,7 @@ class World:
             region=self.engine.settings.region,
             zone="one",
             limits=Limits(**{"rate": 10_000, **limits}),
+            audit=self.engine.audit,
         )
         self.app = console_app(self.parts)
 
