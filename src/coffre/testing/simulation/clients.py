@@ -23,6 +23,7 @@ from coffre.testing.simulation.model import (
     Versions,
 )
 from coffre.testing.simulation.node import Node
+from coffre.testing.simulation.records import Records, record_of_put
 from coffre.vault.interface import BlobWriter, Staged
 from coffre.vault.records import FRAME_BYTES, STRIPE_UNIT, Blob
 
@@ -68,6 +69,7 @@ class Clients:
     inline_limit: int
     buckets: list[Bucket] = field(default_factory=list)
     bodies: dict[str, bytes] = field(default_factory=dict)
+    records: Records = field(default_factory=Records)
 
     def id(self) -> bytes:
         return self.random.randbytes(16)
@@ -140,7 +142,10 @@ class Clients:
                         m.ObjectFacts(etag, OWNER),
                         m.WriteCondition(if_none_match=new),
                     )
-                    await node.committer.commit(put, staged.body)
+                    record = record_of_put(node.engine.clock.now_ms(), etag)
+                    before = node.reader.audit_head().sequence
+                    await node.committer.commit(put, staged.body, record)
+                    self.records.acknowledge(etag, before)
             except m.Refusal as refusal:
                 if refused and refusal.code == "PreconditionFailed":
                     return

@@ -377,6 +377,7 @@ class Scenario:
             raise Wrong(f"nobody awaited: {complaints}")
         self.faults.look(node.reader.chunks(), node.committer.zone.log.sealed)
         self._look_at_clock(node)
+        self.clients.records.look(node.reader)
         for bucket in self.clients.buckets:
             found = observe(node, bucket)
             if found != bucket.holdings:
@@ -384,10 +385,8 @@ class Scenario:
             row = bucket_row(node, bucket)
             sizes = [len(self.clients.bodies[etag]) for etag in bucket.objects]
             if (row.objects, row.bytes) != (len(sizes), sum(sizes)):
-                raise Wrong(
-                    f"{bucket.name} counts {row.objects} objects of {row.bytes} bytes,"
-                    f" holds {len(sizes)} of {sum(sizes)}"
-                )
+                counted = f"{row.objects} objects of {row.bytes} bytes"
+                raise Wrong(f"{bucket.name} counts {counted}, holds {len(sizes)} of {sum(sizes)}")
         if whole:
             self.process.keep_catalog()
             self._through(lambda: self.process.do(self._read_all(node)))
