@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.browser.people import BUCKET, STORE, seeded_people
+from tests.browser.people import BUCKET, STORE, TENANT, seeded_people
 from tests.browser.served import Person, Served, served, trusting
 from tests.protocol.console.page_client import Visitor
 
@@ -45,6 +45,14 @@ class World:
         if (role, language) not in self._visitors:
             self._visitors[role, language] = self.fresh(role, language)
         return self._visitors[role, language]
+
+    def person(self, name: str, role: str = "reader") -> Person:
+        """Somebody new of the seeded tenant, whose sessions no other test shares."""
+        made = self.node.operate(
+            "person.create", name=name, role=role, tenant=TENANT, first_password=True
+        )
+        self.people[name] = Person(name, made["password"])
+        return self.people[name]
 
     def bucket(self, **settings: object) -> str:
         """A new bucket of the seeded store: its address."""

@@ -61,7 +61,8 @@ def test_signing_out_ends_the_session_for_good(world: World) -> None:
 
 
 def test_another_session_is_seen_and_ended(world: World) -> None:
-    here, there = world.fresh("reader"), world.fresh("reader")
+    world.person("two-browsers")
+    here, there = world.fresh("two-browsers"), world.fresh("two-browsers")
     ids = re.findall(r'name="id" value="([0-9a-f]{16})"', here.get("/me").html)
     for one in ids:
         here.post("/me/sessions", {"id": one}, "/me")
@@ -70,11 +71,9 @@ def test_another_session_is_seen_and_ended(world: World) -> None:
 
 
 def test_a_second_factor_from_its_code_to_its_end(world: World) -> None:
-    made = world.node.operate(
-        "person.create", name="two-factors", role="owner", tenant="acme", first_password=True
-    )
+    person = world.person("two-factors", "owner")
     visitor = world.stranger()
-    visitor.sign_in("two-factors", made["password"])
+    visitor.sign_in("two-factors", person.password)
     page = visitor.get("/me/second")
     secret = page.value("secret") or ""
     assert "<svg" in page.html
@@ -88,7 +87,7 @@ def test_a_second_factor_from_its_code_to_its_end(world: World) -> None:
     assert visitor.get(right.path).path == "/me", "codes are shown once"
 
     again = world.stranger()
-    asked = again.sign_in("two-factors", made["password"])
+    asked = again.sign_in("two-factors", person.password)
     assert asked.path == "/signin/code?back=%2F"
     assert again.get("/me").path == "/signin?back=%2Fme"
     refused = again.post("/signin/code", {"code": "000000", "back": "/"})
@@ -112,21 +111,19 @@ def test_a_token_is_shown_once_and_does_what_its_choice_said(world: World) -> No
 
 
 def test_a_password_is_changed_by_who_knows_the_one_of_before(world: World) -> None:
-    made = world.node.operate(
-        "person.create", name="changing", role="reader", tenant="acme", first_password=True
-    )
+    person = world.person("changing")
     visitor = world.stranger()
-    visitor.sign_in("changing", made["password"])
+    visitor.sign_in("changing", person.password)
     new = "four plain words here"
     wrong = {"old": "not it at all", "new": new, "again": new}
     assert visitor.post("/me/password", wrong, "/me").problem("old")
-    weak = {"old": made["password"], "new": "short", "again": "short"}
+    weak = {"old": person.password, "new": "short", "again": "short"}
     assert visitor.post("/me/password", weak, "/me").problem("new")
-    different = {"old": made["password"], "new": new, "again": new + "!"}
+    different = {"old": person.password, "new": new, "again": new + "!"}
     assert visitor.post("/me/password", different, "/me").problem("again")
-    right = {"old": made["password"], "new": new, "again": new}
+    right = {"old": person.password, "new": new, "again": new}
     assert visitor.post("/me/password", right, "/me").path == "/me"
-    assert world.stranger().sign_in("changing", made["password"]).status == 401
+    assert world.stranger().sign_in("changing", person.password).status == 401
     assert world.stranger().sign_in("changing", new).path == "/"
 
 

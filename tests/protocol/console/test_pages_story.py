@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -24,6 +25,17 @@ def code_of(call: Any, **arguments: Any) -> str:
 def make_account(visitor: Visitor, label: str) -> Answer:
     fields = {"label": label, "kind": "object", "create_buckets": "yes"}
     return visitor.post(f"/stores/{STORE}/accounts/new", fields)
+
+
+@dataclass
+class Day:
+    """What a tenant made: a bucket, at its address, and an account with its keys."""
+
+    bucket: str
+    at: str
+    label: str
+    account: str
+    keys: tuple[str, str]
 
 
 @pytest.mark.parametrize("language", ["en", "fr"])
@@ -63,7 +75,15 @@ def test_from_a_new_account_to_the_end_of_a_bucket(world: World, language: str) 
     assert visitor.get(f"{at}/policies").value(f"was-{user}") == "writer"
     assert bucket in visitor.get(f"/stores/{STORE}/accounts/{user}").html
 
-    settings = f"{at}/settings"
+    account = f"/stores/{STORE}/accounts/{user}"
+    day = Day(bucket, at, label, account, (access_key, secret_key))
+    change_settings(visitor, day)
+    change_keys(world, visitor, day)
+    end(visitor, day)
+
+
+def change_settings(visitor: Visitor, day: Day) -> None:
+    settings = f"{day.at}/settings"
     for days in ("30", "0"):
         assert visitor.post(f"{settings}/days", {"days": days}, settings).value("days") == days
     assert visitor.post(f"{settings}/access", {"network": "private"}, settings).status == 200
@@ -82,7 +102,11 @@ def test_from_a_new_account_to_the_end_of_a_bucket(world: World, language: str) 
     )
     assert (full.status, full.value("warn_objects")) == (200, "10")
 
-    account = f"/stores/{STORE}/accounts/{user}"
+
+def change_keys(world: World, visitor: Visitor, day: Day) -> None:
+    """A new secret with a grace period, its end, and a locked account."""
+    account, bucket, (access_key, secret_key) = day.account, day.bucket, day.keys
+    s3 = world.node.s3(access_key, secret_key)
     reset = {"access_key": access_key, "new_key": "no", "grace": "3600"}
     new_keys = keys_of(visitor.post(f"{account}/reset", reset))
     assert new_keys[0] == access_key
@@ -94,6 +118,9 @@ def test_from_a_new_account_to_the_end_of_a_bucket(world: World, language: str) 
     locked = world.node.s3(*new_keys)
     assert code_of(locked.list_objects_v2, Bucket=bucket) in ("AccessDenied", "InvalidAccessKeyId")
 
+
+def end(visitor: Visitor, day: Day) -> None:
+    at, bucket, account, label = day.at, day.bucket, day.account, day.label
     ended = visitor.post(f"{at}/delete", {"confirm": bucket})
     assert ended.path == f"{at}/delete/progress"
     for _ in range(600):

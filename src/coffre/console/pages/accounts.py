@@ -30,6 +30,7 @@ from coffre.console.pages.shell import (
 from coffre.console.pages.stores import show_store, store_address
 
 _HOUR: Final = 3600
+_PAGE: Final = 1000
 _GRACES: Final = (0, 900, _HOUR, 24 * _HOUR, 7 * 24 * _HOUR, 30 * 24 * _HOUR)
 _MOST_GRACE: Final = _GRACES[-1]
 THE_STORE: Final = "@store"
@@ -50,13 +51,26 @@ def account_address(store: str, user: str, *parts: str) -> str:
 async def _list(request: Request) -> Response:
     store = request.path_params["store"]
     listing = Listing(
-        await call(request, "user.list", store=store),
+        await _all(request, store),
         request.query_params,
         store_address(store, "accounts"),
-        columns=("label", "kind", "created_ms"),
+        columns=("label", "kind", "last_used_ms", "created_ms"),
         searched=("label", "id"),
     )
-    return await show_store(request, "accounts.html", "accounts", listing=listing)
+    now_ms = console_of(request).parts.clock.now_ms()
+    return await show_store(request, "accounts.html", "accounts", listing=listing, now_ms=now_ms)
+
+
+async def _all(request: Request, store: str) -> list[dict[str, Any]]:
+    """Every account, with when it was used last."""
+    found: list[dict[str, Any]] = []
+    after = ""
+    while True:
+        page = await call(request, "user.page", store=store, after=after, limit=_PAGE)
+        found += page["items"]
+        if not page["next"]:
+            return found
+        after = page["next"]
 
 
 async def _show_new(request: Request) -> Response:

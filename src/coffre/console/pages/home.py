@@ -42,9 +42,8 @@ async def _home(request: Request) -> Response:
         request,
         "home.html",
         totals={name: sum(one[name] for one in shown) for name in ("bytes", "objects", "buckets")},
-        bucket_limit=None,
+        bucket_limit=await _bucket_limit(request),
         attention=list(_matters(language, shown, second_factor)),
-        me={"second_factor": second_factor},
         quotas=meters,
         endpoints=[
             one._replace(words=f"{store['name']} · {one.words}")
@@ -56,6 +55,12 @@ async def _home(request: Request) -> Response:
         may_make=may_change(request) and bool(shown),
         may_make_stores=may_change(request),
     )
+
+
+async def _bucket_limit(request: Request) -> int | None:
+    """Of the one tenant that the person sees: an operator sees several."""
+    tenants = await call(request, "tenant.list")
+    return tenants[0]["bucket_limit"] if len(tenants) == 1 else None
 
 
 def _matters(

@@ -25,6 +25,7 @@ from coffre.console.pages.shell import (
     page_route,
     refuse,
 )
+from coffre.console.pages.words import decided_by
 
 _ROLES: Final = ("reader", "writer", "maintainer", "write-only")
 _BLOCKS: Final = (
@@ -113,12 +114,13 @@ async def _explained(request: Request, asked: Form) -> Any:
     }
     given = {name: value for name, value in question.items() if value}
     try:
-        return await call(request, "policy.explain", **place_of(request), **given)
+        told = await call(request, "policy.explain", **place_of(request), **given)
     except Problem as problem:
         if problem.field == "source_ip":
             asked.refuse("source_ip", N_("This is no address."))
         refuse(request, asked, problem, user="who")
         return None
+    return {**told, "by": decided_by(told["by"], language_of(request))}
 
 
 async def _set_roles(request: Request) -> Response:

@@ -47,8 +47,32 @@ _SAID: Final[Mapping[str, str]] = {
     "PublicPolicyBlocked": N_("The policy is public, and the bucket refuses such."),
     "NotConfirmed": N_("This is not its name."),
     "TooManyRules": N_("The bucket has as many rules as it may have."),
+    "WeakPassword": N_("Too weak: 12 characters or more, and no words that are guessed first."),
+    "InvalidName": N_("1 to 63 of a–z, 0–9 and “-”, with no “-” at either end."),
+    "InvalidBucketName": N_(
+        "3 to 63 of a–z, 0–9, “-” and “.”, with a letter or digit at both ends; no address."
+    ),
+    "MissingField": N_("Fill this in."),
     "PreconditionFailed": N_("Somebody changed it meanwhile. Look at it again."),
 }
+
+
+_DECIDED: Final[Mapping[str, str]] = {
+    "the user is locked": N_("the account is locked"),
+    "owner of the bucket": N_("it owns the bucket"),
+    "user of the store": N_("it is an account of the store"),
+    "role on the bucket": N_("its role on the bucket"),
+    "root user of the account": N_("it is the store's initial user"),
+    "nothing allows it": N_("nothing allows it"),
+    "bucket policy": N_("the bucket's policy"),
+    "network rule, or the store is locked": N_("the network rule, or the store is locked"),
+}
+
+
+def decided_by(source: str, language: Language) -> str:
+    """What decided a request, for people."""
+    known = _DECIDED.get(source)
+    return source if known is None else language(known)
 
 
 def said_of(problem: Problem, language: Language) -> str:
