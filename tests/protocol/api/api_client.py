@@ -47,18 +47,18 @@ class Api:
         self._connection = http.client.HTTPSConnection(
             place.hostname, place.port, timeout=60, context=trust
         )
-        self.headers: dict[str, str] = {}
+        self._headers: dict[str, str] = {}
         if person is not None:
             given = {"name": person.name, "password": person.password}
             said = self.send("POST", "/session", given)
             assert said.status == 201, said
-            self.headers["Cookie"] = said.headers["set-cookie"].partition(";")[0]
-            self.headers["X-CSRF-Token"] = said.value["csrf_token"]
+            self._headers["Cookie"] = said.headers["set-cookie"].partition(";")[0]
+            self._headers["X-CSRF-Token"] = said.value["csrf_token"]
 
     @property
     def headers(self) -> dict[str, str]:
         """What says who asks."""
-        return dict(self.headers)
+        return dict(self._headers)
 
     def send(
         self,
@@ -69,7 +69,7 @@ class Api:
         **headers: str,
     ) -> Said:
         """One request; bytes are sent as they are, anything else as JSON."""
-        sent = dict(self.headers)
+        sent = dict(self._headers)
         if isinstance(body, bytes):
             sent["Content-Type"] = "application/octet-stream"
         elif body is not None:
