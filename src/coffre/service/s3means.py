@@ -155,6 +155,7 @@ async def _means(
         yield S3Means(application, reader, committer, root_keys, world, audit)
     closing.cancel()
     running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
     await used.flush()
     await metered.send()
     await access_logs.flush()
