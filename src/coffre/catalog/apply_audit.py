@@ -12,8 +12,7 @@ from coffre.catalog.tally import Tally
 
 
 def record_audit(db: apsw.Connection, mutation: RecordAudit, stamp: Stamp, tally: Tally) -> Done:
-    for record in mutation.records:
-        tally.record(record)
+    tally.record_all(mutation.records)
     return Done()
 
 

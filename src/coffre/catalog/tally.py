@@ -8,6 +8,7 @@ holds for it (`bucket`, `chunk`) to what the row says.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import apsw
@@ -57,7 +58,7 @@ class Tally:
         self._stores: _Sums = {}
         self._store_of: dict[bytes, bytes] = {}
         self._records: list[bytes] = []
-        self._undo: list[_Undone | None] = []
+        self._undo: list[_Undone | int] = []
 
     def add_to_bucket(self, bucket_id: bytes, objects: int, size: int) -> None:
         self._add(self._buckets, bucket_id, objects, size)
@@ -96,8 +97,12 @@ class Tally:
 
     def record(self, record: bytes) -> None:
         """An encoded record (`audit_records`) for the group's batch."""
-        self._records.append(record)
-        self._undo.append(None)
+        self.record_all((record,))
+
+    def record_all(self, records: Sequence[bytes]) -> None:
+        """Several of them."""
+        self._undo.append(len(self._records))
+        self._records += records
 
     def bucket(self, bucket_id: bytes) -> tuple[int, int]:
         """(objects, bytes) that the bucket's row does not show yet."""
@@ -137,8 +142,8 @@ class Tally:
             self._forget_stores()
         while len(self._undo) > mark:
             undone = self._undo.pop()
-            if undone is None:
-                self._records.pop()
+            if isinstance(undone, int):
+                del self._records[undone:]
             else:
                 sums, counted, before = undone
                 sums[counted] = before
