@@ -14,11 +14,6 @@ from coffre.ledger.shown import FIELDS, csv_lines
 
 Format = Literal["jsonl", "csv", "parquet"]
 FORMATS: Final = ("jsonl", "csv", "parquet")
-MEDIA_TYPES: Final = {
-    "jsonl": "application/x-ndjson",
-    "csv": "text/csv; charset=utf-8",
-    "parquet": "application/vnd.apache.parquet",
-}
 _PIECE: Final = 1024 * 1024
 _TYPES: Final = {
     "at_ms": "BIGINT",

@@ -139,10 +139,12 @@ def test_the_audit_names_who_did_what(apis: dict[str, Api], owner: Api, operator
     assert all("odile" in row["principal"] for row in records(outcome="ok"))
     assert apis["stranger"]("GET", "/audit", bucket="audited")["items"] == []
     lines = owner.send("GET", "/audit/export", query={"store": STORE, "bucket": "audited"})
-    assert lines.headers["content-type"] == "application/x-ndjson"
+    assert 'filename="audit.jsonl"' in lines.headers["content-disposition"]
     assert {json.loads(line)["bucket"] for line in lines.body.splitlines()} == {"audited"}
     table = owner.send("GET", "/audit/export", query={"store": STORE, "format": "csv"})
     assert table.body.startswith(b"id,at_ms,")
+    columns = owner.send("GET", "/audit/export", query={"store": STORE, "format": "parquet"})
+    assert columns.body[:4] == columns.body[-4:] == b"PAR1"
     assert operator("GET", "/audit/status")["recording"]
 
 

@@ -17,8 +17,10 @@ from coffre.console.api.fields import StoreName, TenantName
 from coffre.console.api.route import Access, Arguments, Pages, Route
 from coffre.console.console import console_of
 from coffre.console.signed import Signed
-from coffre.ledger.exporting import MEDIA_TYPES, Export, Format, exporting
+from coffre.ledger.exporting import Export, Format, exporting
 
+# One type, as it is described, whatever the file's format.
+_FILE: Final = "application/octet-stream"
 Text = Annotated[str, Meta(max_length=1024)]
 Moment = Annotated[int, Meta(ge=0, description="Milliseconds since 1970.")]
 
@@ -142,9 +144,8 @@ async def _export(request: Request, signed: Signed | None, arguments: Arguments)
         for piece in await anyio.to_thread.run_sync(_end, export):
             yield piece
 
-    name = f"audit.{form}"
-    headers = {"content-disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(pages(), 200, headers, MEDIA_TYPES[form])
+    headers = {"content-disposition": f'attachment; filename="audit.{form}"'}
+    return StreamingResponse(pages(), 200, headers, _FILE)
 
 
 def _end(export: Export) -> list[bytes]:
@@ -171,7 +172,7 @@ ROUTES: Final = (
         scope="audit:read",
         arguments=AuditExportAsked,
         answer=str,
-        media="application/octet-stream",
+        media=_FILE,
         handler=_export,
         summary="Records as a file, the oldest first: lines of JSON, CSV, or Parquet.",
     ),
