@@ -24,12 +24,12 @@ from coffre.catalog.audit_records import (
 from coffre.catalog.mutations import Refusal
 from coffre.catalog.records import Bucket
 from coffre.catalog.trail_mutations import PackAudit, RemoveAudit
-from coffre.catalog.trail_records import AUDIT_BUCKET, AUDIT_BUCKET_ID, SYSTEM_STORE
+from coffre.catalog.trail_records import AUDIT_BUCKET, AUDIT_BUCKET_ID, SYSTEM_STORE, WHOLE
 from coffre.ledger.names import make_filter, may_name, names_of
 from coffre.ledger.placed import Placed
 from coffre.ledger.query import OUTCOMES, Query, outcome_of
 from coffre.ledger.segments import pack_records, read_rows
-from coffre.ledger.trail import WHOLE, Cursor, Position, position_of
+from coffre.ledger.trail import Cursor, Position, position_of
 from coffre.stewards import auditor as auditor_module
 from coffre.stewards.auditor import side_by_side
 from coffre.testing.audit import MemoryTrail
