@@ -222,6 +222,10 @@ def test_a_reader_reads_and_writes_nothing(apis: dict[str, Api], full: str) -> N
     assert reader.send("GET", f"{full}/object/content", query={"key": "folder/one"}).status == 200
     said = reader.send("PUT", f"{full}/object/content", b"x", {"key": "new"})
     assert said.problem[:2] == (403, "AccessDenied")
+    link = reader("POST", f"{full}/object/links", {"key": "folder/one"})
+    assert _fetch(link["url"]) == (200, b"folder/one")
+    asked = {"key": "folder/one", "purpose": "PUT"}
+    assert reader.refused("POST", f"{full}/object/links", asked)[:2] == (403, "AccessDenied")
 
 
 def test_a_file_over_the_limit_is_refused_with_a_way_out(tmp_path: Path) -> None:

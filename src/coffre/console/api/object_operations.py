@@ -274,8 +274,9 @@ async def _share(parts: Parts, signed: Signed, asked: Arguments) -> Any:
 
 def _check_may(parts: Parts, signed: Signed, store: Store, bucket: str, purpose: Purpose) -> None:
     """A link can do no more than who gives it. Raises Problem."""
-    if signed.person.role != "scoped":
+    person = signed.person
+    if purpose == "GET" or person.role in ("operator", "owner"):
         return
-    role = role_on(signed.person, parts.reader, store, bucket)
-    if purpose == "PUT" and role not in ("maintainer", "writer"):
+    role = role_on(person, parts.reader, store, bucket) if person.role == "scoped" else None
+    if role not in ("maintainer", "writer"):
         raise Problem("AccessDenied", "you may not upload here, so no link of yours may", "purpose")
