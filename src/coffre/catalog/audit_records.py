@@ -26,13 +26,13 @@ _HEAD: Final = struct.Struct(">QqqI")
 class AuditRecord(Struct, frozen=True, array_like=True):
     """One operation. What is not known, or is not there, is empty.
 
-    `at_ms`: when it arrived. `tenant` is its id in hex: names come and go. `via`: "console", "api", "cli" of management, the process of a
-    process, the steward. `principal`: an ARN, "person:alice", "cli:uid-0". `operation`: AWS's name
-    ("PutObject"), IAM's ("iam:CreateUser"), management's ("store.create"), a lifecycle's as server
-    access logs have it ("S3.EXPIRE.OBJECT"). `status`: HTTP's, 0 where there is none; `error`: the
-    code. Bytes are of bodies. `micros`: how long it took. `decision`: which statement or rule
-    allowed or denied it. `detail`: a small JSON object. `version`: as clients see it. Secrets and
-    signatures are in none of them.
+    `at_ms`: when it arrived. `tenant` is its id in hex: names come and go. `via`: "console", "api",
+    "cli" of management, the process of a process, the steward. `principal`: an ARN, "person:alice",
+    "cli:uid-0". `operation`: AWS's name ("PutObject"), IAM's ("iam:CreateUser"), management's
+    ("store.create"), a lifecycle's as server access logs have it ("S3.EXPIRE.OBJECT"). `status`:
+    HTTP's, 0 where there is none; `error`: the code. Bytes are of bodies. `micros`: how long it
+    took. `decision`: which statement or rule allowed or denied it. `detail`: a small JSON object.
+    `version`: as clients see it. Secrets and signatures are in none of them.
     """
 
     at_ms: int
