@@ -125,6 +125,14 @@ def test_a_page_that_is_full_counts_on_and_shows_nothing_wrong(page: Page, tmp_p
     assert sum(values(tmp_path, clock, "coffre_bucket_requests_total").values()) == 9000
 
 
+def test_a_process_without_a_page_counts_on(tmp_path: Path) -> None:
+    (tmp_path / "metrics").write_text("in the way")
+    lonely = Page(tmp_path / "metrics", "worker-0")
+    Counting(lonely)(event())
+    assert lonely.cells[lonely.place("coffre_sent_bytes_total")] == 4096
+    lonely.close()
+
+
 def test_a_wrong_number_of_labels_is_a_fault(page: Page) -> None:
     with pytest.raises(ValueError, match="has the labels"):
         page.place("coffre_errors_total")

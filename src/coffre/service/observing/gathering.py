@@ -21,7 +21,7 @@ from coffre.service.observing.table import BY_NAME, METRICS, OTHER, Metric
 log = logging.getLogger("coffre.observing")
 
 # A process shows every two seconds that it lives.
-ALIVE_S: Final = 15.0
+ALIVE_S: Final = 10.0
 # How fast what was busy is forgotten, and how much busier who takes its place must be.
 _HALF_LIFE_S: Final = 600.0
 _BUSIER: Final = 2.0

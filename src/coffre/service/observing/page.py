@@ -22,6 +22,7 @@ a node runs; a node that starts begins with no pages.
 
 from __future__ import annotations
 
+import logging
 import mmap
 import os
 import shutil
@@ -37,6 +38,8 @@ import msgspec
 from msgspec import Struct
 
 from coffre.service.observing.table import BY_NAME
+
+log = logging.getLogger("coffre.observing")
 
 SUFFIX: Final = ".page"
 DIRECTORY: Final = 64
@@ -57,16 +60,15 @@ Series = tuple[str, Labels]
 
 
 class Page:
-    """This process's own page. `cells` may be written to directly: that is what is cheap."""
+    """This process's own page. `cells` may be written to directly: that is what is cheap. Where no
+    file can be had (a full disk), it counts where nobody looks: no process ends for its figures."""
 
     def __init__(self, folder: Path, process: str) -> None:
-        """Raises OSError."""
-        folder.mkdir(mode=0o700, exist_ok=True)
-        path = folder / f"{process}{SUFFIX}"
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        # All of it: a page that finds no space when it is touched ends the process.
-        os.posix_fallocate(self._descriptor, 0, PAGE_BYTES)
-        self._map = mmap.mmap(self._descriptor, PAGE_BYTES)
+        try:
+            self._map = _mapped(folder, process)
+        except OSError as error:
+            log.error("nobody sees the figures of %s: %s", process, error)
+            self._map = mmap.mmap(-1, PAGE_BYTES)
         self.cells = memoryview(self._map)[CELLS:].cast("d")
         self._series: dict[Series, int] = {}
         self._gauges: set[int] = set()
@@ -146,7 +148,6 @@ class Page:
     def close(self) -> None:
         self.cells.release()
         self._map.close()
-        os.close(self._descriptor)
 
 
 class Histogram:
@@ -219,6 +220,22 @@ def _entries(source: mmap.mmap, start: int, stop: int) -> Iterable[tuple[str, La
         name, *labels = msgspec.json.decode(source[at : at + length], type=list[str])
         yield name, tuple(labels), cell
         at += length
+
+
+def _mapped(folder: Path, process: str) -> mmap.mmap:
+    """A page's file, made (mode 0600) if it is missing. Raises OSError."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / f"{process}{SUFFIX}"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        # All of it: a page that finds no space when it is touched ends the process.
+        os.posix_fallocate(descriptor, 0, PAGE_BYTES)
+        return mmap.mmap(descriptor, PAGE_BYTES)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
 
 
 def clear_pages(folder: Path) -> None:

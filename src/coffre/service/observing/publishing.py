@@ -36,7 +36,6 @@ class Observed:
     """One process's page, and what is shown in it. `run` until cancelled."""
 
     def __init__(self, folder: DataFolder, process: str, clock: Clock) -> None:
-        """Raises OSError."""
         self.page = Page(folder.metrics, process)
         self.process = process
         self._clock = clock
