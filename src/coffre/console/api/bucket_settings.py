@@ -216,7 +216,12 @@ async def _show(data: Data, setting: Setting, signed: Signed, arguments: Argumen
             if not setting.missing or refused.code != setting.missing:
                 raise
             return msgspec.to_builtins(_nothing(setting))
-    return msgspec.to_builtins(setting.read(answer.body))
+    try:
+        return msgspec.to_builtins(setting.read(answer.body))
+    except msgspec.ValidationError as error:
+        # Put by an S3 client, which may say more than this API has words for.
+        words = f"the bucket's {setting.what} can only be told by S3: {error}"
+        raise Problem("Conflict", words) from None
 
 
 def _nothing(setting: Setting) -> Struct:

@@ -8,6 +8,7 @@ not say stays at its default; None and empty lists are not said.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final, TypeVar, get_type_hints
@@ -17,10 +18,12 @@ import msgspec
 from msgspec import Meta, Struct, inspect
 
 from coffre.wire.errors import S3Error
-from coffre.wire.xml import NAMESPACE, malformed, parse
+from coffre.wire.xml import NAMESPACE, parse
 
 _T = TypeVar("_T", bound=Struct)
 _PATH: Final = "xml"
+# What XML 1.0 has no way to write.
+_UNWRITABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _LIMIT: Final = 16 << 20
 
 
@@ -38,10 +41,7 @@ def write_xml(value: Struct, root: str) -> bytes:
     """The document that says a value. Raises S3Error where a text has no XML."""
     document = Element(root, xmlns=NAMESPACE)
     _say(_shape(type(value)), value, document)
-    try:
-        written: bytes = tostring(document, "utf-8")
-    except UnicodeEncodeError as error:
-        raise malformed() from error
+    written: bytes = tostring(document, "utf-8")
     return written
 
 
@@ -140,6 +140,6 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     text = str(value)
-    if any(ord(letter) < 32 and letter not in "\t\n\r" for letter in text):
+    if _UNWRITABLE.search(text):
         raise S3Error("InvalidArgument", "a text holds what no XML document can say")
     return text
