@@ -23,6 +23,7 @@ from msgspec import Struct
 from coffre.console.data import S3Response
 from coffre.console.names import key_bytes, key_text
 from coffre.wire import xml
+from coffre.wire.errors import S3Error
 from coffre.wire.escape import escape
 
 _LISTING_BYTES: Final = 16 << 20
@@ -276,7 +277,12 @@ def _headers(begun: S3Response) -> dict[str, str]:
 def _told(status: int, body: bytes) -> S3Refused:
     if not body.strip():
         return S3Refused(status, {404: "NoSuchKey", 403: "AccessDenied"}.get(status, ""), "")
-    root = xml.parse(body, "Error")
+    try:
+        root = xml.parse(body, "Error")
+    except S3Error:
+        # It tells what was asked, and no XML can say a character such as NUL.
+        code = re.search(rb"<Code>(\w+)</Code>", body)
+        return S3Refused(status, code[1].decode() if code else "", "")
     return S3Refused(status, root.findtext("Code") or "", _message(root))
 
 
