@@ -1,4 +1,4 @@
-"""A region as it might be in use: what pictures of the console show, what all pages are tried on."""
+"""A region as it might be in use: what pictures of the console show, and pages are tried on."""
 
 from __future__ import annotations
 

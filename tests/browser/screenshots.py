@@ -42,7 +42,7 @@ def main() -> None:
     for folder in (ALL, SHOWN):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-    with tempfile.TemporaryDirectory() as data, served(Path(data)) as node:
+    with tempfile.TemporaryDirectory(prefix="coffre-") as data, served(Path(data)) as node:
         demo = Demo(node)
         with sync_playwright() as playwright:
             chromium = playwright.chromium.launch(

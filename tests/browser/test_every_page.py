@@ -65,6 +65,10 @@ def test_no_page_is_wider_than_a_phone(open_page: Opening, demo: Demo) -> None:
 def test_a_page_with_all_that_it_loads_is_light(open_page: Opening, demo: Demo, name: str) -> None:
     page = open_page(demo.people["operator"])
     loaded: list[Response] = []
-    page.on("response", lambda response: loaded.append(response))
+
+    def note(response: Response) -> None:
+        loaded.append(response)
+
+    page.on("response", note)
     page.goto(demo.pages("operator")[name], wait_until="networkidle")
     assert 1000 < weight(loaded) < MOST_BYTES

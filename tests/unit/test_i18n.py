@@ -83,6 +83,8 @@ def test_times_name_their_zone() -> None:
     assert fr.ago(AT - 7_200_000, AT) == "il y a 2 heures"
     assert en.ago(AT - 20 * 86_400_000, AT) == "4 Nov 2026"
     assert plain(fr.duration(3 * 86_400)) == "3 jours"
+    assert plain(fr.duration(3600)) == "1 heure"
+    assert plain(en.duration(5400)) == "90 minutes"
 
 
 def test_values_in_a_sentence_are_escaped_and_its_markup_is_not() -> None:

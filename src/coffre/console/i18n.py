@@ -132,10 +132,11 @@ class Language:
         first = datetime(int(year), int(number), 1, tzinfo=UTC)
         return dates.format_skeleton("yMMMM", first, locale=self._locale)
 
-    def duration(self, seconds: float, least: float = 2) -> str:
-        """About how long: `3 days`, `2 heures`; `least` of a unit, before that one is taken."""
+    def duration(self, seconds: float) -> str:
+        """About how long: `3 days`, `90 minutes`, `1 heure`."""
         whole = round(max(seconds, 0))
-        return dates.format_timedelta(whole, threshold=least, locale=self._locale)
+        even = whole % _DAY_S == 0 or (whole < _DAY_S and whole % 3600 == 0)
+        return dates.format_timedelta(whole, threshold=1 if even else 2, locale=self._locale)
 
     def ago(self, at_ms: int, now_ms: int) -> str:
         """How long before `now_ms`, as words; after a week the day itself says more."""

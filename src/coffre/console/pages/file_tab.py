@@ -112,7 +112,9 @@ class Tab:
     @property
     def endpoint(self) -> str:
         """The store's own origin, for programs and links."""
-        return endpoints(self.request, self._place[0])[0].url
+        found = [one.url for one in endpoints(self.request, self._place[0])]
+        # What leaves this page goes to other machines: rather by HTTPS.
+        return next((url for url in found if url.startswith("https:")), found[0])
 
     def values(self, name: str) -> list[str]:
         """A field of the form that may be there many times, or of the query."""

@@ -130,7 +130,7 @@ async def show_object(
         form=form,
         link=link,
         share_methods=_purposes(tab, named),
-        share_times=[(one, tab.said.duration(one, 1)) for one in TIMES_S],
+        share_times=[(one, tab.said.duration(one)) for one in TIMES_S],
     )
 
 
