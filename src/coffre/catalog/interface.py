@@ -37,7 +37,7 @@ from coffre.catalog.records import (
 )
 from coffre.catalog.release_clock import ReleaseClock
 from coffre.catalog.trail_records import AuditHorizon, AuditSegment, AuditTarget, Trail
-from coffre.catalog.usage_records import Kind, Meter, Price, Scope, Usage
+from coffre.catalog.usage_records import Flow, Kind, Meter, Price, Scope, Usage
 from coffre.system.buffer import Buffer
 from coffre.vault.records import Blob, Chunk
 
@@ -369,6 +369,13 @@ class Reader(Protocol):
     ) -> Usage:
         """What is metered of a store, or of one bucket of it, in periods of a kind that begin in
         some time; buckets that are gone too."""
+        ...
+
+    def month_usage(
+        self, store_id: bytes, scope_id: bytes | None, month_ms: int
+    ) -> tuple[dict[str, tuple[int, Flow]], Usage]:
+        """A month of `usage`: the rows of that month summed by class (bytes times ms, and what
+        happened), and what tells of the meters that have none."""
         ...
 
     def meters_of(self, scope_id: bytes) -> list[Meter]:

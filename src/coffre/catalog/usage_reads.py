@@ -9,7 +9,19 @@ import apsw
 from coffre.catalog import queries as q
 from coffre.catalog.metering import METER_COLUMNS, read_meter
 from coffre.catalog.records import Bucket
-from coffre.catalog.usage_records import Flow, Kind, Level, Meter, Price, Row, Scope, Span, Usage
+from coffre.catalog.usage_records import (
+    HOUR_MS,
+    MONTH,
+    Flow,
+    Kind,
+    Level,
+    Meter,
+    Price,
+    Row,
+    Scope,
+    Span,
+    Usage,
+)
 
 # The scopes of a store: its buckets, those that are gone, the store itself; or one of them.
 _SCOPES: Final = (
@@ -29,6 +41,19 @@ _BEHIND: Final = (
 _METERS: Final = (
     f"{_SCOPES} SELECT {METER_COLUMNS} FROM scopes s CROSS JOIN usage_meters m"  # noqa: S608
     " ON m.scope_id = s.id"
+)
+# Byte-hours in two parts: those of a whole month of many buckets do not fit an integer of SQLite.
+_MONTH: Final = (
+    f"{_SCOPES} SELECT r.storage_class, sum(r.byte_hours >> 20), sum(r.byte_hours & 1048575),"  # noqa: S608
+    " sum(r.rest), sum(r.created), sum(r.deleted), sum(r.reads), sum(r.writes), sum(r.lists),"
+    " sum(r.deletes), sum(r.bytes_in), sum(r.bytes_out)"
+    " FROM scopes s CROSS JOIN usage_months r ON r.scope_id = s.id"
+    " WHERE r.at_ms = ?3 GROUP BY r.storage_class"
+)
+_BEHIND_MONTH: Final = _BEHIND.format(table=MONTH.table) + " HAVING min(r.at_ms) > ?3"
+_METERS_OF_MONTH: Final = _METERS + (  # noqa: S608
+    " WHERE NOT EXISTS (SELECT 1 FROM usage_months r WHERE r.scope_id = m.scope_id"
+    " AND r.storage_class = m.storage_class AND r.at_ms >= ?3)"
 )
 _OF_SCOPE: Final = f"SELECT {METER_COLUMNS} FROM usage_meters WHERE scope_id = ?"  # noqa: S608
 _OPEN: Final = (
@@ -75,6 +100,21 @@ class UsageReads:
             meters = [read_meter(row) for row in self._db.execute(_METERS, about) if row[8]]
             closed_ms = self.usage_closed_ms()
         return Usage(closed_ms, kept, behind, meters)
+
+    def month_usage(
+        self, store_id: bytes, scope_id: bytes | None, month_ms: int
+    ) -> tuple[dict[str, tuple[int, Flow]], Usage]:
+        about = (store_id, scope_id, month_ms)
+        with self._db:
+            kept = {
+                row[0]: (((row[1] << 20) + row[2]) * HOUR_MS + row[3], Flow(*row[4:]))
+                for row in self._db.execute(_MONTH, about)
+            }
+            behind = [_row(row[:-1]) for row in self._db.execute(_BEHIND_MONTH, about)]
+            rows = self._db.execute(_METERS_OF_MONTH, about)
+            meters = [read_meter(row) for row in rows if row[8]]
+            closed_ms = self.usage_closed_ms()
+        return kept, Usage(closed_ms, [], behind, meters)
 
     def meters_of(self, scope_id: bytes) -> list[Meter]:
         return [read_meter(row) for row in self._db.execute(_OF_SCOPE, (scope_id,))]

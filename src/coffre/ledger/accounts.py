@@ -114,12 +114,15 @@ class Accounts:
 
     def month_totals(
         self, holder: Holder, bucket: Bucket | None, month_ms: int, now_ms: int
-    ) -> dict[Counted, Total]:
-        """What each meter of a store counted in a month, up to `now_ms`."""
-        end_ms = MONTH.end(month_ms)
+    ) -> dict[str, Total]:
+        """What a store counted in a month by storage class, up to `now_ms`."""
         scope_id = None if bucket is None else bucket.id
-        usage = self._reader.usage(MONTH, holder.id, scope_id, month_ms, end_ms)
-        return totals(usage, MONTH, month_ms, end_ms, now_ms)
+        kept, rest = self._reader.month_usage(holder.id, scope_id, month_ms)
+        found = by_class(totals(rest, MONTH, month_ms, MONTH.end(month_ms), now_ms))
+        for storage_class, (byte_ms, flow) in kept.items():
+            before = found.get(storage_class, Total())
+            found[storage_class] = before.plus(byte_ms, flow)
+        return found
 
     def statement(
         self,
@@ -135,7 +138,7 @@ class Accounts:
         prices = PriceList(self._reader.prices(), month_ms)
         lines: list[Line] = []
         for holder in holders:
-            used = by_class(self.month_totals(holder, bucket, month_ms, now_ms))
+            used = self.month_totals(holder, bucket, month_ms, now_ms)
             lines += lines_of(holder.name, self._zone, used, prices)
         end_ms, closed_ms = MONTH.end(month_ms), self._reader.usage_closed_ms()
         return state(
