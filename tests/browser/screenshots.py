@@ -1,12 +1,13 @@
 """Pictures of every page: `python -m tests.browser.screenshots`, which `make screenshots` runs.
 
 All of them, in both languages, both themes and two widths, go to build/screenshots; those that the
-guides show go to docs/images/console as well.
+guides show go to docs/images/console as well. With the word `guides` only those are made.
 """
 
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from .served import served
 
 ALL, SHOWN = Path("build/screenshots"), Path("docs/images/console")
 WIDTHS = {"desktop": (1280, 832), "phone": (390, 844)}
+# The guides show the first.
+LOOKS = [(theme, width) for theme in ("light", "dark") for width in WIDTHS]
 # name of a page -> role
 GUIDES = {
     "home": "owner",
@@ -38,7 +41,7 @@ GUIDES = {
 MOST_BYTES = 3_000_000
 
 
-def main() -> None:
+def main(only_guides: bool) -> None:
     for folder in (ALL, SHOWN):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -50,9 +53,8 @@ def main() -> None:
             )
             opening = Opening(chromium, node, {})
             for lang in ("en", "fr"):
-                for theme in ("light", "dark"):
-                    for width in WIDTHS:
-                        picture_all(opening, demo, lang, theme, width)
+                for theme, width in LOOKS[:1] if only_guides else LOOKS:
+                    picture_all(opening, demo, (lang, theme, width), only_guides)
             chromium.close()
     size = sum(one.stat().st_size for one in SHOWN.iterdir())
     print(f"{len(list(ALL.iterdir()))} pictures in {ALL}; {size} bytes in {SHOWN}")
@@ -60,22 +62,26 @@ def main() -> None:
         raise SystemExit(f"more than {MOST_BYTES} bytes in {SHOWN}")
 
 
-def picture_all(opening: Opening, demo: Demo, lang: str, theme: str, width: str) -> None:
+def picture_all(
+    opening: Opening, demo: Demo, look: tuple[str, str, str], only_guides: bool
+) -> None:
+    lang, theme, width = look
     wide, high = WIDTHS[width]
     view = {"width": wide, "height": high}
     for role in ("operator", "owner"):
         page = opening(demo.people[role], lang, color_scheme=theme, viewport=view)
         pages = demo.pages(role)
-        names = pages if role == "operator" else [one for one in pages if GUIDES.get(one) == role]
+        guides = [one for one in pages if GUIDES.get(one) == role]
+        names = list(pages) if role == "operator" and not only_guides else guides
         for name in names:
             page.goto(pages[name], wait_until="networkidle")
             path = ALL / f"{name}-{role}-{lang}-{theme}-{width}.png"
             page.screenshot(path=path, full_page=width == "phone")
-            if GUIDES.get(name) == role and (theme, width) == ("light", "desktop"):
+            if GUIDES.get(name) == role and (theme, width) == LOOKS[0]:
                 shutil.copy(path, SHOWN / f"{name}-{lang}.png")
         page.context.close()
         opening.contexts.pop()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] == ["guides"])

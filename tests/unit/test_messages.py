@@ -21,7 +21,9 @@ SPOKEN = {"alt", "aria-label", "aria-description", "placeholder", "title"}
 UNSPOKEN = {"script", "style"}
 VOID = {"br", "hr", "img", "input", "link", "meta", "wbr", "source"}
 # Names, which no language changes; others stand in an element with translate="no".
-NAMES = {"Coffre"}
+NAMES = {"Coffre", "English", "Français"}
+# What a macro writes into the tag of its caller.
+ATTRIBUTE = re.compile(r'[a-z-]+="[^"]*"')
 
 
 class Words(HTMLParser):
@@ -65,7 +67,7 @@ def literal(text: str) -> Iterator[str]:
     words = Words()
     words.feed("".join(plain))
     for found in words.found:
-        for word in re.findall(r"[^\W\d_]{2,}", found):
+        for word in re.findall(r"[^\W\d_]{2,}", ATTRIBUTE.sub("", found)):
             if word not in NAMES:
                 yield word
 
@@ -90,7 +92,9 @@ def test_a_translation_has_the_placeholders_and_the_markup_of_its_sentence() -> 
         ids, strings = forms(message.id), forms(message.string)
         for kind in (PLACEHOLDER, TAG):
             wanted = sorted(kind.findall(ids[-1]))
-            assert all(sorted(kind.findall(text)) == wanted for text in strings), message.id
+            assert sorted(kind.findall(strings[-1])) == wanted, message.id
+            # The form for one may say the number in words.
+            assert set(kind.findall(strings[0])) <= set(wanted), message.id
 
 
 @pytest.mark.parametrize("page", TEMPLATES, ids=str)
