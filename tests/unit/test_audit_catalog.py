@@ -104,3 +104,11 @@ async def test_a_rebuilt_catalog_has_the_same_chain(tmp_path: Path) -> None:
     (newest,) = again.reader.audit_batches(after=head.sequence, limit=99)
     assert newest.previous == head.hash
     await again.stop()
+
+
+def test_texts_that_are_none_are_made_readable() -> None:
+    batch, _ = make_batch(
+        ChainHead(), [record(user_agent="a\udcffb", bucket="\ud800", key=b"\xff")]
+    )
+    (one,) = decode_records(batch)
+    assert (one.user_agent, one.key) == ("a\\udcffb", b"\xff")

@@ -85,7 +85,7 @@ class _Began(Struct, array_like=True):
     at_ms: int
 
 
-encode_record: Final = msgspec.msgpack.Encoder().encode
+_encode: Final = msgspec.msgpack.Encoder().encode
 _decode_batch: Final = msgspec.msgpack.Decoder(list[AuditRecord]).decode
 _began: Final = msgspec.msgpack.Decoder(_Began).decode
 _encode_text: Final = msgspec.msgpack.Encoder().encode
@@ -94,6 +94,24 @@ _NO_TEXT: Final = _encode_text("")
 
 class BadBatch(ValueError):
     """Bytes that are not the records that a batch says it has."""
+
+
+def readable(text: str) -> str:
+    """A text as it can be encoded: a byte that is no UTF-8 stands in it as `\\udcff`."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def encode_record(record: AuditRecord) -> bytes:
+    """A record as batches have it; what a client sent as text that is none is made `readable`."""
+    try:
+        return _encode(record)
+    except UnicodeEncodeError:
+        texts = {
+            name: readable(value)
+            for name in record.__struct_fields__
+            if isinstance(value := getattr(record, name), str)
+        }
+        return _encode(msgspec.structs.replace(record, **texts))
 
 
 def with_version(record: bytes, version: str) -> bytes:

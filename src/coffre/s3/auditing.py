@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from coffre.access.principals import Principal
 from coffre.catalog.audit_mutations import RecordAudit
-from coffre.catalog.audit_records import AuditRecord, encode_record
+from coffre.catalog.audit_records import AuditRecord, encode_record, readable
 from coffre.catalog.interface import (
     Committer,
     CommitterBusy,
@@ -78,7 +78,7 @@ def _record(one: Exchange, ended: float, status: int, error: str, sent: int) -> 
     head, operation, target, body, claim = one.head, one.operation, one.target, one.body, one.claim
     name, detail = one.called if operation is None else operation.name, one.detail
     if name in _COPIES:
-        detail = _detail(source=(head.header(b"x-amz-copy-source") or "")[:1200])
+        detail = _detail(source=readable(head.header(b"x-amz-copy-source") or "")[:1200])
     # By place, as the fields stand: every request makes one.
     return AuditRecord(
         one.now_ms,

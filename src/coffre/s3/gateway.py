@@ -125,7 +125,7 @@ class Gateway:
                 attribute(self._services.reader, exchange)
             ended = self._services.clock.monotonic()
             await keep_refusal(audit, exchange, ended, response.status)
-        except S3Error as failure:
+        except Exception as failure:
             return self._failed(exchange, failure)
         return response
 

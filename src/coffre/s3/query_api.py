@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from coffre.access.principals import ANONYMOUS
+from coffre.catalog.audit_records import readable
 from coffre.catalog.records import Store
 from coffre.iam import service as iam_service
 from coffre.iam.call import Iam
@@ -138,7 +139,9 @@ def _let_in(services: Services, exchange: Exchange, store: Store) -> None:
 def _iam(services: Services, exchange: Exchange, given: Mapping[str, str]) -> Iam:
     """IAM as one call uses it: what it changes leaves the call's record, which names what the call
     is about."""
-    told = {name: value[:_TOLD_CHARACTERS] for name, value in given.items() if name in _TOLD}
+    told = {
+        name: readable(value)[:_TOLD_CHARACTERS] for name, value in given.items() if name in _TOLD
+    }
     exchange.detail = msgspec.json.encode(told).decode() if told else ""
     committer = recording(services.audit, services.committer, exchange, services.clock)
     return replace(services.iam, committer=committer, judged=exchange)
