@@ -39,6 +39,7 @@ is refused, never guessed at.
 | `readers` | shared memory of a running node: when each process's oldest open request began |
 | `metrics` | shared memory of a running node: what each process counts |
 | `availability.db` (`-wal`, `-shm`) | minute by minute, how this node served; nowhere else |
+| `console.db` (`-wal`, `-shm`) | sessions of people, failures to sign in, activities; may be lost |
 | `local.db` (`-wal`, `-shm`) | pauses and progress of stewards, findings; may be lost |
 | `notices.sock` | where workers tell stewards of what they could not read (mode 0600) |
 | `key-backup.json` | when the root keys were last backed up, and which |
