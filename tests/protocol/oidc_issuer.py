@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import ssl
 import threading
@@ -10,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
 
 import jwt
 from cryptography import x509
@@ -36,6 +39,8 @@ class Issuer:
     def __init__(self, folder: Path) -> None:
         self.keys: dict[str, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey] = {"one": new_rsa()}
         self.asked = 0
+        self.codes: dict[str, dict[str, Any]] = {}
+        self.secret: str | None = None
         self.away = False
         self.named: str | None = None
         self.ca_file = folder / "issuer.pem"
@@ -48,6 +53,16 @@ class Issuer:
             def do_GET(self) -> None:
                 body = json.dumps(issuer._document(self.path)).encode()
                 self.send_response(503 if issuer.away else 200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_POST(self) -> None:
+                size = int(self.headers["Content-Length"])
+                form = parse_qs(self.rfile.read(size).decode())
+                said = issuer._exchanged({name: one[0] for name, one in form.items()})
+                body = json.dumps(said).encode()
+                self.send_response(200 if "id_token" in said else 400)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -101,10 +116,37 @@ class Issuer:
         headers = {"kid": named or key}
         return jwt.encode(said, signing, algorithm=algorithm or default, headers=headers)
 
+    def allow(self, address: str, **claims: Any) -> str:
+        """A browser was sent to `address`, and somebody signed in there: the code that it brings
+        back."""
+        asked = {name: one[0] for name, one in parse_qs(urlsplit(address).query).items()}
+        code = f"code-{len(self.codes)}"
+        self.codes[code] = {**asked, "claims": claims}
+        return code
+
+    def _exchanged(self, form: dict[str, str]) -> dict[str, Any]:
+        """The token endpoint: a code is good once, for whoever began, with the right verifier."""
+        asked = self.codes.pop(form.get("code", ""), None)
+        digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+        challenge = base64.urlsafe_b64encode(digest).decode().rstrip("=")
+        if asked is None or any(
+            asked[name] != form.get(name) for name in ("client_id", "redirect_uri")
+        ):
+            return {"error": "invalid_grant"}
+        if asked["code_challenge"] != challenge or form.get("client_secret") != self.secret:
+            return {"error": "invalid_client"}
+        claims = {"aud": asked["client_id"], "nonce": asked["nonce"], **asked["claims"]}
+        return {"id_token": self.token(**claims), "token_type": "Bearer"}
+
     def _document(self, path: str) -> Any:
         if path == "/realm/.well-known/openid-configuration":
             host = self.url.removesuffix("/realm")
-            return {"issuer": self.named or self.url, "jwks_uri": f"{host}/keys?all=1"}
+            return {
+                "issuer": self.named or self.url,
+                "jwks_uri": f"{host}/keys?all=1",
+                "authorization_endpoint": f"{host}/authorize",
+                "token_endpoint": f"{host}/token",
+            }
         if path == "/keys?all=1":
             self.asked += 1
             return {"keys": [_published(name, key) for name, key in self.keys.items()]}
