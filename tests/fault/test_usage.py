@@ -1,5 +1,5 @@
-"""Usage on real processes: requests of every worker are counted, a stop flushes them, a lost catalog
-comes back with the same figures."""
+"""Usage on real processes: requests of every worker are counted, a stop flushes them, a lost
+catalog comes back with the same figures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_requests_and_bytes_come_through_stops_and_a_lost_catalog(
     # This one is counted by the stop.
     s3.get_object(Bucket="metered", Key="0")["Body"].read()
     node.stop()
-    before = tables(node)
+    before = happened(node)
     for path in node.data.glob("catalog.sqlite*"):
         path.unlink()
     node.start()
@@ -35,7 +35,7 @@ def test_requests_and_bytes_come_through_stops_and_a_lost_catalog(
     assert (row["requests"]["write"], row["bytes_in"]) == (OBJECTS + 1, 1000 * OBJECTS)
     (stands,) = node.command("usage", "--now", "--bucket", "metered")["rows"]
     assert (stands["objects"], stands["bytes"]) == (OBJECTS, 1000 * OBJECTS)
-    assert tables(node) == before
+    assert happened(node) == before
     node.command("price", "set", "--performance", "0.02")
     month = node.command("price", "show")["month"]
     bill = node.command("bill", "show", "--month", month)
@@ -56,13 +56,11 @@ def test_requests_and_bytes_come_through_stops_and_a_lost_catalog(
 def asked(node: Node) -> dict[str, Any]:
     """What was asked of the bucket, all hours together."""
     rows = node.command("usage", "--bucket", "metered", "--step", "month")["rows"]
-    (row,) = [one for one in rows if one["storage_class"] is None] or [
-        {"requests": {"read": 0, "write": 0}, "bytes_in": 0, "bytes_out": 0}
-    ]
-    return row
+    nothing: dict[str, Any] = {"requests": {"read": 0, "write": 0}, "bytes_in": 0, "bytes_out": 0}
+    return next((one for one in rows if one["storage_class"] is None), nothing)
 
 
-def tables(node: Node) -> list[Any]:
-    """Created and deleted, as kept: what only the log can bring back."""
+def happened(node: Node) -> list[Any]:
+    """What only the log can bring back: rows of objects do not tell it."""
     rows = node.command("usage", "--bucket", "metered", "--step", "month")["rows"]
     return [(one["storage_class"], one["created"], one["requests"]) for one in rows]
