@@ -55,7 +55,10 @@ def check_password(password: str, *names: str) -> None:
     if len(set(password)) < _LEAST_DISTINCT:
         raise WeakPassword(f"a password has at least {_LEAST_DISTINCT} different characters")
     folded = password.casefold()
-    bare = {re.sub(r"[\W\d_]", "", form) for form in (folded, folded.translate(_LEET))}
+    # Digits stand for letters, or behind them.
+    short = re.sub(r"[\W\d_]+$", "", folded)
+    forms = (folded, folded.translate(_LEET), short.translate(_LEET))
+    bare = {re.sub(r"[\W\d_]", "", form) for form in forms}
     mine = {re.sub(r"[\W\d_]", "", name.casefold().partition("@")[0]) for name in names}
     if any(_is_made_of(one, _COMMON | mine) for one in bare) or _is_run(folded):
         raise WeakPassword("the password is among those that are guessed first: choose another")
