@@ -6,6 +6,7 @@ from starlette.routing import BaseRoute
 
 from coffre.console.pages import (
     accounts,
+    bills,
     bucket_end,
     bucket_settings,
     buckets,
@@ -13,10 +14,15 @@ from coffre.console.pages import (
     file_routes,
     home,
     me,
+    people,
+    platform,
     policies,
     rules,
     signin,
     stores,
+    tenants,
+    trail,
+    usage,
 )
 
 
@@ -35,5 +41,11 @@ def routes() -> list[BaseRoute]:
         *bucket_end.ROUTES,
         *me.ROUTES,
         *endpoints.ROUTES,
+        *usage.ROUTES,
+        *bills.ROUTES,
+        *trail.ROUTES,
+        *platform.ROUTES,
+        *tenants.ROUTES,
+        *people.ROUTES,
         signin.NOT_FOUND,
     ]

@@ -71,3 +71,6 @@ def _tenant(signed: Signed, store: str | None, path: str, language: Language) ->
         ("/audit", "audit", N_("Audit")),
     ):
         yield Entry(address, drawing, language(words), path.startswith(address))
+    if signed.person.role == "owner":
+        people = "/operator/people"
+        yield Entry(people, "people", language("People"), path.startswith(people))

@@ -85,7 +85,7 @@ def signed_of(request: Request) -> Signed:
     return found
 
 
-async def call(request: Request, operation: str, **arguments: Any) -> Any:
+async def call(request: Request, operation: str, /, **arguments: Any) -> Any:
     """A management operation, for whoever looks at the page. Raises Problem."""
     return await console_of(request).management.call(signed_of(request), operation, arguments)
 
