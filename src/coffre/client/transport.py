@@ -10,7 +10,7 @@ from __future__ import annotations
 import ssl
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from types import TracebackType
@@ -92,9 +92,14 @@ class Transport:
         token_file: str | Path | None = None,
         ca_file: str | Path | None = None,
         timeout_s: float = 60.0,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        new_key: Callable[[], object] = uuid.uuid4,
     ) -> None:
         """`origin`: as the ready line's `console` says. `ca_file`: who signs its certificate, where
-        the system does not know. Raises ValueError, OSError (a file that cannot be read)."""
+        the system does not know. `new_key` makes the key that a POST is known by. Raises
+        ValueError, OSError (a file that cannot be read)."""
+        self._now, self._sleep, self._new_key = now, sleep, new_key
         place = urlsplit(origin)
         if place.scheme not in ("https", "http") or not place.hostname:
             raise ValueError(f"{origin!r} is no https://HOST:PORT")
@@ -189,7 +194,7 @@ class Transport:
 
     def ended(self, activity_id: str, timeout_s: float) -> dict[str, Any]:
         """Poll an activity until it ends. Raises ApiError where it failed, TimeoutError."""
-        deadline = time.monotonic() + timeout_s
+        deadline = self._now() + timeout_s
         while True:
             found: Any = self.value("GET", located("activities", activity_id), dict[str, Any])
             if found["error"] is not None:
@@ -199,9 +204,9 @@ class Transport:
             if found["status"] != "running":
                 ended: dict[str, Any] = found
                 return ended
-            if time.monotonic() > deadline:
+            if self._now() > deadline:
                 raise TimeoutError(f"{found['operation']} is not over after {timeout_s} s")
-            time.sleep(_POLL_S)
+            self._sleep(_POLL_S)
 
     def _sent(
         self,
@@ -226,7 +231,7 @@ class Transport:
         if content is not None:
             headers["Content-Type"] = "application/octet-stream"
         elif method == "POST":
-            headers["Idempotency-Key"] = str(uuid.uuid4())
+            headers["Idempotency-Key"] = str(self._new_key())
         again = content is None and (method in _SAFE_AGAIN or method == "POST")
         response = self._answered(method, _PREFIX + path, body, headers, again)
         if response.status >= 300:
