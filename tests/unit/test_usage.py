@@ -235,6 +235,28 @@ async def test_a_pieces_level_is_that_of_its_end_through_gaps(office: Office) ->
     ]
 
 
+async def test_the_ecs_shape_tells_how_buckets_stood_and_what_changed(office: Office) -> None:
+    await office.put(b"k", 3)
+    office.clock.advance(600)
+    await office.put(b"j", 4)
+    await office.delete(b"k")
+    flow = Flow(reads=1, bytes_out=9)
+    await office.catalog.commit(CountRequests((Requests(STORE, BUCKET, flow),)))
+    office.clock.advance(3600)
+    store = office.catalog.store_named("shop")
+    assert store is not None
+    accounts, now_ms = Accounts(office.catalog, "z1"), office.clock.now_ms()
+    start_ms = NOVEMBER + 300_000
+    (box,) = accounts.changes(holder_of(store), None, (start_ms, now_ms - 600_000), now_ms)
+    assert (box.name, box.before.bytes, box.level.bytes) == ("box", 3, 4)
+    assert (box.flow.created, box.flow.deleted, box.flow.bytes_out) == (1, 1, 9)
+    await office.delete(b"j")
+    office.clock.advance(3600)
+    end_ms = SAMPLE.start(office.clock.now_ms())
+    (box,) = accounts.changes(holder_of(store), None, (start_ms, end_ms), end_ms)
+    assert (box.before.bytes, box.level.bytes, box.flow.deleted) == (3, 0, 2)
+
+
 class Deaf:
     """A committer that fails as it is told to."""
 

@@ -14,8 +14,11 @@ from coffre.catalog.usage_records import (
     HOUR,
     HOUR_MS,
     MONTH,
+    NO_FLOW,
+    NO_LEVEL,
     REQUESTS,
     SAMPLE,
+    SAMPLE_MS,
     Flow,
     Kind,
     Level,
@@ -23,6 +26,7 @@ from coffre.catalog.usage_records import (
     month_start,
 )
 from coffre.ledger.bills import Line, PriceList, Statement, lines_of, state
+from coffre.ledger.ecs_billing import BucketStanding
 from coffre.ledger.usage import Counted, Piece, Total, by_class, days, pieces, steps, totals
 
 STEPS: Final[dict[str, Kind]] = {"5min": SAMPLE, "hour": HOUR, "day": HOUR, "month": MONTH}
@@ -214,10 +218,44 @@ class Accounts:
             closed=closed,
         )
 
+    def changes(
+        self, holder: Holder, bucket: Bucket | None, times: tuple[int, int], now_ms: int
+    ) -> list[BucketStanding]:
+        """How the buckets of a store stood at the end of a time, and what changed in it: for the
+        ECS shape. Both times are multiples of five minutes, of the last 31 days."""
+        start_ms, end_ms = times
+        since_ms = start_ms - SAMPLE_MS
+        scope_id = None if bucket is None else bucket.id
+        usage = self._reader.usage(SAMPLE, holder.id, scope_id, since_ms, end_ms)
+        nothing = (NO_LEVEL, NO_LEVEL, NO_FLOW)
+        found: dict[bytes, tuple[Level, Level, Flow]] = {}
+        for (scope, _), some in pieces(usage, SAMPLE, since_ms, end_ms, now_ms):
+            before = level = NO_LEVEL
+            flow = NO_FLOW
+            # A run in which nothing happened may reach over the beginning.
+            for piece in some:
+                level = piece.level
+                if piece.start_ms < start_ms:
+                    before = level
+                else:
+                    flow = flow.plus(piece.flow)
+            sums = found.get(scope, nothing)
+            found[scope] = (_both(sums[0], level), _both(sums[1], before), sums[2].plus(flow))
+        names = self._names(holder, bucket)
+        return [
+            BucketStanding(name, *found.get(scope, nothing))
+            for scope, name in sorted(names.items(), key=lambda one: one[1] or "")
+            if name is not None
+        ]
+
     def standing(self, bucket: Bucket) -> dict[str, Level]:
         """Levels of a bucket as they are now, by storage class."""
         found = self._reader.meters_of(bucket.id)
         return {one.storage_class: one.level for one in found if one.storage_class != REQUESTS}
+
+
+def _both(one: Level, other: Level) -> Level:
+    return Level(*map(int.__add__, one, other))
 
 
 def requests_of(flow: Flow) -> dict[str, int]:
