@@ -41,9 +41,11 @@ class Counting(MemoryCatalog):
 
     groups = 0
 
-    async def commit_all(self, mutations: Sequence[Mutation]) -> list[Result | Refused]:
+    async def commit_all(
+        self, mutations: Sequence[Mutation], records: Sequence[bytes] = ()
+    ) -> list[Result | Refused]:
         self.groups += 1
-        return await super().commit_all(mutations)
+        return await super().commit_all(mutations, records)
 
 
 class World:

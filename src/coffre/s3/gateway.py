@@ -238,9 +238,7 @@ class Gateway:
 
     async def _answer(self, exchange: Exchange, receive: Receive) -> Response:
         services, sent_head = self._services, exchange.head
-        settings = services.settings
-        label = site_label(sent_head, self._sites)
-        if label is not None:
+        if (label := site_label(sent_head, self._sites)) is not None:
             return await self._answer_site(exchange, receive, label)
         target = exchange.target = resolve(sent_head, self._hosts, self._is_store)
         if is_query(sent_head):
@@ -270,16 +268,15 @@ class Gateway:
         bucket = None if named is None else services.reader.bucket(store.id, named)
         exchange.bucket = bucket
         exchange.decided = NETWORK
-        check_entry(services.reader, settings, head.client, store, bucket)
+        check_entry(services.reader, services.settings, head.client, store, bucket)
         exchange.decided = ""
         if bucket is not None:
             ecs_rules.check_bucket(bucket, operation)
         turn = await self._enter(exchange, store)
         if bucket is None and named is not None:
             raise S3Error("NoSuchBucket", BucketName=named)
-        seen: Seen = {}
-        facts = RequestFacts(head, principal, claim, now_ms)
-        asked = SERVICE if bucket is not None or target.bucket is None else Resource(target.bucket)
+        seen, facts = Seen(), RequestFacts(head, principal, claim, now_ms)
+        asked = SERVICE if named is not None or target.bucket is None else Resource(target.bucket)
         authorize(operation, services.reader, facts, bucket, target.key, seen, asked, exchange)
         charged = bucket is not None and is_charged(services.reader, principal, head, bucket)
         body = exchange.body
@@ -287,7 +284,7 @@ class Gateway:
             if operation.body.kind is not BodyKind.NONE:
                 services.fairness.admit(store)
                 services.admit(operation.name, head.client, target.bucket)
-            about = (head, verified, settings.patience, self._deadlines)
+            about = (head, verified, services.settings.patience, self._deadlines)
             body = exchange.body = RequestBody(turn.receiving(receive), *about)
         context = Context(
             services,
