@@ -71,7 +71,8 @@ def https(facts: Mapping[str, Any]) -> str:
         return ""
     beside = "" if facts["https"] == facts["endpoint"] else f"\nHTTPS is at {facts['https']}."
     trust = f"\nClients of HTTPS must trust {facts['ca']}." if "ca" in facts else ""
-    return beside + trust
+    console = f"\nThe console is at {facts['console']}." if "console" in facts else ""
+    return beside + trust + console
 
 
 def _trusted(facts: Mapping[str, Any]) -> str | None:
