@@ -343,12 +343,11 @@ _AUDIT_TABLES: tuple[str, ...] = (
 
 # What it costs. `usage_meters`: levels by bucket (or store, for what is asked beside buckets) and
 # storage class ("": requests), exact up to `since_ms`; `spans` is a packed tuple of
-# `usage_records.Span` (NULL: nobody has looked yet). Of each kind of period those rows
-# that are over and in which something happened: the level where it began, what was held
-# (byte-hours, and a rest of byte-ms), what happened. `usage_clock`: what ended by `closed_ms` never
-# changes; nothing is counted before `floor_ms`, where the release clock was put back from.
-# `usage_scopes`: who buckets and stores were that are gone. `usage_prices`: decimal numbers, from a
-# month on.
+# `usage_records.Span` (NULL: nobody has looked yet). Of each kind of period those rows that are
+# over and in which something happened: the level where it began, what was held (byte-hours, and a
+# rest of byte-ms), what happened. `usage_clock`: what ended by `closed_ms` never changes; nothing
+# is counted before `floor_ms`, where the release clock was put back from. `usage_scopes`: who
+# buckets and stores were that are gone. `usage_prices`: decimal numbers, from a month on.
 _PERIOD_COLUMNS = """
             scope_id BLOB NOT NULL,
             storage_class TEXT NOT NULL,
