@@ -126,8 +126,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tls_names: tuple[CertifiedName, ...] = ()
     audit: bool = True
     audit_when_full: Literal["refuse", "drop"] = "refuse"
-    audit: bool = True
-    audit_when_full: Literal["refuse", "drop"] = "refuse"
     console: bool = True
     console_port: Port = CONSOLE_PORT
     console_session_hours: Annotated[float, Meta(gt=0, le=168)] = 12.0
