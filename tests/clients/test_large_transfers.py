@@ -9,6 +9,7 @@ import hashlib
 import io
 import os
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ PARTS_AT_ONCE = 4
 IDLE_LIMIT = 150 * MIB
 GROWTH_LIMIT = 64 * MIB
 SAMPLE_S = 0.02
+REST_S, REST_LOOKS = 1.0, 60
 
 
 class Body(io.RawIOBase):
@@ -73,10 +75,23 @@ def resident(pid: int) -> int:
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
+def come_to_rest(pids: list[int]) -> None:
+    """Wait until processes stand still that start beside those that the ready line waits for."""
+    before: list[int] = []
+    for _ in range(REST_LOOKS):
+        now = [resident(pid) // MIB for pid in pids]
+        if now == before:
+            return
+        before = now
+        time.sleep(REST_S)
+    raise AssertionError(f"{pids} never come to rest: {before} MiB")
+
+
 class Memory:
     """Resident memory of each process: before anything happened, and the most since."""
 
     def __init__(self, pids: list[int]) -> None:
+        come_to_rest(pids)
         self.idle = {pid: resident(pid) for pid in pids}
         self.peak = dict(self.idle)
 
