@@ -60,7 +60,8 @@ def wait_until(
 class Node:
     """A data folder and, from `start` to `stop` or `kill`, the processes that serve it.
 
-    `settings` are the node's own (`seal_after="2"`); the log of all its starts is one file.
+    `settings` are the node's own (`seal_after="2"`); the log of all its starts is one file. It has a
+    console only where a test asks for it (`console="true"`): what it costs to start is paid by each.
     """
 
     def __init__(self, data: Path, keys: Keys | None = None, **settings: str) -> None:
@@ -70,7 +71,7 @@ class Node:
         self.starts = 0
         self.port = 0
         self._keys = keys
-        self._settings = {"workers": "2", "log_level": "info", **settings}
+        self._settings = {"workers": "2", "log_level": "info", "console": "false", **settings}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -76,7 +76,7 @@ class Asked:
 def test_no_record_of_an_answered_change_or_refusal_is_lost(
     make_node: Callable[..., Node], chance: random.Random
 ) -> None:
-    node = make_node(console="false").start()
+    node = make_node().start()
     asked = Asked(node)
     killed: list[float] = []
     for turn in range(KILLS):

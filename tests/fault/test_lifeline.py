@@ -20,7 +20,7 @@ from .node import Node, alive, wait_until
 def test_what_a_killed_supervisor_started_ends_and_leaves_everything_free(
     make_node: Callable[..., Node], seed: int
 ) -> None:
-    node = make_node().start()
+    node = make_node(console="true").start()
     ledger = Ledger()
     load = Load(node, ledger, seed)
     for _ in range(3):
@@ -41,7 +41,7 @@ def test_what_a_killed_supervisor_started_ends_and_leaves_everything_free(
 def test_the_next_start_need_not_wait_for_what_the_killed_supervisor_started(
     make_node: Callable[..., Node],
 ) -> None:
-    node = make_node().start()
+    node = make_node(console="true").start()
     for _ in range(3):
         node.kill()
         node.start(node.port)
@@ -53,7 +53,7 @@ def test_a_child_that_ends_is_started_again_and_service_goes_on(
     make_node: Callable[..., Node], seed: int, how: signal.Signals
 ) -> None:
     """SIGTERM, too, when it is not the supervisor that says it."""
-    node = make_node(seal_after="1").start()
+    node = make_node(console="true", seal_after="1").start()
     ledger = Ledger()
     load = Load(node, ledger, seed)
     for role, count in (("committer", 1), ("worker", 2), ("steward", 1)):
@@ -79,7 +79,7 @@ def test_a_child_that_ends_is_started_again_and_service_goes_on(
 def test_a_committer_that_is_killed_as_it_starts_is_started_again(
     make_node: Callable[..., Node], chance: random.Random, seed: int
 ) -> None:
-    node = make_node().start()
+    node = make_node(console="true").start()
     ledger = Ledger()
     load = Load(node, ledger, seed)
     with load.running():
@@ -96,7 +96,7 @@ def test_a_committer_that_is_killed_as_it_starts_is_started_again(
 def test_workers_come_back_to_serve_reads_though_the_committer_does_not_answer(
     make_node: Callable[..., Node], chance: random.Random
 ) -> None:
-    node = make_node().start()
+    node = make_node(console="true").start()
     body = chance.randbytes(3 << 20)
     for turn in range(8):  # So many connections reach every worker: each leaves a chunk open.
         assert Client(node).put(BUCKET, f"large {turn}", body).status == 200
@@ -116,7 +116,7 @@ def test_workers_come_back_to_serve_reads_though_the_committer_does_not_answer(
 def test_a_stop_finishes_the_uploads_under_way_and_ends_with_zero(
     make_node: Callable[..., Node], chance: random.Random, how: signal.Signals
 ) -> None:
-    node = make_node().start()
+    node = make_node(console="true").start()
     bodies = {"small": chance.randbytes(300_000), "large": chance.randbytes(6 << 20)}
     uploads = [_SlowUpload(node, key, body) for key, body in bodies.items()]
     for upload in uploads:
@@ -135,7 +135,7 @@ def test_a_stop_finishes_the_uploads_under_way_and_ends_with_zero(
 def test_a_stop_under_load_loses_nothing_and_ends_with_zero(
     make_node: Callable[..., Node], seed: int
 ) -> None:
-    node = make_node(seal_after="1").start()
+    node = make_node(console="true", seal_after="1").start()
     ledger = Ledger()
     load = Load(node, ledger, seed)
     with load.running():
@@ -149,7 +149,7 @@ def test_a_stop_under_load_loses_nothing_and_ends_with_zero(
 def test_an_upload_that_never_ends_does_not_hold_up_a_stop_for_ever(
     make_node: Callable[..., Node],
 ) -> None:
-    node = make_node(drain_timeout="2").start()
+    node = make_node(console="true", drain_timeout="2").start()
     upload = _SlowUpload(node, "never", bytes(100_000))
     upload.begin()
     assert node.stop() == 0, node.tail()
