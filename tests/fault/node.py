@@ -60,8 +60,8 @@ def wait_until(
 class Node:
     """A data folder and, from `start` to `stop` or `kill`, the processes that serve it.
 
-    `settings` are the node's own (`seal_after="2"`); the log of all its starts is one file. It has a
-    console only where a test asks for it (`console="true"`): what it costs to start is paid by each.
+    `settings` are the node's own (`seal_after="2"`); the log of all its starts is one file. It has
+    a console only where a test asks for it (`console="true"`): each start would pay for it.
     """
 
     def __init__(self, data: Path, keys: Keys | None = None, **settings: str) -> None:
