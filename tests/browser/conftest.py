@@ -23,9 +23,10 @@ OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-pro
 PATIENCE_MS = 20_000
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """The system's own Chromium; tests are left out where there is none."""
+    """The system's own Chromium; tests are left out where there is none. It ends with this folder's
+    tests: in its thread Playwright keeps a loop, beside which no other can run."""
     program = find("chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(OPTIONS))
