@@ -95,8 +95,10 @@ def change(node: Node, statement: str) -> None:
 def test_a_stopped_node_and_a_running_one_verify_clean(stopped: Node) -> None:
     code, verdict = verify(stopped, "--deep")
     assert (code, verdict["ok"], verdict["findings"]) == (0, True, [])
-    assert verdict["checked"]["objects"] == 24
-    assert verdict["checked"]["blobs"] == verdict["checked"]["blobs_opened"] == 25
+    # The audit's records may have been packed meanwhile: an object more.
+    assert verdict["checked"]["objects"] in (24, 25)
+    assert verdict["checked"]["blobs"] == verdict["checked"]["blobs_opened"]
+    assert verdict["checked"]["blobs"] in (25, 26)
     stopped.start()
     code, verdict = verify(stopped, "--deep")
     assert (code, verdict["ok"]) == (0, True)
