@@ -65,9 +65,9 @@ def test_changes_and_refusals_are_found_as_soon_as_they_are_answered(
     # No name reaches where the segments are; it is in no count and no bill.
     assert [one["name"] for one in node.ask("store.list")] == ["default"]
     hidden = node.command("store", "list", "--all")
-    assert [(one["name"], one["buckets"], one["objects"]) for one in hidden] == [
-        (".system", 1, 1),
-        ("default", 1, 1),
+    assert [(one["name"], one["buckets"], one["objects"] > 0) for one in hidden] == [
+        (".system", 1, True),
+        ("default", 1, True),
     ]
     assert {one["store"] for one in node.ask("usage.now")["rows"]} <= {"default"}
     assert client.get(".audit", "x").status in (400, 404)

@@ -47,7 +47,9 @@ def test_what_is_written_over_two_racks_survives_either(node: Node, chance: rand
         _wait(node, present=4)
         _put(client, ledger, "over-two", chance)
         node.command("seal", "--now")
-        assert {row["kept"] for row in _exposure(node) if not row["members_away"]} == {"1+2"}
+        kept = {row["kept"] for row in _exposure(node) if not row["members_away"]}
+        # What came after, as the audit's record of the command itself, may be mirrored.
+        assert {"1+2"} <= kept <= {"1+2", "3 mirrors"}
         check(node, ledger)
     _wait(node, present=6)
     with away(_rack(node, 1), node):

@@ -86,7 +86,7 @@ def test_pages_of_buckets_are_searched_and_sorted(operator: Operator) -> None:
 def test_a_key_of_another_store_is_as_one_that_never_was(
     operator: Operator, shop: Credentials
 ) -> None:
-    other = operator.new_store("elsewhere")
+    other = operator.new_store("keys-elsewhere")
     for operation, more in (
         ("user.rotate", {}),
         ("user.reset", {"new_key": True}),

@@ -214,7 +214,7 @@ def test_a_page_reads_as_much_of_a_small_bucket_as_of_a_large_one(tmp_path: Path
             reads.append(db.status(apsw.SQLITE_DBSTATUS_CACHE_MISS)[0])
     assert len(set(steps)) == 1
     # Leaves are filled by chance; 250 rows that lay apart would be 250 pages.
-    assert max(reads) <= min(reads) + 6 <= 40
+    assert max(reads) <= min(reads) + 10 <= 45
 
 
 @pytest.mark.parametrize("delimiter", [b"", b"/"])
