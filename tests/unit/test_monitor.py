@@ -173,7 +173,8 @@ async def test_a_slow_drive_comes_back_only_at_the_others_pace() -> None:
         assert zone.first.state is state
 
 
-async def test_a_drive_whose_superblock_is_gone_is_known_by_its_files() -> None:
+@pytest.mark.parametrize("left", [None, b"\xa5" * 8192], ids=["gone", "torn to pieces"])
+async def test_a_drive_whose_superblock_is_gone_is_known_by_its_files(left: bytes | None) -> None:
     zone = Zone()
     mine = ChunkHeader(
         region="here",
@@ -192,6 +193,8 @@ async def test_a_drive_whose_superblock_is_gone_is_known_by_its_files() -> None:
     file = zone.disk.open(segment_path(zone.first, mine.chunk, 1), "create")
     file.pwritev([mine.encode()], 0)
     zone.disk.unlink(superblock_path("/d0"))
+    if left is not None:
+        zone.disk.open(superblock_path("/d0"), "create").pwritev([left], 0)
     await zone.looks(1)
     assert (zone.first.state, zone.first.reason) == (DriveState.MISSING, "its superblock is gone")
     assert await zone.until(lambda: zone.first.state is DriveState.CHECKING) == 2
