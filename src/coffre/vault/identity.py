@@ -27,6 +27,14 @@ def drive_of(disk: Disk, path: str) -> bytes | None:
     return max(owners, key=lambda one: owners[one]) if owners else None
 
 
+def is_drive(disk: Disk, path: str) -> bool:
+    """Do files in folder `path` say that it is a drive, whatever stands in its superblock? A drive
+    that lied about its syncs can lose both slots at once, with every mark of ours."""
+    with suppress(OSError):
+        return drive_of(disk, path) is not None
+    return False
+
+
 def _files(disk: Disk, path: str) -> Iterator[str]:
     root = f"{path}/chunks"
     for folder in disk.listdir(root) if disk.exists(root) else ():

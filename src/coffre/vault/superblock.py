@@ -55,7 +55,7 @@ from coffre.system.entropy import Entropy
 from coffre.system.starved import Starved
 from coffre.system.threads import call_apart
 from coffre.vault.drives import Drive, temporary_path
-from coffre.vault.identity import drive_of
+from coffre.vault.identity import is_drive
 from coffre.vault.keys import RootKeys, UnknownRootKey
 from coffre.vault.records import Geometry
 
@@ -267,22 +267,13 @@ class SuperblockStore:
             return SlotRead(SlotStatus.ABSENT)
         except OSError as error:
             return SlotRead(SlotStatus.UNREADABLE, reason=str(error))
-        slots = [self._read_slot(data, slot) for slot in (0, 1)]
-        whole = [found for found in slots if found is not None]
-        if whole:
+        slots = (self._read_slot(data, slot) for slot in (0, 1))
+        if whole := [found for found in slots if found is not None]:
             return max(whole, key=lambda found: found[0])[1]
         if not any(data):
             return SlotRead(SlotStatus.ABSENT)
-        ours = _MAGIC in (data[:8], data[SLOT_BYTES : SLOT_BYTES + 8]) or self._holds_ours(path)
+        ours = _MAGIC in (data[:8], data[SLOT_BYTES : SLOT_BYTES + 8]) or is_drive(self._disk, path)
         return SlotRead(SlotStatus.DAMAGED if ours else SlotStatus.FOREIGN)
-
-    def _holds_ours(self, path: str) -> bool:
-        """Do other files of the folder say that it is a drive? One that lied about its syncs can
-        lose both slots at once, with every mark of ours."""
-        try:
-            return drive_of(self._disk, path) is not None
-        except OSError:
-            return False
 
     def root_key_ids(self, path: str) -> set[bytes]:
         """The root keys that a drive folder's whole slots name. Raises OSError."""
