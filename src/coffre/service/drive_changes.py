@@ -276,7 +276,7 @@ class DriveChanges:
     def _new_drive(self, place: DriveFolder) -> Drive:
         clock, zone = self._world.clock, self._committer.zone
         drive_id = new_id(self._world.entropy, zone.zone_number, clock.now_ms())
-        return Drive(drive_id, place.path, place.node, place.rack)
+        return Drive(drive_id, place.path, place.node, place.rack, founded=True)
 
     def _is_left(self, path: str, own: Drive | None) -> bool:
         """Is the superblock there of this zone, and of no other drive of it: what a change left

@@ -85,7 +85,10 @@ def drive_set(facts: ZoneFacts, world: World) -> DriveSet:
     return DriveSet(
         world.disk,
         (
-            Drive(one.id, one.path, one.node, one.rack, one.state, one.reason, one.intent)
+            Drive(
+                *(one.id, one.path, one.node, one.rack, one.state, one.reason, one.intent),
+                founded=True,
+            )
             for one in facts.drives
         ),
         reserve_bytes=facts.drive_reserve,

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from errno import ENOENT
 from typing import Literal
 
 from coffre.system.disk import Disk
@@ -45,7 +46,8 @@ class Drive:
     """A folder that stands for a drive: 16-byte id, absolute path, labels, and how it is.
 
     `intent` is what the operator wants of it: "drain" is a drive that is to be emptied, which is
-    read from as before and takes no new data."""
+    read from as before and takes no new data. `founded`: superblocks name it, so that a folder
+    without one is not this drive, and nothing is made there that would look like it."""
 
     id: bytes
     path: str
@@ -54,6 +56,7 @@ class Drive:
     state: DriveState = DriveState.PRESENT
     reason: str = ""
     intent: Intent = ""
+    founded: bool = False
     _chunk_dirs: set[str] = field(default_factory=set, repr=False)
 
 
@@ -77,6 +80,9 @@ def temporary_path(path: str) -> str:
 def ensure_chunk_dir(disk: Disk, drive: Drive, chunk_id: bytes) -> None:
     """Make the folder that a chunk's file goes to, durably. Raises OSError."""
     parent = f"{drive.path}/chunks"
+    known = not drive.founded or parent in drive._chunk_dirs
+    if not (known or disk.exists(parent) or disk.exists(f"{drive.path}/superblock")):
+        raise FileNotFoundError(ENOENT, "no drive stands there", drive.path)
     for path, above in ((parent, drive.path), (chunk_dir(drive, chunk_id), parent)):
         if path in drive._chunk_dirs:
             continue

@@ -40,6 +40,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, wait
 from enum import StrEnum
+from errno import ENOENT
 from functools import partial
 from threading import Lock
 from typing import Final, TypeVar
@@ -54,7 +55,7 @@ from coffre.system.disk import Disk
 from coffre.system.entropy import Entropy
 from coffre.system.starved import Starved
 from coffre.system.threads import call_apart
-from coffre.vault.drives import Drive, temporary_path
+from coffre.vault.drives import Drive, DriveState, temporary_path
 from coffre.vault.identity import is_drive
 from coffre.vault.keys import RootKeys, UnknownRootKey
 from coffre.vault.records import Geometry
@@ -317,23 +318,21 @@ class SuperblockStore:
         """
         with self._lock:
             number = max(self._generation, superblock.generation) + 1
-            slots = {
-                drive.path: self._encode(
-                    structs.replace(superblock, generation=number, drive=drive.id)
-                )
-                for drive in drives
-            }
+            of = partial(structs.replace, superblock, generation=number)
+            slots = {drive.path: self._encode(of(drive=drive.id)) for drive in drives}
+            known = {label.id for label in (before or superblock).drives}
+            there = (one for one in drives if one.state is DriveState.PRESENT)
+            trusted = {drive.path for drive in there if drive.id in known}
             self._generation = number
             stuck = {path for path, task in self._running.items() if not task.done()}
             for path in slots.keys() - stuck:
-                write = partial(self._write_slot, path, slots[path])
+                write = partial(self._write_slot, path, slots[path], path in trusted)
                 self._running[path] = call_apart("superblock", write)
             wait([self._running[path] for path in slots.keys() - stuck], timeout=self._deadline)
             outcomes = {drive.id: self._outcome(drive.path, stuck) for drive in drives}
             failed = {drive_id: str(why) for drive_id, why in outcomes.items() if why is not None}
-        for why in outcomes.values():
-            if isinstance(why, Starved):
-                raise why
+        if starved := next((why for why in outcomes.values() if isinstance(why, Starved)), None):
+            raise starved
         written = {drive.id for drive in drives} - failed.keys()
         for zone in (superblock, before or superblock):
             if len(written & zone.counted) < zone.quorum:
@@ -400,7 +399,7 @@ class SuperblockStore:
         checked = (head + aead.encrypt(nonce, body, head)).ljust(_CHECKED_BYTES, b"\0")
         return checked + xxh3_128_digest(checked)
 
-    def _write_slot(self, folder: str, data: bytes) -> None:
+    def _write_slot(self, folder: str, data: bytes, trusted: bool) -> None:
         """Put a slot beside the newest one, or replace a file in which none can be trusted."""
         path = superblock_path(folder)
         read = self.read(folder)
@@ -408,8 +407,7 @@ class SuperblockStore:
             file = self._disk.open(path, "edit")
             try:
                 if folder not in self._settled:
-                    # What an earlier process wrote may be in the page cache alone: it is all there
-                    # is once the other slot is written over, so let it be on the drive before.
+                    # It may be in the page cache alone, and is all there is in a moment.
                     at = read.slot * SLOT_BYTES
                     file.pwritev([file.pread(SLOT_BYTES, at)], at)
                     file.sync()
@@ -418,6 +416,8 @@ class SuperblockStore:
                 file.sync()
             finally:
                 file.close()
+        elif trusted and read.status is SlotStatus.ABSENT and folder in self._settled:
+            raise FileNotFoundError(ENOENT, "it is gone: the drive may be away", path)
         elif read.status in (SlotStatus.VALID, SlotStatus.ABSENT, SlotStatus.DAMAGED):
             self._replace(folder, path, data)
         else:
